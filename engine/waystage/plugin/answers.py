@@ -1,0 +1,87 @@
+"""What a step answers, and the facts that it may tell with its answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel
+
+from waystage.plugin.values import JsonObject, Value
+
+Role: TypeAlias = Literal["champion", "challenger"]
+
+
+class Endpoint(Value):
+    """Where requests reach an online deployment."""
+
+    name: str = "score"
+    protocol: Literal["rest", "grpc", "kafka"] = "rest"
+    url: str
+
+
+class Deployed(Value):
+    """From now on this snapshot is what runs in that stage and runtime for the run's service."""
+
+    stage: str
+    runtime: str
+    mode: Literal["online", "batch"]
+    role: Role = "champion"
+    handle: JsonObject = {}
+    endpoints: tuple[Endpoint, ...] = ()
+
+
+class Undeployed(Value):
+    """The run's snapshot runs no longer in that stage and runtime."""
+
+    stage: str
+    runtime: str
+
+
+class Verified(Value):
+    """The run's snapshot passed its checks in that stage: it is what a rollback returns to."""
+
+    stage: str
+
+
+class Championed(Value):
+    """The run's snapshot is the champion of its service now; the old one's run is told so."""
+
+
+class Registered(Value):
+    """A new snapshot is in a repository; the repository's watch will open its run."""
+
+    name: str
+    version: str
+    digest: str
+
+
+Fact: TypeAlias = Deployed | Undeployed | Verified | Championed | Registered
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The effect holds. `output` is JSON of at most 256 KiB; `facts` commit together with it."""
+
+    output: BaseModel | JsonObject = field(default_factory=dict)
+    facts: tuple[Fact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Not yet: call again after `again`, with `memo` in the context. Frees the worker."""
+
+    again: timedelta
+    memo: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A business no, said by a gate or a person; it is never retried."""
+
+    why: str
+    output: JsonObject = field(default_factory=dict)
+
+
+Answer: TypeAlias = Done | Waiting | Refused

@@ -1,0 +1,23 @@
+"""The base of every plugin: a frozen pydantic model whose fields are its YAML."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Plugin(BaseModel):
+    """A part that touches the world. Its fields are what `with:` may say.
+
+    `use` is the name in YAML (`family.verb`), `kind` what the engine asks it for. Unknown
+    fields are refused. An instance holds configuration alone: everything that changes
+    lives in the world or in the answer.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True
+    )
+
+    use: ClassVar[str]
+    kind: ClassVar[str]

@@ -1,0 +1,288 @@
+"""The kinds of plugin and what each promises; see `waystage.testing` for their contract suites."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar, Literal, TypeAlias
+
+from pydantic import BaseModel, Field
+
+from waystage.plugin.answers import Answer, Done, Endpoint, Role
+from waystage.plugin.base import Plugin
+from waystage.plugin.context import Context, Services
+from waystage.plugin.snapshot import Snapshot
+from waystage.plugin.values import JsonObject, Value
+
+Repeat: TypeAlias = Literal["safe", "look", "ask"]
+
+
+class Step(Plugin):
+    """One action of a state.
+
+    `run` is called again after a crash, so make the effect hold, do not "do it once". Do not
+    sleep: answer `Waiting`. Say `Refused` for a no that a gate or a person decided; raise for
+    anything technical. Take time, HTTP, secrets, scratch space and the key from `ctx` only.
+
+    `repeat` says what repeating does when an answer was lost: `safe` (harmless), `look`
+    (`look` finds out first), `ask` (a person says what is true). `inline` promises that `run`
+    neither blocks nor computes for long, so that the daemon may call it in its own loop.
+    """
+
+    kind: ClassVar[str] = "step"
+    repeat: ClassVar[Repeat] = "safe"
+    inline: ClassVar[bool] = False
+
+    class Output(BaseModel):
+        """What `steps.<id>` offers to expressions."""
+
+    @abstractmethod
+    def run(self, ctx: Context) -> Answer:
+        """Make the effect hold and answer."""
+
+    def look(self, ctx: Context) -> Done | None:
+        """Find out whether the effect of an earlier attempt holds; None: it does not."""
+        return None
+
+
+class DeploySpec(Value):
+    """What should run: this snapshot, from this directory, under this name."""
+
+    service: str
+    stage: str
+    snapshot: Snapshot
+    source: str  # directory with the snapshot's files, digest already checked
+    role: Role = "champion"
+    run: str = ""
+    scoring_log: JsonObject | None = None  # `{use, with}` of the project's log; online ones write it
+
+
+class Handle(Value):
+    """How a runtime finds again what it made; JSON that only the runtime reads."""
+
+    ref: JsonObject
+
+
+Phase: TypeAlias = Literal["absent", "pending", "ready", "degraded", "failed", "unknown"]
+
+
+class Observation(Value):
+    """What really runs. `ready` without a successful probe is not ready yet."""
+
+    phase: Phase
+    digest: str | None = None  # of the snapshot that answers
+    endpoints: tuple[Endpoint, ...] = ()
+    reason: str = ""  # one of the runtime's own reason words, `port_in_use`
+    message: str = ""  # one line for a person
+    generation: str = ""  # key of the last `apply` that took effect
+
+
+class OnlineRuntime(Plugin):
+    """A place where models answer requests."""
+
+    kind: ClassVar[str] = "online_runtime"
+    capabilities: ClassVar[frozenset[str]] = frozenset()
+
+    def check(self, spec: DeploySpec) -> list[str]:
+        """Say, offline, why this could never run; an empty list is fine."""
+        return []
+
+    @abstractmethod
+    def apply(self, ctx: Context, spec: DeploySpec) -> Handle:
+        """Begin to make it so and answer at once; the same key gives the same deployment."""
+
+    @abstractmethod
+    def observe(self, ctx: Services, handle: Handle) -> Observation:
+        """Say what really runs."""
+
+    @abstractmethod
+    def predict(self, ctx: Services, handle: Handle, rows: list[JsonObject]) -> list[JsonObject]:
+        """Send a real scoring request marked as a probe; one answer per row."""
+
+    @abstractmethod
+    def delete(self, ctx: Services, handle: Handle) -> None:
+        """Take away all that `apply` made and nothing else; harmless when nothing is there."""
+
+    @abstractmethod
+    def logs(self, ctx: Services, handle: Handle, lines: int = 50) -> str:
+        """Give the last lines of what the deployment printed."""
+
+
+class Job(Value):
+    """One execution. Arguments are a list, never a shell line.
+
+    `inputs` maps names to paths that the job finds as `WAYSTAGE_INPUT_<NAME>`; it writes
+    below the directory in `WAYSTAGE_OUTPUT`. Environment values hold no secrets.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")
+    command: tuple[str, ...] = Field(min_length=1)
+    inputs: dict[str, str] = {}
+    environment: dict[str, str] = {}
+
+
+class JobStatus(Value):
+    """How far a job is; `message` is one line for a person, the last of its log on failure."""
+
+    phase: Literal["pending", "running", "succeeded", "failed", "absent"]
+    exit_code: int | None = None
+    message: str = ""
+
+
+class BatchRuntime(Plugin):
+    """A place where models run as jobs."""
+
+    kind: ClassVar[str] = "batch_runtime"
+    capabilities: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def submit(self, ctx: Context, job: Job, *, key: str) -> JsonObject:
+        """Start the job and answer its reference at once; the same key gives the same job."""
+
+    @abstractmethod
+    def poll(self, ctx: Services, ref: JsonObject) -> JobStatus:
+        """Say how far the job is."""
+
+    @abstractmethod
+    def outputs(self, ctx: Services, ref: JsonObject) -> Path:
+        """Give the directory with what a succeeded job wrote."""
+
+    @abstractmethod
+    def cancel(self, ctx: Services, ref: JsonObject) -> None:
+        """End the job and its children; harmless when it has ended."""
+
+    @abstractmethod
+    def logs(self, ctx: Services, ref: JsonObject, lines: int = 50) -> str:
+        """Give the last lines of what the job printed."""
+
+    @abstractmethod
+    def score_command(self, spec: DeploySpec, rows: str) -> Job:
+        """Give the job that scores the JSON-lines file `rows` with the snapshot.
+
+        It writes `scores.jsonl`, one `{"score": …}` per row in the same order.
+        """
+
+
+class Repository(Plugin):
+    """Where models and their versions are kept."""
+
+    kind: ClassVar[str] = "repository"
+
+    @abstractmethod
+    def snapshots(self, ctx: Services) -> list[Snapshot]:
+        """Give every snapshot, oldest first."""
+
+    @abstractmethod
+    def get(self, ctx: Services, name: str, version: str) -> Snapshot:
+        """Give one snapshot; raises `NotFound`."""
+
+    @abstractmethod
+    def fetch(self, ctx: Services, snapshot: Snapshot, into: Path) -> Path:
+        """Copy the snapshot's files below `into`, check every digest, give their directory.
+
+        Raises `Hopeless` when the digest is not the expected one.
+        """
+
+    @abstractmethod
+    def register(self, ctx: Services, source: Path, manifest: JsonObject, *, key: str) -> Snapshot:
+        """Keep a new version made of the files in `source`; the same key gives the same one."""
+
+    @abstractmethod
+    def alias(self, ctx: Services, name: str, alias: str) -> str | None:
+        """Give the version that the alias (`champion`) points to."""
+
+    @abstractmethod
+    def set_alias(
+        self, ctx: Services, name: str, alias: str, version: str, *, expect: str | None
+    ) -> None:
+        """Move an alias; raises `Conflict` when it points neither to `expect` nor `version`."""
+
+    @abstractmethod
+    def watch(self, ctx: Services, cursor: JsonObject) -> tuple[JsonObject, list[Snapshot]]:
+        """Give the snapshots that are new since the cursor, and the next cursor."""
+
+
+class Message(Value):
+    """Something that people should know."""
+
+    title: str
+    text: str
+    service: str = ""
+    run: str = ""
+    level: Literal["info", "warn", "alarm"] = "info"
+    at: datetime
+    facts: dict[str, str] = {}
+
+
+class Notifier(Plugin):
+    """A way to reach people. The same key is one message, also when it is sent twice."""
+
+    kind: ClassVar[str] = "notifier"
+
+    @abstractmethod
+    def send(self, ctx: Services, message: Message, *, key: str) -> str:
+        """Deliver and answer the receiver's id for it; raise `Retryable` or `Hopeless`."""
+
+
+class SecretStore(Plugin):
+    """Where secrets are looked up; `use` is what stands before the slash, as `secret.env`."""
+
+    kind: ClassVar[str] = "secret_store"
+
+    @abstractmethod
+    def resolve(self, name: str, project: Path) -> str:
+        """Give the secret's text; raises `Hopeless` naming the reference, never its text."""
+
+
+class Window(Value):
+    """A half-open span of time in UTC that a measurement is about."""
+
+    start: datetime
+    end: datetime
+
+
+class Minimum(Value):
+    """How much data a monitor needs before it says anything but `insufficient`."""
+
+    rows: int = Field(default=0, ge=0)
+    events: int = Field(default=200, ge=0)
+    nonevents: int = Field(default=200, ge=0)
+    label_coverage: float = Field(default=0.8, ge=0, le=1)
+
+
+class Measurement(Value):
+    """One value with its interval and counts; the engine judges it by the thresholds.
+
+    `insufficient` holds the reason why there is no verdict to be had from this window.
+    `level` and `method` say how `low` and `high` were found (0.95, `delong`).
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    level: float = 0.95
+    method: str = ""
+    counts: dict[str, int] = {}
+    notes: dict[str, str | float | bool] = {}
+    insufficient: str = ""
+
+
+class Monitor(Plugin):
+    """A check of production behaviour: a number from a window of the scoring log.
+
+    `better` says which way is good, so that `validate` can hold thresholds against it.
+    """
+
+    kind: ClassVar[str] = "monitor"
+    better: ClassVar[Literal["higher", "lower", "neither"]] = "higher"
+
+    @abstractmethod
+    def measure(self, ctx: Context, window: Window, minimum: Minimum) -> Measurement:
+        """Measure the run's service, stage and snapshot in the window."""
+
+
+def plugin_fields(plugin: type[Plugin]) -> Mapping[str, object]:
+    """Give the JSON Schema of what `with:` may say."""
+    return plugin.model_json_schema(by_alias=True)

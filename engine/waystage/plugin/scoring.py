@@ -1,0 +1,103 @@
+"""The scoring log: what a service was asked and answered, and how it came out later."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar
+
+from waystage.plugin.values import JsonObject
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+from waystage.plugin.base import Plugin
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRow:
+    """One scored request. `score` may be None where the model gave none; `at` is in UTC."""
+
+    request_id: str
+    at: datetime
+    service: str
+    stage: str
+    snapshot: str  # `name/version`
+    role: str
+    score: float | None
+    inputs: JsonObject = field(default_factory=dict)
+    latency_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What became of a request: 1 the event (a default, a fraud), 0 not."""
+
+    request_id: str
+    event: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Which rows are meant: half-open in time, one service and stage, one version and role.
+
+    `snapshot` None means every version, `role` None every role.
+    """
+
+    service: str
+    stage: str
+    start: datetime
+    end: datetime
+    snapshot: str | None = None
+    role: str | None = "champion"
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """The counts per distinct finite score, ascending, and what was left out and why.
+
+    `score` is float64, `n_event` and `n_nonevent` int64, all of the same length. Only rows
+    with a label are in them. `rows` counts all rows of the slice, one per request id;
+    `labelled` those of them with a label, `excluded` those with a NaN, infinite or missing
+    score (labelled or not).
+    """
+
+    score: NDArray[np.float64]
+    n_event: NDArray[np.int64]
+    n_nonevent: NDArray[np.int64]
+    rows: int
+    labelled: int
+    excluded: int
+
+
+class ScoringLog(Plugin):
+    """Where scored requests and their labels are kept; repeated appends count once."""
+
+    kind: ClassVar[str] = "scoring_log"
+
+    @abstractmethod
+    def append(self, rows: Iterable[ScoredRow]) -> int:
+        """Keep rows durably; a request id that is there already is left as it is.
+
+        Answers how many were new.
+        """
+
+    @abstractmethod
+    def label(self, labels: Iterable[Label]) -> int:
+        """Keep labels durably; the latest by its own time wins. Answers how many changed."""
+
+    @abstractmethod
+    def grouped(self, which: Slice) -> Grouped:
+        """Give counts per distinct score, never rows."""
+
+    @abstractmethod
+    def counts(self, which: Slice) -> tuple[int, int]:
+        """Give the number of rows and of labelled rows in the slice."""
+
+    @abstractmethod
+    def rows(self, which: Slice, *, labelled: bool = False) -> Iterator[Sequence[object]]:
+        """Stream (request_id, at, score, inputs, event or None), by time then request id."""

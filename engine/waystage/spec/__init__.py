@@ -1,0 +1,1 @@
+"""YAML becomes frozen, located models."""

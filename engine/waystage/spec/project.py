@@ -1,0 +1,75 @@
+"""The project file: database, connections, people."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from waystage.spec.values import (
+    Duration,
+    EventName,
+    KebabName,
+    OneOrMore,
+    PluginName,
+    ServiceGlob,
+    Spec,
+)
+
+RIGHTS = ("decide", "operate", "override")
+
+
+class Connection(Spec):
+    """A plugin with its settings."""
+
+    use: PluginName
+    with_: dict[str, Any] = Field(default={}, alias="with")
+
+
+class RepositoryConnection(Connection):
+    """A repository and the services whose models it keeps."""
+
+    name: KebabName
+    services: Annotated[tuple[ServiceGlob, ...], OneOrMore] = ("*",)
+    poll: Duration = timedelta(seconds=5)
+
+
+class Service(Spec):
+    """A business use of models: who owns it and what its lifecycles are given."""
+
+    owner: str = ""
+    title: str = ""
+    params: dict[str, Any] = {}
+
+
+class Person(Spec):
+    """Someone who may decide or operate."""
+
+    roles: Annotated[tuple[str, ...], OneOrMore] = ()
+    mail: str = ""
+
+
+class Listen(Spec):
+    """Where the daemon's HTTP API listens."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8470, ge=0, le=65535)
+
+
+class Project(Spec):
+    """One Waystage project."""
+
+    project: KebabName
+    database: str = "sqlite:///waystage.db"
+    plugins: tuple[str, ...] = ("builtin",)
+    repositories: tuple[RepositoryConnection, ...] = ()
+    scoring_log: Connection | None = None
+    channels: dict[KebabName, Connection] = {}
+    services: dict[KebabName, Service] = {}
+    people: dict[str, Person] = {}
+    roles: dict[str, tuple[Literal["decide", "operate", "override"], ...]] = {}
+    listen: Listen = Listen()
+    notify_channel: KebabName | None = Field(
+        default=None, description="channel for reminders, escalations and incidents"
+    )

@@ -1,0 +1,1 @@
+"""The built-in plugins, found by the engine exactly like anybody's."""
