@@ -1,0 +1,201 @@
+"""`advance`: one event, then internal events until nothing moves. Pure: no clock, no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from waystage.errors import ExpressionError
+from waystage.kernel import incidents, moves, tasks, work
+from waystage.kernel.commands import Command, Record, SetTimer
+from waystage.kernel.definition import ROOT, Definition, Way
+from waystage.kernel.events import Event
+from waystage.kernel.macrostep import Macrostep, Raised
+from waystage.kernel.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What an event led to."""
+
+    run: Run
+    commands: list[Command]
+    records: list[Record]
+
+
+def advance(definition: Definition, run: Run, event: Event, now: datetime) -> Step:
+    """Give the run after the event, what the daemon must do, and what is to be remembered.
+
+    An event of an earlier visit of its state, or for an ended run, moves nothing and is
+    recorded as ignored. Errors in expressions park the state; nothing is raised for them.
+    """
+    m = Macrostep(definition, run.fork(), event, now)
+    m.run.revision += 1
+    m.payload = event.data
+    if run.status == "ended":
+        m.record("ignored", event.state, event.name or event.kind, "the run has ended")
+    else:
+        _dispatch(m, event)
+        _settle(m)
+    return Step(m.run, m.commands, m.records)
+
+
+def _dispatch(m: Macrostep, event: Event) -> None:
+    kind = event.kind
+    if kind == "start":
+        m.record("started", "", m.run.lifecycle, event.actor)
+        moves.enter_region(m, ROOT)
+    elif kind == "signal":
+        _signal(m, event)
+    elif kind.startswith("incident."):
+        _repair(m, kind.partition(".")[2], event)
+    elif not m.current(event.state, event.entry):
+        m.record("ignored", event.state, event.name or kind, "the run has left that state")
+    elif kind.startswith("step."):
+        _step(m, kind, event)
+    else:
+        _visit(m, kind, event)
+
+
+def _step(m: Macrostep, kind: str, event: Event) -> None:
+    node, index, data = m.node(event.state), int(event.name), event.data
+    activity = m.run.activities.get(event.state)
+    if activity is None or not activity.get("busy") or activity["index"] != index:
+        m.record("ignored", event.state, kind, "the answer is not waited for")
+    elif kind == "step.done":
+        work.step_done(m, node, index, data)
+    elif kind == "step.refused":
+        work.step_refused(m, node, index, data["why"], data["output"])
+    elif kind == "step.failed":
+        work.step_failed(m, node, index, data["error"], hopeless=data["hopeless"])
+    else:
+        work.step_uncertain(m, node, index, data["error"])
+
+
+def _visit(m: Macrostep, kind: str, event: Event) -> None:
+    node = m.node(event.state)
+    if kind == "timer" and event.name.startswith("@"):
+        if m.run.activities.get(event.state, {}).get("task"):
+            tasks.alarm(m, node, event.name)
+    elif kind == "timer":
+        m.raise_(event.state, event.name, {"timer": event.name})
+    elif kind == "lease":
+        if event.state in m.run.waiting:
+            moves.lease_granted(m, event.state)
+    elif kind == "vote":
+        if m.run.activities.get(event.state, {}).get("task"):
+            tasks.vote(m, node, event.name, event.data, event.actor)
+    elif kind == "child":
+        m.run.steps[node.name] = event.data
+        m.raise_(event.state, event.name, event.data)
+    else:
+        m.record(event.name, event.state, event.actor, str(event.data.get("detail", "")))
+
+
+def _repair(m: Macrostep, kind: str, event: Event) -> None:
+    if kind == "retry":
+        incidents.retry(m, event.state)
+    elif kind == "skip":
+        incidents.skip(m, event.state)
+    elif kind == "goto":
+        incidents.goto(m, event.state)
+    elif kind == "set":
+        incidents.set_value(m)
+    else:
+        incidents.abort(m)
+
+
+def _signal(m: Macrostep, event: Event) -> None:
+    deepest_first = sorted(m.run.regions, key=len, reverse=True)
+    for region in deepest_first:
+        leaf = m.run.regions.get(region)
+        if leaf is None or not _listens(m, leaf, event.name):
+            continue
+        if m.definition.machines[region].handles(leaf, event.name):
+            m.raise_(leaf, event.name, event.data)
+            return
+    m.record("ignored", "", event.name, "no state waits for this signal")
+
+
+def _listens(m: Macrostep, leaf: str, name: str) -> bool:
+    return any(name in node.spec.signals for node in m.definition.chain(leaf))
+
+
+def _settle(m: Macrostep) -> None:
+    while m.queue and m.run.status == "open":
+        _answer(m, m.queue.popleft())
+
+
+def _answer(m: Macrostep, raised: Raised) -> None:
+    if raised.state not in m.run.entered:
+        return
+    m.payload = raised.payload
+    region: str | None = m.node(raised.state).region
+    while region is not None:
+        leaf = m.run.regions[region]
+        try:
+            way = m.definition.machines[region].fire(
+                leaf, raised.name, lambda leaf=leaf: m.environment(m.node(leaf))
+            )
+            if way is not None:
+                _take(m, region, leaf, way)
+                return
+        except ExpressionError as error:
+            _park_event(m, leaf, raised, "guard", str(error))
+            return
+        region = _outer(m, region, raised)
+    _unanswered(m, raised)
+
+
+def _outer(m: Macrostep, region: str, raised: Raised) -> str | None:
+    if region == ROOT or raised.name == "done":
+        return None
+    return m.node(region.rpartition(".")[0]).region
+
+
+def _take(m: Macrostep, region: str, leaf: str, way: Way) -> None:
+    environment = m.environment(m.node(leaf)) if way.set else {}
+    values = {name: template.render(environment) for name, template in way.set}
+    m.run.data |= values
+    m.record("moved", leaf, way.event, way.target)
+    source = m.definition.lineage(way.source)
+    target = m.definition.lineage(way.target)
+    shared = [a for a, b in zip(source, target, strict=False) if a == b]
+    domain = shared[-1] if shared else None
+    if domain == way.target:  # a state that names itself or one it lies in is left and entered anew
+        domain = shared[-2] if len(shared) > 1 else None
+    moves.move(m, region, domain, way.target)
+
+
+def _unanswered(m: Macrostep, raised: Raised) -> None:
+    if raised.name == "failed":
+        why = raised.payload
+        text = f"{why.get('step', 'the step')}: {why.get('error', 'failed')}"
+        resume = {"index": why.get("index", 0), "undone": bool(why.get("undone"))}
+        m.park(raised.state, "failed", text, resume="step", **resume)
+    elif raised.name == "error":
+        reasons = [m.run.monitors[name].get("reason", "") for name in raised.payload
+                   if m.run.monitors[name]["verdict"] == "error"]  # fmt: skip
+        m.park(raised.state, "error", "; ".join(reasons), resume="work")
+    elif m.node(raised.state).spec.timers.get(raised.name) and _recurs(m, raised):
+        m.record("ignored", raised.state, raised.name, "nothing answers this timer here")
+    else:
+        _park_event(m, raised.state, raised, "unhandled", f"nothing answers {raised.name!r}")
+        return
+    _rearm(m, raised)
+
+
+def _park_event(m: Macrostep, state: str, raised: Raised, kind: str, message: str) -> None:
+    more = {"event": raised.name, "payload": raised.payload}
+    text = f"{raised.name}: {message}" if kind == "guard" else message
+    m.park(state, kind, text, resume="event", **more)
+
+
+def _recurs(m: Macrostep, raised: Raised) -> bool:
+    return m.node(raised.state).spec.timers[raised.name].recurs
+
+
+def _rearm(m: Macrostep, raised: Raised) -> None:
+    spec = m.node(raised.state).spec.timers.get(raised.name)
+    if spec is not None and spec.recurs:
+        m.order(SetTimer(raised.state, m.run.entered[raised.state], raised.name, spec))

@@ -1,0 +1,168 @@
+"""What the kernel orders: values that the daemon carries out in the same transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from waystage.spec.lifecycle import Timer
+
+
+@dataclass(frozen=True, slots=True)
+class StartStep:
+    """Call a plugin at or after `due`: a step, its undoing, or a monitor."""
+
+    state: str
+    entry: int
+    index: int
+    key: str
+    use: str
+    config: dict[str, Any]
+    due: datetime
+    attempt: int = 1
+    kind: str = "step"
+    timeout: float | None = None
+    deadline: datetime | None = None
+    stage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DropWork:
+    """Forget the step that the state has under way; a late answer is dropped."""
+
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTask:
+    """Show work to people."""
+
+    state: str
+    entry: int
+    stage: str
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateTask:
+    """The votes, or who may answer, changed."""
+
+    state: str
+    entry: int
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CloseTask:
+    """Take the task away; `outcome` is empty when the run left without an answer."""
+
+    state: str
+    entry: int
+    outcome: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """Keep a timer: the time comes from the spec, or is `due`."""
+
+    state: str
+    entry: int
+    name: str
+    spec: Timer | None
+    due: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTimers:
+    """Forget all timers of the state."""
+
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class TakeLease:
+    """Ask for a lease; `lease` is raised when it is granted."""
+
+    state: str
+    entry: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FreeLease:
+    """Give the state's lease back, or stop waiting for it."""
+
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartChild:
+    """Open a run of another lifecycle on the same snapshot."""
+
+    state: str
+    entry: int
+    lifecycle: str
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Tell people about the run."""
+
+    state: str
+    title: str
+    text: str
+    level: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIncident:
+    """Park the state."""
+
+    state: str
+    kind: str
+    message: str
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CloseIncident:
+    """The state goes on."""
+
+    state: str
+    how: str
+    by: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndRun:
+    """Nothing follows."""
+
+    outcome: str
+
+
+Command = (
+    StartStep | DropWork | OpenTask | UpdateTask | CloseTask | SetTimer | CancelTimers | TakeLease
+    | FreeLease | StartChild | Notify | OpenIncident | CloseIncident | EndRun
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line of a run's history: what, where, and what matters about it."""
+
+    what: str
+    state: str = ""
+    name: str = ""
+    detail: str = ""
+
+    def to_json(self) -> list[str]:
+        """Give the shortest list that says the same."""
+        parts = [self.what, self.state, self.name, self.detail]
+        while parts and not parts[-1]:
+            parts.pop()
+        return parts

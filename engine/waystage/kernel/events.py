@@ -1,0 +1,102 @@
+"""What may happen to a run: one event type, and a constructor for each kind of event.
+
+An event that belongs to a state's work carries the number of the state's entry, so that an
+answer from an earlier visit moves nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+ENGINE = "engine"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened: what kind, to which visit of which state, by whom."""
+
+    kind: str
+    state: str = ""
+    entry: int = 0
+    name: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+    actor: str = ENGINE
+
+    def to_json(self) -> dict[str, Any]:
+        """Give a JSON object without the parts at their default."""
+        value: dict[str, Any] = {"kind": self.kind}
+        if self.state:
+            value["state"] = self.state
+        if self.entry:
+            value["entry"] = self.entry
+        if self.name:
+            value["name"] = self.name
+        if self.data:
+            value["data"] = self.data
+        return value
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any], actor: str = ENGINE) -> Event:
+        """Read what `to_json` gave."""
+        return cls(actor=actor, **value)
+
+
+def start(actor: str = ENGINE) -> Event:
+    """The run begins: its initial state is entered."""
+    return Event("start", actor=actor)
+
+
+def step_done(state: str, entry: int, index: int, output: dict[str, Any]) -> Event:
+    """The effect of the step holds."""
+    return Event("step.done", state, entry, str(index), output)
+
+
+def step_refused(state: str, entry: int, index: int, why: str, output: dict[str, Any]) -> Event:
+    """A gate or a person said no."""
+    return Event("step.refused", state, entry, str(index), {"why": why, "output": output})
+
+
+def step_failed(state: str, entry: int, index: int, error: str, *, hopeless: bool = False) -> Event:
+    """One attempt ended with a technical error."""
+    return Event("step.failed", state, entry, str(index), {"error": error, "hopeless": hopeless})
+
+
+def step_uncertain(state: str, entry: int, index: int, why: str) -> Event:
+    """Nobody knows whether the effect of the step holds; a person must say."""
+    return Event("step.uncertain", state, entry, str(index), {"error": why})
+
+
+def timer_fired(state: str, entry: int, name: str) -> Event:
+    """A timer of that visit came due."""
+    return Event("timer", state, entry, name)
+
+
+def signal(name: str, payload: dict[str, Any], actor: str = ENGINE) -> Event:
+    """A named message from outside or from another run."""
+    return Event("signal", name=name, data=payload, actor=actor)
+
+
+def lease_granted(state: str, entry: int) -> Event:
+    """The lease that the state waits for is the run's now."""
+    return Event("lease", state, entry)
+
+
+def vote(state: str, entry: int, outcome: str, decision: dict[str, Any], actor: str) -> Event:
+    """A person answered a task; `decision` holds roles, form, comment, shown."""
+    return Event("vote", state, entry, outcome, decision, actor)
+
+
+def noted(state: str, entry: int, what: str, detail: dict[str, Any], actor: str) -> Event:
+    """A person did something that moves no state: claimed, released, was refused."""
+    return Event("note", state, entry, what, detail, actor)
+
+
+def child_ended(state: str, entry: int, outcome: str, data: dict[str, Any]) -> Event:
+    """The child run of a `call` state ended."""
+    return Event("child", state, entry, outcome, data)
+
+
+def repair(kind: str, state: str, data: dict[str, Any], actor: str) -> Event:
+    """An operator mends an incident: `retry`, `skip`, `goto`, `set`, `abort`."""
+    return Event(f"incident.{kind}", state, 0, "", data, actor)
