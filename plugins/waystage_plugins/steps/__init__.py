@@ -1,0 +1,29 @@
+"""The steps that lifecycles are made of."""
+
+from waystage_plugins.steps.batch_score import ScoreBatch
+from waystage_plugins.steps.batch_train import Train
+from waystage_plugins.steps.deploy import Deploy
+from waystage_plugins.steps.model_check import CheckModel
+from waystage_plugins.steps.notify import Notify
+from waystage_plugins.steps.probe import Probe
+from waystage_plugins.steps.register import Register
+from waystage_plugins.steps.repository_fetch import FetchSnapshot
+from waystage_plugins.steps.restore import Restore
+from waystage_plugins.steps.set_champion import SetChampion
+from waystage_plugins.steps.undeploy import Undeploy
+
+STEPS = (
+    CheckModel,
+    Deploy,
+    FetchSnapshot,
+    Notify,
+    Probe,
+    Register,
+    Restore,
+    ScoreBatch,
+    SetChampion,
+    Train,
+    Undeploy,
+)
+
+__all__ = ["STEPS"]

@@ -1,0 +1,119 @@
+"""The step `runtime.deploy`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, Field
+
+from waystage.errors import Hopeless, Retryable
+from waystage.plugin import (
+    Answer,
+    Context,
+    Deployed,
+    Done,
+    Endpoint,
+    Handle,
+    Mode,
+    Observation,
+    PlacedRuntime,
+    Refused,
+    Role,
+    Step,
+)
+from waystage_plugins.steps.artifact import deploy_spec, fetch_artifact, need_stage
+from waystage_plugins.steps.jobs import memo, waited, waiting
+
+LONGEST_WAIT = 5.0
+# words of runtimes for what another try cannot mend
+HOPELESS_REASONS = frozenset(
+    {"bad_model", "digest_mismatch", "forbidden", "invalid", "unsupported"}
+)
+
+
+class Deploy(Step):
+    """Make the run's snapshot run in the stage's runtime for its service.
+
+        - use: runtime.deploy
+          with: {role: champion, mode: online}
+
+    Online it is done when the runtime says that this snapshot answers; on a batch runtime the
+    snapshot becomes the current one and no process stays. The snapshot that ran before is
+    left to its own run.
+    """
+
+    use: ClassVar[str] = "runtime.deploy"
+    needs_runtime: ClassVar[Literal["any", "online", "batch"] | None] = "any"
+
+    role: Role = "champion"
+    mode: Mode | None = None
+    ready_within: timedelta = Field(default=timedelta(minutes=5), gt=timedelta())
+
+    class Output(BaseModel):
+        """Where the snapshot runs; `url` is that of the first endpoint, or empty."""
+
+        stage: str
+        runtime: str
+        mode: Mode
+        url: str
+        endpoints: list[Endpoint]
+
+    def run(self, ctx: Context) -> Answer:
+        """Apply once, then look until it is ready."""
+        placed = ctx.runtime(self.mode)
+        if placed.mode == "batch":
+            fetch_artifact(ctx)
+            return self._done(placed, None, ())
+        remembered = memo(ctx).get("handle")
+        if isinstance(remembered, dict):
+            handle = Handle(ref=remembered)
+        else:
+            spec = deploy_spec(ctx, need_stage(ctx), fetch_artifact(ctx), self.role)
+            if problems := placed.online.check(spec):
+                return Refused("; ".join(problems), output={"reasons": [*problems]})
+            handle = placed.online.apply(ctx, spec)
+        return self._judge(ctx, placed, handle, placed.online.observe(ctx, handle))
+
+    def _judge(
+        self, ctx: Context, placed: PlacedRuntime, handle: Handle, seen: Observation
+    ) -> Answer:
+        if seen.phase == "failed":
+            raise _failure(ctx, placed, seen)
+        # while an older generation still answers under the same name, its digest shows it
+        if seen.phase == "ready" and seen.digest in (None, ctx.snapshot.digest):
+            return self._done(placed, handle, seen.endpoints)
+        if waited(ctx) >= self.ready_within.total_seconds():
+            raise Retryable(
+                f"{ctx.snapshot.id} is not ready in {placed.stage}/{placed.name} after "
+                f"{waited(ctx):.0f} s: {seen.phase} {seen.reason} {seen.message}".rstrip()
+            )
+        return waiting(ctx, {"handle": handle.ref}, longest=LONGEST_WAIT)
+
+    def _done(
+        self, placed: PlacedRuntime, handle: Handle | None, endpoints: tuple[Endpoint, ...]
+    ) -> Done:
+        fact = Deployed(
+            stage=placed.stage,
+            runtime=placed.name,
+            mode=placed.mode,
+            role=self.role,
+            handle=handle.ref if handle else {},
+            endpoints=endpoints,
+        )
+        output = self.Output(
+            stage=placed.stage,
+            runtime=placed.name,
+            mode=placed.mode,
+            url=endpoints[0].url if endpoints else "",
+            endpoints=list(endpoints),
+        )
+        return Done(output, facts=(fact,))
+
+
+def _failure(ctx: Context, placed: PlacedRuntime, seen: Observation) -> Exception:
+    kind = Hopeless if seen.reason in HOPELESS_REASONS else Retryable
+    return kind(
+        f"{ctx.snapshot.id} failed in {placed.stage}/{placed.name}: "
+        f"{seen.reason or 'no reason given'}: {seen.message}"
+    )

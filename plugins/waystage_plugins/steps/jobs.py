@@ -1,0 +1,99 @@
+"""Following a job over attempts and crashes without running it twice."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from waystage.errors import Hopeless, Retryable
+from waystage.plugin import BatchRuntime, Context, Job, JobStatus, JsonObject, Waiting
+
+FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0
+
+
+def follow(ctx: Context, runtime: BatchRuntime, job: Callable[[], Job]) -> Waiting | Path:
+    """Start the job or look after it; give its outputs once it succeeded.
+
+    Raises `Retryable` when it failed: the next attempt runs it anew, under a key of its own.
+    """
+    ref, status = _current(ctx, runtime, job)
+    if ctx.cancelled:
+        runtime.cancel(ctx, ref)
+    if status.phase == "succeeded":
+        return runtime.outputs(ctx, ref)
+    if status.phase in ("failed", "absent"):
+        code = "" if status.exit_code is None else f" with exit code {status.exit_code}"
+        what = "is gone" if status.phase == "absent" else f"failed{code}"
+        raise Retryable(f"the job of step {ctx.key} {what}: {status.message or 'no message'}")
+    return waiting(ctx, {"ref": ref}, longest=LONGEST_WAIT)
+
+
+def memo(ctx: Context) -> JsonObject:
+    """Give what this attempt remembered; what an earlier attempt did does not count."""
+    return ctx.memo if ctx.memo.get("attempt") == ctx.attempt else {}
+
+
+def waited(ctx: Context) -> float:
+    """Give the seconds that this attempt asked to wait so far."""
+    seconds = memo(ctx).get("waited")
+    return float(seconds) if isinstance(seconds, int | float) else 0.0
+
+
+def waiting(ctx: Context, remember: JsonObject, *, longest: float) -> Waiting:
+    """Ask to be called again, a little later each time."""
+    # half of what was waited so far makes the pauses grow by half each time
+    again = round(min(max(FIRST_WAIT, waited(ctx) / 2), longest), 3)
+    counted = {"attempt": ctx.attempt, "waited": round(waited(ctx) + again, 3)}
+    return Waiting(timedelta(seconds=again), {**remember, **counted})
+
+
+def _current(
+    ctx: Context, runtime: BatchRuntime, job: Callable[[], Job]
+) -> tuple[JsonObject, JobStatus]:
+    """Give the job of the memo, or the first one of this step's keys that has not failed.
+
+    The n-th key is used by the n-th attempt at the earliest and only when the jobs of the
+    keys before it failed, so that an attempt after a crash finds the job that still runs.
+    """
+    known = memo(ctx).get("ref")
+    if isinstance(known, dict):
+        return known, runtime.poll(ctx, known)
+    wanted = job()
+    for number in range(1, ctx.attempt + 1):
+        key = ctx.key if number == 1 else f"{ctx.key}/{number}"
+        ref = runtime.submit(ctx, wanted, key=key)
+        status = runtime.poll(ctx, ref)
+        if status.phase not in ("failed", "absent"):
+            break
+    return ref, status
+
+
+def read_scores(place: Path, expected: int) -> list[float]:
+    """Read `scores.jsonl`: one finite `score` per row; raises `ValueError` saying what is wrong."""
+    if not place.is_file():
+        raise ValueError(f"the job wrote no {place.name}")
+    lines = place.read_text().splitlines()
+    if len(lines) != expected:
+        raise ValueError(f"the job answered {len(lines)} rows for {expected}")
+    return [score_of(number, json.loads(line)) for number, line in enumerate(lines, start=1)]
+
+
+def score_of(number: int, answer: object) -> float:
+    """Give the `score` of one answer, a finite number from 0 to 1, or raise `ValueError`."""
+    score = answer.get("score") if isinstance(answer, dict) else None
+    if isinstance(score, bool) or not isinstance(score, int | float):
+        raise ValueError(f"row {number} has no score but {str(answer)[:100]}")
+    if not math.isfinite(score) or not 0 <= score <= 1:
+        raise ValueError(f"row {number} has score {score}, which is not from 0 to 1")
+    return float(score)
+
+
+def job_name(verb: str, service: str) -> str:
+    """Make a name that every batch runtime takes."""
+    name = f"{verb}-{service}"[:63].rstrip("-")
+    if not name.isascii():
+        raise Hopeless(f"{service!r} cannot name a job")
+    return name
