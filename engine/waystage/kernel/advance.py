@@ -37,6 +37,8 @@ def advance(definition: Definition, run: Run, event: Event, now: datetime) -> St
     else:
         _dispatch(m, event)
         _settle(m)
+        if event.kind == "timer":
+            _rearm(m, event)
     return Step(m.run, m.commands, m.records)
 
 
@@ -177,12 +179,10 @@ def _unanswered(m: Macrostep, raised: Raised) -> None:
         reasons = [m.run.monitors[name].get("reason", "") for name in raised.payload
                    if m.run.monitors[name]["verdict"] == "error"]  # fmt: skip
         m.park(raised.state, "error", "; ".join(reasons), resume="work")
-    elif m.node(raised.state).spec.timers.get(raised.name) and _recurs(m, raised):
+    elif raised.name in m.node(raised.state).spec.timers and m.event.kind == "timer":
         m.record("ignored", raised.state, raised.name, "nothing answers this timer here")
     else:
         _park_event(m, raised.state, raised, "unhandled", f"nothing answers {raised.name!r}")
-        return
-    _rearm(m, raised)
 
 
 def _park_event(m: Macrostep, state: str, raised: Raised, kind: str, message: str) -> None:
@@ -191,11 +191,7 @@ def _park_event(m: Macrostep, state: str, raised: Raised, kind: str, message: st
     m.park(state, kind, text, resume="event", **more)
 
 
-def _recurs(m: Macrostep, raised: Raised) -> bool:
-    return m.node(raised.state).spec.timers[raised.name].recurs
-
-
-def _rearm(m: Macrostep, raised: Raised) -> None:
-    spec = m.node(raised.state).spec.timers.get(raised.name)
-    if spec is not None and spec.recurs:
-        m.order(SetTimer(raised.state, m.run.entered[raised.state], raised.name, spec))
+def _rearm(m: Macrostep, event: Event) -> None:
+    spec = m.node(event.state).spec.timers.get(event.name)
+    if spec is not None and spec.recurs and m.current(event.state, event.entry):
+        m.order(SetTimer(event.state, event.entry, event.name, spec))

@@ -155,9 +155,7 @@ def _add_states(
             _add_stages(d, node, spec, region)
         elif spec.states:
             node.activity = "states"
-            node.children = _add_states(
-                d, spec.states, parent=path, region=region, stage=own_stage
-            )
+            node.children = _add_states(d, spec.states, parent=path, region=region, stage=own_stage)
             node.initial = f"{path}.{spec.initial or next(iter(spec.states))}"
         elif spec.branches:
             node.branches = tuple(_add_branches(d, node, spec))
@@ -201,7 +199,9 @@ def resolve(d: Definition, node: Node, target: str) -> str | None:
 
 def _compile_node(d: Definition, node: Node) -> None:
     spec = node.spec
-    node.ways = {event: [_way(d, node, event, a) for a in arrows] for event, arrows in spec.next.items()}
+    node.ways = {
+        event: [_way(d, node, event, a) for a in arrows] for event, arrows in spec.next.items()
+    }
     if spec.lease and (node.is_stage or not spec.stages):
         node.lease = compile_template(spec.lease)
     if spec.steps:
@@ -237,7 +237,10 @@ def _task_body(spec: State) -> dict[str, Any]:
         "exclude": list(task.exclude),
         "quorum": task.quorum,
         "required": list(task.required),
-        "form": {name: field.json_schema() | {"required": field.required} for name, field in task.form.items()},
+        "form": {
+            name: field.json_schema() | {"required": field.required}
+            for name, field in task.form.items()
+        },
         "outcomes": list(task.outcomes),
         "approvals": list(task.approvals),
     }

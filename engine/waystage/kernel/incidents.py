@@ -53,7 +53,11 @@ def goto(m: Macrostep, state: str) -> None:
         return
     m.record("goto", state, target, _why(m))
     m.run.hops = 0
-    shared = [a for a, b in zip(m.definition.lineage(state), m.definition.lineage(target), strict=False) if a == b]
+    shared = [
+        a
+        for a, b in zip(m.definition.lineage(state), m.definition.lineage(target), strict=False)
+        if a == b
+    ]
     domain = shared[-1] if shared and shared[-1] not in (state, target) else None
     move(m, region, domain, target)
 

@@ -81,9 +81,7 @@ def _level(
     return "ok", ""
 
 
-def _beyond(
-    threshold: Threshold, measurement: dict[str, Any], environment: dict[str, Any]
-) -> bool:
+def _beyond(threshold: Threshold, measurement: dict[str, Any], environment: dict[str, Any]) -> bool:
     below = threshold.below is not None
     limit = compile_template(threshold.below if below else threshold.above).render(environment)
     if isinstance(limit, bool) or not isinstance(limit, int | float) or not isfinite(limit):

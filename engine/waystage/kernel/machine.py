@@ -83,7 +83,9 @@ def _taken(way: Way) -> Callable[[EventData], bool]:
             if answer is False:
                 return False
             if answer is not True:
-                raise ExpressionError(f"guard `{way.guard.text}` gave {answer!r}, which is no yes or no")
+                raise ExpressionError(
+                    f"guard `{way.guard.text}` gave {answer!r}, which is no yes or no"
+                )
         pilot.way = way
         return True
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 
-
 @dataclass(slots=True)
 class Run:
     """One lifecycle at work on one snapshot for one service.

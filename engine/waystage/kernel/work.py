@@ -118,7 +118,13 @@ def _go_on(m: Macrostep, node: Node, index: int) -> None:
             if work.guard is None or _yes(m, node, work):
                 break
         except ExpressionError as error:
-            m.park(node.path, "expression", f"step {work.slot}: if: {error}", resume="step", index=index)
+            m.park(
+                node.path,
+                "expression",
+                f"step {work.slot}: if: {error}",
+                resume="step",
+                index=index,
+            )
             return
         m.record("skipped", node.path, work.spec.use)
         index += 1
@@ -144,7 +150,9 @@ def _start(m: Macrostep, node: Node, index: int) -> None:
         m.order(_order(m, node, index, m.now, 1))
     except ExpressionError as error:
         _unbusy(m, node)
-        m.park(node.path, "expression", f"{_use(m, node, index)}: {error}", resume="step", index=index)
+        m.park(
+            node.path, "expression", f"{_use(m, node, index)}: {error}", resume="step", index=index
+        )
 
 
 def _order(m: Macrostep, node: Node, index: int, due: Any, attempt: int) -> StartStep:
@@ -154,12 +162,16 @@ def _order(m: Macrostep, node: Node, index: int, due: Any, attempt: int) -> Star
         config = _monitor_config(m, node, name)
         use = m.definition.spec.monitors[name].use
         key = f"{m.run.id}/{entry}/{name}"
-        return StartStep(node.path, entry, index, key, use, config, due, attempt, "monitor", stage=node.stage)
+        return StartStep(
+            node.path, entry, index, key, use, config, due, attempt, "monitor", stage=node.stage
+        )
     work = node.works[index]
     undo = "undo" in m.run.activities[node.path] and work.spec.undo is not None
-    template, use, slot = (work.undo, work.spec.undo.use, f"{work.slot}.undo") if (
-        undo and work.spec.undo
-    ) else (work.config, work.spec.use, work.slot)
+    template, use, slot = (
+        (work.undo, work.spec.undo.use, f"{work.slot}.undo")
+        if (undo and work.spec.undo)
+        else (work.config, work.spec.use, work.slot)
+    )
     assert template is not None
     config = template.render({} if template.constant else m.environment(node))
     spec = work.spec
@@ -226,7 +238,9 @@ def _measure(m: Macrostep, node: Node, index: int) -> None:
         _start(m, node, index)
         return
     verdict = worst(m.run.monitors[name]["verdict"] for name in node.spec.verify)
-    m.raise_(node.path, verdict, {name: m.run.monitors[name]["verdict"] for name in node.spec.verify})
+    m.raise_(
+        node.path, verdict, {name: m.run.monitors[name]["verdict"] for name in node.spec.verify}
+    )
 
 
 def _measured(m: Macrostep, node: Node, index: int, measurement: dict[str, Any]) -> None:
@@ -238,7 +252,12 @@ def _measured(m: Macrostep, node: Node, index: int, measurement: dict[str, Any])
     judged = judge(spec, measurement, m.run.monitors.get(name), window, environment, m.now)
     m.run.monitors[name] = judged
     value = judged.get("value")
-    m.record("measured", node.path, name, f"{judged['verdict']} {value:.6g}" if value is not None else judged["verdict"])
+    m.record(
+        "measured",
+        node.path,
+        name,
+        f"{judged['verdict']} {value:.6g}" if value is not None else judged["verdict"],
+    )
     _measure(m, node, index + 1)
 
 
@@ -249,4 +268,12 @@ def _call(m: Macrostep, node: Node) -> None:
     m.order(StartChild(node.path, entry, call.lifecycle, dict(call.with_)))
 
 
-__all__ = ["begin_work", "resume_step", "skip_step", "step_done", "step_failed", "step_refused", "step_uncertain"]
+__all__ = [
+    "begin_work",
+    "resume_step",
+    "skip_step",
+    "step_done",
+    "step_failed",
+    "step_refused",
+    "step_uncertain",
+]

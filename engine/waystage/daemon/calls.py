@@ -1,0 +1,135 @@
+"""Calling a plugin for a claimed order and turning its answer into an event."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from waystage.daemon.connections import describe
+from waystage.daemon.context import StepContext
+from waystage.daemon.crash import crash_point
+from waystage.errors import Hopeless, NotFound
+from waystage.kernel import Event, events
+from waystage.plugin import (
+    Done,
+    Fact,
+    Minimum,
+    Monitor,
+    Plugin,
+    Refused,
+    Step,
+    Waiting,
+    Window,
+)
+from waystage.store.codec import OUTPUT_LIMIT, dump
+from waystage.store.rows import Claim
+
+LONGEST_ERROR = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a call came to: an event for the run, or a time to call again."""
+
+    event: Event | None
+    facts: tuple[Fact, ...] = ()
+    again: timedelta | None = None
+    memo: dict[str, Any] | None = None
+
+
+def call(plugin: type[Plugin] | None, claim: Claim, ctx: StepContext) -> Answered:
+    """Call the plugin; whatever it does wrong becomes a failed attempt, never an exception."""
+    order = claim.order
+    where = (order["state"], order["entry"], order["index"])
+    try:
+        if plugin is None:
+            raise Hopeless(f"there is no plugin {order['use']!r}; `waystage plugins` lists them")
+        if order["kind"] == "monitor":
+            return _measure(plugin, order, where, ctx)
+        return _step(plugin, claim, where, ctx)
+    except (Hopeless, NotFound, ValidationError) as error:
+        return Answered(events.step_failed(*where, _text(error), hopeless=True))
+    except Exception as error:  # noqa: BLE001  # a plugin may raise anything; the run is parked with it
+        return Answered(events.step_failed(*where, _text(error)))
+
+
+def _step(
+    plugin: type[Plugin], claim: Claim, where: tuple[str, int, int], ctx: StepContext
+) -> Answered:
+    if not issubclass(plugin, Step):
+        raise Hopeless(f"plugin {plugin.use!r} is a {plugin.kind}, not a step")
+    step = plugin.model_validate(claim.order["config"])
+    if claim.tries > 1 and plugin.repeat != "safe":
+        found = step.look(ctx) if plugin.repeat == "look" else None
+        if found is not None:
+            return _answered(found, where)
+        if plugin.repeat == "ask":
+            why = "an earlier call was cut off and may have acted; say what is true"
+            return Answered(events.step_uncertain(*where, why))
+    crash_point("before-call")
+    answer = step.run(ctx)
+    crash_point("after-call")
+    return _answered(answer, where)
+
+
+def _answered(answer: object, where: tuple[str, int, int]) -> Answered:
+    if isinstance(answer, Done):
+        return Answered(events.step_done(*where, as_output(answer.output)), tuple(answer.facts))
+    if isinstance(answer, Refused):
+        return Answered(events.step_refused(*where, answer.why, as_output(answer.output)))
+    if isinstance(answer, Waiting):
+        return Answered(None, again=answer.again, memo=as_output(answer.memo))
+    raise Hopeless(f"the plugin answered {type(answer).__name__}, not Done, Waiting or Refused")
+
+
+def _measure(
+    plugin: type[Plugin], order: Mapping[str, Any], where: tuple[str, int, int], ctx: StepContext
+) -> Answered:
+    if not issubclass(plugin, Monitor):
+        raise Hopeless(f"plugin {plugin.use!r} is a {plugin.kind}, not a monitor")
+    config = order["config"]
+    window = Window(**{k: datetime.fromisoformat(v) for k, v in config["window"].items()})
+    minimum = Minimum.model_validate(config["minimum"])
+    measurement = plugin.model_validate(config["with"]).measure(ctx, window, minimum)
+    return Answered(events.step_done(*where, as_output(measurement)))
+
+
+def as_output(output: BaseModel | dict[str, Any]) -> dict[str, Any]:
+    """Give the output as finite JSON within the limit, or raise `Hopeless`."""
+    value = output.model_dump(mode="json") if isinstance(output, BaseModel) else output
+    _check_finite(value, "output")
+    try:
+        size = len(dump(value))
+    except TypeError as error:
+        raise Hopeless(f"the output is not JSON: {error}") from error
+    if size > OUTPUT_LIMIT:
+        raise Hopeless(
+            f"the output has {size:,} bytes, more than {OUTPUT_LIMIT:,}: "
+            "keep bigger things as artefacts and answer their digest"
+        )
+    return value
+
+
+def _check_finite(value: Any, path: str) -> None:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise Hopeless(f"{path} is {value}, which is no finite number")
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            _check_finite(part, f"{path}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, part in enumerate(value):
+            _check_finite(part, f"{path}[{index}]")
+
+
+def _text(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return describe(error)
+    text = str(error) or type(error).__name__
+    known = type(error).__module__.startswith("waystage")
+    return (text if known else f"{type(error).__name__}: {text}")[:LONGEST_ERROR]

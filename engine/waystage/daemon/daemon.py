@@ -1,0 +1,143 @@
+"""A daemon: the engine at work on one project, with its watches and messages."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.engine import make_url
+
+from waystage.check import check_project
+from waystage.clock import Clock, SystemClock
+from waystage.daemon import outbox, watch
+from waystage.daemon.connections import Connections
+from waystage.daemon.definitions import Definitions
+from waystage.daemon.engine import Engine
+from waystage.daemon.opening import Opening
+from waystage.errors import Invalid
+from waystage.kernel import Definition
+from waystage.plugin import Plugin
+from waystage.registry import load_catalog
+from waystage.spec.load import ProjectFiles, load_project
+from waystage.store import Store
+
+log = logging.getLogger("waystage.daemon")
+IDLE_SECONDS = 0.5
+
+
+class Daemon:
+    """One process at work on one project directory."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        clock: Clock | None = None,
+        catalog: Mapping[str, type[Plugin]] | None = None,
+    ) -> None:
+        self.root = root.resolve()
+        self.clock = clock or SystemClock()
+        self.files = load_project(self.root)
+        self.catalog = catalog or load_catalog(self.files.project.spec.plugins)
+        refuse_problems(self.files, self.catalog)
+        self.state = self.root / ".waystage"
+        self.state.mkdir(mode=0o700, exist_ok=True)
+        self.store = Store(database_url(self.files))
+        self.definitions = Definitions(self.store)
+        self.definitions.present(self.files)
+        self.connections = Connections(self.files, self.catalog, self.clock, self.state)
+        self.engine = Engine(
+            self.store, self.definitions, self.catalog, self.clock, connections=self.connections
+        )
+        self._stopping = threading.Event()
+        self._looks = [
+            threading.Thread(target=self._watch, args=(c,), name=f"watch-{c.name}", daemon=True)
+            for c in self.files.project.spec.repositories
+        ]
+        self._sender = threading.Thread(target=self._send, name="outbox", daemon=True)
+
+    def start(self) -> None:
+        """Take the database and begin."""
+        self.engine.start()
+        for thread in (*self._looks, self._sender):
+            thread.start()
+
+    def stop(self) -> None:
+        """Finish what is being committed and let go of everything."""
+        self._stopping.set()
+        self.engine.stop()
+        for thread in (*self._looks, self._sender):
+            if thread.is_alive():
+                thread.join(timeout=5)
+        self.connections.close()
+        self.store.close()
+
+    def start_run(
+        self, lifecycle: str, service: str, name: str, version: str, actor: str, key: str = ""
+    ) -> str:
+        """Open a run by hand; raises `NotFound` for an unknown lifecycle or snapshot."""
+        definition = self.definitions.by_name(lifecycle)
+        repository = self.connections.repository(service)
+        snapshot = repository.get(self.connections, name, version).model_dump(mode="json")
+        opening = self.opening(definition, service, snapshot, actor, key)
+        return self.engine.open(opening).result(timeout=60)
+
+    def opening(
+        self,
+        definition: Definition,
+        service: str,
+        snapshot: dict[str, Any],
+        actor: str,
+        key: str = "",
+    ) -> Opening:
+        """Describe a run of this lifecycle; without a key, one per snapshot and service."""
+        known = self.files.project.spec.services.get(service)
+        params = {
+            k: v for k, v in (known.params if known else {}).items() if k in definition.spec.params
+        }
+        parts = (definition.spec.lifecycle, service, snapshot["name"], snapshot["version"])
+        return Opening(definition, service, snapshot, key or "|".join(parts), actor, params)
+
+    def reload(self) -> None:
+        """Take up changed lifecycles; raises `Invalid`, changing nothing, if they have problems."""
+        files = load_project(self.root)
+        refuse_problems(files, self.catalog)
+        self.files = files
+        self.definitions.present(files)
+
+    def _watch(self, connection: Any) -> None:
+        while not self._stopping.is_set():
+            try:
+                for run in watch.look(self, connection):
+                    log.info("run %s is open", run)
+            except Exception as error:  # noqa: BLE001  # a repository may raise anything; look again
+                if not self._stopping.is_set():
+                    log.warning("repository %s cannot be watched: %s", connection.name, error)
+            self._stopping.wait(connection.poll.total_seconds())
+
+    def _send(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                outbox.send_due(self.engine, self.connections)
+            except Exception as error:  # noqa: BLE001  # the messages stay in the outbox
+                if not self._stopping.is_set():
+                    log.warning("messages cannot be sent: %s", error)
+            self._stopping.wait(IDLE_SECONDS)
+
+
+def refuse_problems(files: ProjectFiles, catalog: Mapping[str, type[Plugin]]) -> None:
+    """Raise `Invalid` if the project's files have errors."""
+    errors = [p for p in check_project(files, catalog) if p.severity == "error"]
+    if errors:
+        raise Invalid(errors)
+
+
+def database_url(files: ProjectFiles) -> str:
+    """Give the database's URL, a relative SQLite file being one of the project's directory."""
+    url = make_url(files.project.spec.database)
+    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).is_absolute():
+        url = url.set(database=str(files.root / url.database))
+    return url.render_as_string(hide_password=False)

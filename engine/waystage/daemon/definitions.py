@@ -1,0 +1,65 @@
+"""Which lifecycle a run follows: the project's present text, or the one it is pinned to."""
+
+from __future__ import annotations
+
+import threading
+from fnmatch import fnmatchcase
+
+from waystage.errors import NotFound
+from waystage.kernel import Definition, compile_lifecycle
+from waystage.spec.lifecycle import Lifecycle
+from waystage.spec.load import Loaded, ProjectFiles
+from waystage.store import Store
+
+
+class Definitions:
+    """Compiled lifecycles by hash, kept once they were needed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._compiled: dict[str, Definition] = {}
+        self._present: dict[str, Loaded[Lifecycle]] = {}
+
+    def present(self, files: ProjectFiles) -> None:
+        """Take the project's lifecycles as those that new runs follow."""
+        self._present = dict(files.lifecycles)
+
+    def names(self) -> list[str]:
+        """Give the names of the lifecycles that new runs may follow."""
+        return sorted(self._present)
+
+    def of_service(self, service: str) -> list[Definition]:
+        """Give the lifecycles whose `services:` match."""
+        return [
+            self.by_name(name)
+            for name, loaded in self._present.items()
+            if any(fnmatchcase(service, glob) for glob in loaded.spec.services)
+        ]
+
+    def by_name(self, name: str) -> Definition:
+        """Give the present lifecycle of that name; raises `NotFound`."""
+        loaded = self._present.get(name)
+        if loaded is None:
+            raise NotFound(
+                f"there is no lifecycle {name!r}; the project has {', '.join(self.names()) or 'none'}"
+            )
+        return self._compile(loaded.digest, loaded.spec)
+
+    def by_hash(self, digest: str) -> Definition:
+        """Give the lifecycle that a run is pinned to; raises `NotFound`."""
+        found = self._compiled.get(digest)
+        if found is not None:
+            return found
+        body = self._store.definition(digest)
+        if body is None:
+            raise NotFound(f"the store has no lifecycle {digest[:12]}: it was edited by hand")
+        return self._compile(digest, Lifecycle.model_validate(body))
+
+    def _compile(self, digest: str, spec: Lifecycle) -> Definition:
+        with self._lock:
+            if digest not in self._compiled:
+                definition = compile_lifecycle(spec, digest)
+                _ = definition.machines  # built once, here, not in the hot path
+                self._compiled[digest] = definition
+            return self._compiled[digest]

@@ -1,0 +1,68 @@
+"""Opening a run: pinned to the lifecycle's present text, once per key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import insert, select, update
+
+from waystage.daemon.crash import crash_point
+from waystage.daemon.hot import HotRun
+from waystage.kernel import Definition, Run, events
+from waystage.store import schema as t
+from waystage.store.codec import micros
+
+if TYPE_CHECKING:
+    from waystage.daemon.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A run to be opened; the same key opens it once, and the run's id is given again."""
+
+    definition: Definition
+    service: str
+    snapshot: dict[str, Any]
+    key: str
+    actor: str
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+def open_run(tx: Transaction, opening: Opening) -> str:
+    """Open the run in the transaction and give its id: service and number."""
+    known = tx.connection.execute(
+        select(t.runs.c.id).where(t.runs.c.opened_by == opening.key)
+    ).scalar()
+    if known is not None:
+        return str(known)
+    crash_point("before-open")
+    spec, at = opening.definition.spec, micros(tx.now)
+    body = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    tx.store.keep_definition(tx.connection, opening.definition.hash, spec.lifecycle, body, at)
+    row = {
+        "id": f"new {opening.key}"[:100], "opened_by": opening.key, "lifecycle": spec.lifecycle,
+        "definition": opening.definition.hash, "service": opening.service,
+        "snapshot": f"{opening.snapshot.get('name', '')}/{opening.snapshot.get('version', '')}",
+        "status": "open", "places": "", "revision": 0, "body": b"{}", "head": b"",
+        "opened_at": at, "changed_at": at,
+    }  # fmt: skip
+    no = tx.connection.execute(insert(t.runs).values(row).returning(t.runs.c.no)).scalar_one()
+    run = _run(opening, f"{opening.service}-{no}")
+    tx.connection.execute(update(t.runs).where(t.runs.c.no == no).values(id=run.id))
+    from waystage.daemon.transaction import GENESIS, Delivery
+
+    tx.add(HotRun(no, run, GENESIS), opening.definition)
+    tx.deliver([Delivery(no, events.start(opening.actor))])
+    return run.id
+
+
+def _run(opening: Opening, run_id: str) -> Run:
+    spec = opening.definition.spec
+    params = {name: field.default for name, field in spec.params.items()}
+    data = {name: field.default for name, field in spec.data.items()}
+    return Run(
+        id=run_id, lifecycle=spec.lifecycle, definition=opening.definition.hash,
+        service=opening.service, snapshot=opening.snapshot, params=params | opening.params,
+        starter=opening.actor, data=data,
+    )  # fmt: skip

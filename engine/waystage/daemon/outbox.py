@@ -1,0 +1,73 @@
+"""The engine's own messages: written with the event, sent until the receiver has them."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select, update
+
+from waystage.daemon.crash import crash_point
+from waystage.errors import Hopeless
+from waystage.plugin import Message
+from waystage.retry import RetryPolicy, next_try
+from waystage.store import schema as t
+from waystage.store.codec import instant, load, micros
+
+if TYPE_CHECKING:
+    from waystage.daemon.connections import Connections
+    from waystage.daemon.engine import Engine
+    from waystage.daemon.transaction import Transaction
+
+log = logging.getLogger("waystage.daemon")
+POLICY = RetryPolicy(tries=10_000, first=timedelta(seconds=5), cap=timedelta(minutes=10))
+
+
+def send_due(engine: Engine, connections: Connections) -> int:
+    """Send the messages that are due, the oldest first; answer how many went out."""
+    now, o = engine.clock.now(), t.outbox.c
+    query = select(t.outbox).where(o.sent_at.is_(None), o.due_at <= micros(now)).order_by(o.id)
+    with engine.store.reading() as connection:
+        found = list(connection.execute(query.limit(50)))
+    return sum(_send(engine, connections, row) for row in found)
+
+
+def _send(engine: Engine, connections: Connections, row: Any) -> bool:
+    body, channel = load(row.body), connections.files.project.spec.notify_channel
+    if channel is None:
+        log.warning("%s: %s", body["title"], body["text"])
+        _note(engine, row.id, sent_at=micros(engine.clock.now()))
+        return True
+    try:
+        crash_point("before-send")
+        connections.notifier(channel).send(connections, _message(body), key=row.key)
+        crash_point("after-send")
+    except Exception as error:  # noqa: BLE001  # a notifier may raise anything; the message stays
+        _failed(engine, row, error)
+        return False
+    _note(engine, row.id, sent_at=micros(engine.clock.now()), error="")
+    return True
+
+
+def _failed(engine: Engine, row: Any, error: Exception) -> None:
+    log.warning("message %s was not delivered: %s", row.key, error)
+    now, tries = engine.clock.now(), row.tries + 1
+    # even a hopeless message stays: the channel's settings may be mended
+    attempt = max(tries, 8) if isinstance(error, Hopeless) else tries
+    due = next_try(POLICY, key=row.key, attempt=attempt, started=instant(row.due_at), now=now)
+    _note(engine, row.id, tries=tries, error=str(error), due_at=micros(due or now))
+
+
+def _note(engine: Engine, number: int, **values: Any) -> None:
+    def write(tx: Transaction) -> None:
+        tx.batch.rest.append(update(t.outbox).where(t.outbox.c.id == number).values(**values))
+
+    engine.act(write).result(timeout=60)
+
+
+def _message(body: dict[str, Any]) -> Message:
+    return Message(
+        title=body["title"], text=body["text"], service=body["service"], run=body["run"],
+        level=body["level"], at=datetime.fromisoformat(body["at"]),
+    )  # fmt: skip

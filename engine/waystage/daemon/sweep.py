@@ -1,0 +1,41 @@
+"""What is due by the clock: timers, postponed work, events from other runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from waystage.daemon.transaction import Delivery
+from waystage.kernel import Event, events
+from waystage.store.codec import load, micros
+from waystage.store.rows import TimerRow
+
+if TYPE_CHECKING:
+    from waystage.daemon.transaction import Transaction
+    from waystage.daemon.workers import Workers
+
+LIMIT = 500
+
+
+def sweep(tx: Transaction, workers: Workers) -> int | None:
+    """Deliver and claim what is due; answer the next instant at which something is."""
+    workers.hold(tx)
+    now = micros(tx.now)
+    fired = tx.store.due_timers(tx.connection, now, LIMIT)
+    tx.deliver([_fired(timer) for timer in fired])
+    found = tx.store.take_inbox(tx.connection, LIMIT)
+    tx.batch.drop_inbox.extend((row.id,) for row in found)
+    tx.deliver([Delivery(row.run, Event.from_json(load(row.body), row.actor)) for row in found])
+    claimed = tx.store.claim(
+        tx.connection, owner=tx.owner, now=now, wall=tx.wall, lease=tx.lease, limit=LIMIT
+    )
+    # what this very transaction replaces or takes away is not called any more
+    claimed = [c for c in claimed if not (c.no in tx.touched and c.slot in tx.touched[c.no].work)]
+    tx.load_for({claim.no for claim in claimed})
+    tx.claims.extend(claimed)
+    if max(len(fired), len(found), len(claimed)) == LIMIT:
+        return now
+    return tx.store.earliest(tx.connection)
+
+
+def _fired(timer: TimerRow) -> Delivery:
+    return Delivery(timer.no, events.timer_fired(timer.state, timer.entry, timer.name))

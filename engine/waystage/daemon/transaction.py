@@ -1,0 +1,333 @@
+"""One transaction: events go through the kernel, and all that follows is written together."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, update
+
+from waystage.daemon.definitions import Definitions
+from waystage.daemon.facts import apply_fact
+from waystage.daemon.hot import HotRun, HotRuns
+from waystage.daemon.leases import free_lease, take_lease
+from waystage.kernel import Definition, Event, Run, advance
+from waystage.kernel import commands as c
+from waystage.plugin import Fact
+from waystage.store import Store
+from waystage.store import schema as t
+from waystage.store.codec import chained, dump, micros
+from waystage.store.commit import Batch
+from waystage.store.rows import Claim
+from waystage.timers import next_fire
+
+GENESIS = b"\0" * 32
+FENCE_STEP = 1 << 20  # a claim raises the fence by one; a new order raises it past all claims
+
+
+@dataclass(slots=True)
+class Delivery:
+    """An event on its way to a run, with the claim that it answers and the facts it tells."""
+
+    no: int
+    event: Event
+    claim: Claim | None = None
+    facts: tuple[Fact, ...] = ()
+
+
+@dataclass(slots=True)
+class Touched:
+    """A run as this transaction has changed it so far."""
+
+    hot: HotRun
+    before: int
+    definition: Definition
+    new: bool = False
+    work: dict[str, c.StartStep | None] = field(default_factory=dict)
+
+
+@dataclass
+class Transaction:
+    """Collects what one batch of deliveries leads to and writes it."""
+
+    store: Store
+    connection: Connection
+    definitions: Definitions
+    runs: HotRuns
+    now: datetime
+    owner: str
+    wall: int
+    lease: int
+    batch: Batch = field(default_factory=Batch)
+    touched: dict[int, Touched] = field(default_factory=dict)
+    queue: deque[Delivery] = field(default_factory=deque)
+    claims: list[Claim] = field(default_factory=list)
+    answered: list[tuple[int, str]] = field(default_factory=list)
+    children: list[tuple[int, c.StartChild]] = field(default_factory=list)
+    ended: list[Run] = field(default_factory=list)
+    wake: int | None = None  # the earliest instant at which this batch made something due
+
+    def deliver(self, deliveries: list[Delivery]) -> None:
+        """Advance the runs; what one event sets off in another run is delivered too."""
+        self.queue.extend(deliveries)
+        while self.queue:
+            missing = {d.no for d in self.queue} - self.touched.keys()
+            self._load(missing)
+            self._advance(self.queue.popleft())
+
+    def add(self, hot: HotRun, definition: Definition) -> None:
+        """Take in a run that is being opened."""
+        self.touched[hot.no] = Touched(hot, 0, definition, new=True)
+
+    def load_for(self, numbers: set[int]) -> None:
+        """Make sure that the runs are at hand after the commit."""
+        for no in numbers - self.touched.keys():
+            if self.runs.get(no) is None:
+                for found, (body, head) in self.store.load_runs(self.connection, [no]).items():
+                    self.runs.put(HotRun(found, Run.from_json(body), head))
+
+    def write(self) -> bool:
+        """Write everything; False when another daemon moved one of the runs."""
+        for touched in self.touched.values():
+            self._flush(touched)
+        return self.store.statements.write(self.connection, self.batch)
+
+    def committed(self) -> None:
+        """Hold what is now true for the next batch."""
+        for no, touched in self.touched.items():
+            if touched.hot.run.status == "ended":
+                self.runs.drop(no)
+            else:
+                self.runs.put(touched.hot)
+
+    def _load(self, numbers: set[int]) -> None:
+        cold = []
+        for no in numbers:
+            hot = self.runs.get(no)
+            if hot is None:
+                cold.append(no)
+            else:
+                self._touch(hot)
+        if cold:
+            for no, (body, head) in self.store.load_runs(self.connection, cold).items():
+                self._touch(HotRun(no, Run.from_json(body), head))
+
+    def _touch(self, hot: HotRun) -> None:
+        definition = self.definitions.by_hash(hot.run.definition)
+        own = HotRun(hot.no, hot.run, hot.head)  # the held one stays as it is until the commit
+        self.touched[hot.no] = Touched(own, hot.run.revision, definition)
+
+    def _advance(self, delivery: Delivery) -> None:
+        touched = self.touched.get(delivery.no)
+        if touched is None:
+            return  # the run was removed by retention
+        hot = touched.hot
+        before = hot.run
+        step = advance(touched.definition, before, delivery.event, self.now)
+        hot.run = step.run
+        self._remember(hot, delivery.event, [record.to_json() for record in step.records])
+        for command in step.commands:
+            self._carry_out(touched, command)
+        for fact in delivery.facts:
+            apply_fact(self, touched, fact)
+        if delivery.claim is not None and delivery.claim.order["kind"] == "monitor":
+            self._keep_measurement(touched, before, delivery.claim)
+
+    def _remember(self, hot: HotRun, event: Event, records: list[list[str]]) -> None:
+        at = micros(self.now)
+        body = dump({"event": event.to_json(), "records": records})
+        seq = hot.run.revision
+        hot.head = chained(hot.head, seq, at, event.actor, body)
+        self.batch.history.append((hot.no, seq, at, event.actor, body, hot.head))
+
+    def _carry_out(self, touched: Touched, command: c.Command) -> None:
+        HANDLERS[type(command)](self, touched, command)
+
+    def _flush(self, touched: Touched) -> None:
+        hot, run = touched.hot, touched.hot.run
+        places, head, at = ",".join(run.places), hot.head, micros(self.now)
+        body = dump(run.to_json())
+        if touched.new:
+            self.batch.rest.append(
+                update(t.runs)
+                .where(t.runs.c.no == hot.no)
+                .values(status=run.status, outcome=run.outcome, places=places, body=body,
+                        revision=run.revision, head=head, changed_at=at)
+            )  # fmt: skip
+        else:
+            self.batch.update_runs.append(
+                (
+                    run.status,
+                    run.outcome,
+                    places,
+                    run.revision,
+                    body,
+                    head,
+                    at,
+                    hot.no,
+                    touched.before,
+                )
+            )
+        for slot, order in touched.work.items():
+            if order is None:
+                self.batch.drop_work.append((hot.no, slot))
+            else:
+                self._put_work(hot, slot, order)
+
+    def _put_work(self, hot: HotRun, slot: str, order: c.StartStep) -> None:
+        due, fence = micros(order.due), hot.run.revision * FENCE_STEP
+        body = order_to_json(order)
+        mine = order.due <= self.now
+        owner, until = (self.owner, self.wall + self.lease) if mine else (None, None)
+        self.batch.put_work.append((hot.no, slot, dump(body), due, owner, until, fence, int(mine)))
+        if mine:
+            self.claims.append(Claim(hot.no, slot, fence, body))
+        else:
+            self.rings_at(due)
+
+    def rings_at(self, due: int) -> None:
+        """Note that something is due at that instant."""
+        self.wake = due if self.wake is None else min(self.wake, due)
+
+    def _keep_measurement(self, touched: Touched, before: Run, claim: Claim) -> None:
+        name = claim.order["config"]["monitor"]
+        run = touched.hot.run
+        judged = run.monitors.get(name)
+        if judged is None or judged is before.monitors.get(name):
+            return
+        window = claim.order["config"]["window"]
+        row = {
+            "monitor": name, "use": claim.order["use"], "service": run.service,
+            "stage": claim.order["stage"], "snapshot": snapshot_id(run), "run": touched.hot.no,
+            "start": micros(datetime.fromisoformat(window["start"])),
+            "end": micros(datetime.fromisoformat(window["end"])),
+            "verdict": judged["verdict"], "at": micros(self.now),
+            "body": dump({k: v for k, v in judged.items() if k not in ("recent", "verdict")}),
+        }  # fmt: skip
+        self.batch.rest.append(insert(t.measurements).values(row))
+
+
+def snapshot_id(run: Run) -> str:
+    """Give name and version of the run's snapshot."""
+    return f"{run.snapshot.get('name', '')}/{run.snapshot.get('version', '')}"
+
+
+def order_to_json(order: c.StartStep) -> dict[str, Any]:
+    """Give the order as the work table keeps it."""
+    return {
+        "state": order.state, "entry": order.entry, "index": order.index, "key": order.key,
+        "use": order.use, "config": order.config, "attempt": order.attempt, "kind": order.kind,
+        "timeout": order.timeout, "stage": order.stage,
+        "deadline": order.deadline.isoformat() if order.deadline else None,
+    }  # fmt: skip
+
+
+def _start_step(tx: Transaction, touched: Touched, command: c.StartStep) -> None:
+    touched.work[touched.definition.nodes[command.state].region] = command
+
+
+def _drop_work(tx: Transaction, touched: Touched, command: c.DropWork) -> None:
+    touched.work[touched.definition.nodes[command.state].region] = None
+
+
+def _open_task(tx: Transaction, touched: Touched, command: c.OpenTask) -> None:
+    row = {"run": touched.hot.no, "state": command.state, "entry": command.entry,
+           "stage": command.stage, "status": "open", "body": dump(command.body),
+           "opened_at": micros(tx.now)}  # fmt: skip
+    tx.batch.rest.append(insert(t.tasks).values(row))
+
+
+def _task_row(touched: Touched, state: str, entry: int) -> Any:
+    k = t.tasks.c
+    return (k.run == touched.hot.no) & (k.state == state) & (k.entry == entry)
+
+
+def _update_task(tx: Transaction, touched: Touched, command: c.UpdateTask) -> None:
+    where = _task_row(touched, command.state, command.entry)
+    tx.batch.rest.append(update(t.tasks).where(where).values(body=dump(command.body)))
+
+
+def _close_task(tx: Transaction, touched: Touched, command: c.CloseTask) -> None:
+    values = {"status": "closed" if command.outcome else "left", "outcome": command.outcome,
+              "closed_by": command.by, "closed_at": micros(tx.now)}  # fmt: skip
+    where = _task_row(touched, command.state, command.entry)
+    tx.batch.rest.append(update(t.tasks).where(where, t.tasks.c.status == "open").values(values))
+
+
+def _set_timer(tx: Transaction, touched: Touched, command: c.SetTimer) -> None:
+    due = command.due or (next_fire(command.spec, tx.now) if command.spec else None)
+    if due is None:
+        return
+    spec = dump(command.spec.model_dump(mode="json")) if command.spec else None
+    row = (touched.hot.no, command.state, command.name, command.entry, micros(due), spec)
+    tx.batch.put_timers = [r for r in tx.batch.put_timers if r[:3] != row[:3]]
+    tx.batch.put_timers.append(row)
+    tx.rings_at(micros(due))
+
+
+def _cancel_timers(tx: Transaction, touched: Touched, command: c.CancelTimers) -> None:
+    gone = (touched.hot.no, command.state)
+    tx.batch.put_timers = [row for row in tx.batch.put_timers if row[:2] != gone]
+    tx.batch.drop_timers.append(gone)
+
+
+def _take_lease(tx: Transaction, touched: Touched, command: c.TakeLease) -> None:
+    take_lease(tx, touched.hot.no, command)
+
+
+def _free_lease(tx: Transaction, touched: Touched, command: c.FreeLease) -> None:
+    free_lease(tx, touched.hot.no, command.state)
+
+
+def _start_child(tx: Transaction, touched: Touched, command: c.StartChild) -> None:
+    tx.children.append((touched.hot.no, command))
+
+
+def _notify(tx: Transaction, touched: Touched, command: c.Notify) -> None:
+    body = asdict(command) | {"run": touched.hot.run.id, "service": touched.hot.run.service,
+                              "at": tx.now.isoformat()}  # fmt: skip
+    row = {"key": command.key, "body": dump(body), "due_at": micros(tx.now)}
+    tx.batch.rest.append(insert(t.outbox).values(row))
+    tx.rings_at(micros(tx.now))
+
+
+def _open_incident(tx: Transaction, touched: Touched, command: c.OpenIncident) -> None:
+    row = {"run": touched.hot.no, "state": command.state, "kind": command.kind,
+           "message": command.message, "opened_at": micros(tx.now)}  # fmt: skip
+    tx.batch.rest.append(insert(t.incidents).values(row))
+    run = touched.hot.run
+    text = f"{run.id} is parked in {command.state}: {command.message}"
+    key = f"{run.id}/{run.revision}/incident/{command.state}"
+    _notify(tx, touched, c.Notify(command.state, f"Incident in {run.id}", text, "alarm", key))
+
+
+def _close_incident(tx: Transaction, touched: Touched, command: c.CloseIncident) -> None:
+    i = t.incidents.c
+    where = (i.run == touched.hot.no) & (i.state == command.state) & i.closed_at.is_(None)
+    values = {"closed_at": micros(tx.now), "how": command.how, "closed_by": command.by,
+              "reason": command.reason}  # fmt: skip
+    tx.batch.rest.append(update(t.incidents).where(where).values(values))
+
+
+def _end_run(tx: Transaction, touched: Touched, command: c.EndRun) -> None:
+    tx.ended.append(touched.hot.run)
+
+
+HANDLERS: dict[type[Any], Any] = {
+    c.StartStep: _start_step,
+    c.DropWork: _drop_work,
+    c.OpenTask: _open_task,
+    c.UpdateTask: _update_task,
+    c.CloseTask: _close_task,
+    c.SetTimer: _set_timer,
+    c.CancelTimers: _cancel_timers,
+    c.TakeLease: _take_lease,
+    c.FreeLease: _free_lease,
+    c.StartChild: _start_child,
+    c.Notify: _notify,
+    c.OpenIncident: _open_incident,
+    c.CloseIncident: _close_incident,
+    c.EndRun: _end_run,
+}

@@ -1,0 +1,42 @@
+"""JSON and times as the tables keep them."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+OUTPUT_LIMIT = 256 * 1024
+
+
+def dump(value: Any) -> bytes:
+    """Write compact JSON."""
+    return orjson.dumps(value)
+
+
+def load(text: bytes | memoryview | None) -> Any:
+    """Read JSON; nothing reads as None."""
+    return None if text is None else orjson.loads(text)
+
+
+def micros(instant: datetime) -> int:
+    """Give microseconds since 1970 in UTC."""
+    return (instant - EPOCH) // MICROSECOND
+
+
+def instant(micro: int) -> datetime:
+    """Give the instant in UTC."""
+    return EPOCH + timedelta(microseconds=micro)
+
+
+def chained(before: bytes, seq: int, at: int, actor: str, body: bytes) -> bytes:
+    """Give a history row's hash: sha256 over the one before and all that the row says."""
+    digest = hashlib.sha256(before)
+    digest.update(b"%d %d %d " % (seq, at, len(actor)))
+    digest.update(actor.encode())
+    digest.update(body)
+    return digest.digest()

@@ -1,0 +1,133 @@
+"""One transaction per batch of events: the hot path of the store.
+
+Each statement is compiled once and run for all rows of a batch; the run's revision is
+compared and set, so that a stale writer changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Engine, bindparam, delete, insert, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql import Executable
+
+from waystage.store import schema as t
+
+Row = tuple[Any, ...]
+
+
+class Statement:
+    """A statement compiled once, run with plain tuples in the order of `names`."""
+
+    def __init__(self, engine: Engine, statement: Executable, names: Sequence[str]) -> None:
+        compiled = statement.compile(dialect=engine.dialect)  # type: ignore[attr-defined]  # every Core statement compiles
+        self.text, self._names = str(compiled), tuple(names)
+        order = compiled.positiontup
+        self._order = None if order is None else [self._names.index(name) for name in order]
+
+    def run(self, connection: Connection, rows: list[Row]) -> int:
+        """Run it for all rows and answer how many rows of the table it touched."""
+        if not rows:
+            return 0
+        parameters: Any
+        if self._order is None:
+            parameters = [dict(zip(self._names, row, strict=True)) for row in rows]
+        elif self._order == list(range(len(self._names))):
+            parameters = rows
+        else:
+            parameters = [tuple(row[i] for i in self._order) for row in rows]
+        return connection.exec_driver_sql(self.text, parameters).rowcount
+
+
+def _values(names: Sequence[str]) -> dict[str, Any]:
+    return {name: bindparam(name) for name in names}
+
+
+@dataclass(slots=True)
+class Batch:
+    """All rows that one transaction writes, by statement; see `Statements` for their columns."""
+
+    update_runs: list[Row] = field(default_factory=list)
+    history: list[Row] = field(default_factory=list)
+    put_work: list[Row] = field(default_factory=list)
+    drop_work: list[Row] = field(default_factory=list)
+    put_timers: list[Row] = field(default_factory=list)
+    drop_timers: list[Row] = field(default_factory=list)  # all of a state
+    drop_inbox: list[Row] = field(default_factory=list)
+    rest: list[Executable] = field(default_factory=list)  # rare statements, in order
+
+
+class Statements:
+    """The hot statements for one database."""
+
+    UPDATE_RUN = ("status", "outcome", "places", "b_revision", "body", "head", "changed_at",
+                  "b_no", "b_before")  # fmt: skip
+    HISTORY = ("run", "seq", "at", "actor", "body", "hash")
+    WORK = ("run", "slot", "body", "due_at", "owner", "lease_until", "fence", "tries")
+    TIMER = ("run", "state", "name", "entry", "due_at", "spec")
+
+    def __init__(self, engine: Engine) -> None:
+        upsert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        plain = ("status", "outcome", "places", "body", "head", "changed_at")
+        self.update_runs = Statement(
+            engine,
+            update(t.runs)
+            .where(t.runs.c.no == bindparam("b_no"), t.runs.c.revision == bindparam("b_before"))
+            .values(_values(plain) | {"revision": bindparam("b_revision")}),
+            self.UPDATE_RUN,
+        )
+        self.history = Statement(
+            engine, insert(t.history).values(_values(self.HISTORY)), self.HISTORY
+        )
+        put = upsert(t.work).values(_values(self.WORK) | {"memo": None})
+        self.put_work = Statement(
+            engine,
+            put.on_conflict_do_update(
+                index_elements=["run", "slot"],
+                set_={name: put.excluded[name] for name in (*self.WORK[2:], "memo")},
+            ),
+            self.WORK,
+        )
+        self.drop_work = Statement(
+            engine,
+            delete(t.work).where(
+                t.work.c.run == bindparam("run"), t.work.c.slot == bindparam("slot")
+            ),
+            ("run", "slot"),
+        )
+        timer = upsert(t.timers).values(_values(self.TIMER))
+        self.put_timers = Statement(
+            engine,
+            timer.on_conflict_do_update(
+                index_elements=["run", "state", "name"],
+                set_={name: timer.excluded[name] for name in self.TIMER[3:]},
+            ),
+            self.TIMER,
+        )
+        self.drop_timers = Statement(
+            engine,
+            delete(t.timers).where(
+                t.timers.c.run == bindparam("run"), t.timers.c.state == bindparam("state")
+            ),
+            ("run", "state"),
+        )
+        self.drop_inbox = Statement(
+            engine, delete(t.inbox).where(t.inbox.c.id == bindparam("id")), ("id",)
+        )
+
+    def write(self, connection: Connection, batch: Batch) -> bool:
+        """Write the batch; False, with nothing to be committed, when a run had moved on."""
+        if self.update_runs.run(connection, batch.update_runs) != len(batch.update_runs):
+            return False
+        for statement in batch.rest:
+            connection.execute(statement)
+        self.drop_timers.run(connection, batch.drop_timers)
+        self.put_timers.run(connection, batch.put_timers)
+        self.drop_work.run(connection, batch.drop_work)
+        self.put_work.run(connection, batch.put_work)
+        self.drop_inbox.run(connection, batch.drop_inbox)
+        self.history.run(connection, batch.history)
+        return True

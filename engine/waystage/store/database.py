@@ -1,0 +1,119 @@
+"""Opening a database: durable settings, migrations, one daemon per SQLite file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from waystage.errors import StoreLocked, StoreUnfit
+
+
+def open_database(url: str) -> Engine:
+    """Open the database and bring its tables to this version's shape.
+
+    Raises `StoreUnfit` when it cannot be reached, is damaged, or is of a newer version.
+    """
+    engine = connect(url)
+    try:
+        migrate(engine)
+    except (OperationalError, DatabaseError) as error:
+        engine.dispose()
+        raise StoreUnfit(f"database {make_url(url)!r}: {_first_line(error)}") from error
+    return engine
+
+
+def connect(url: str) -> Engine:
+    """Open without touching the tables."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_engine(parsed, connect_args={"timeout": 30, "check_same_thread": False})
+        event.listen(engine, "connect", _sqlite_settings)
+        event.listen(engine, "begin", _begin_immediate)
+        return engine
+    if parsed.get_backend_name() == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+        return create_engine(parsed, pool_pre_ping=True)
+    raise StoreUnfit(f"database {parsed!r} is neither sqlite:///FILE nor postgresql://HOST/NAME")
+
+
+def _sqlite_settings(connection: Any, _record: Any) -> None:
+    # the driver must not open transactions by itself: ours begin IMMEDIATE
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_immediate(connection: Any) -> None:
+    # a read that turns into a write later ignores the busy timeout, so writers say so at once
+    reads = connection.get_execution_options().get("reads")
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def migrate(engine: Engine) -> None:
+    """Run the migrations that the database has not seen."""
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    with engine.connect() as connection:
+        found = _revision(connection)
+        if found is not None and found not in known:
+            raise StoreUnfit(
+                f"the database has schema {found}, which this version does not know: "
+                "it was written by a newer Waystage; upgrade, or restore a backup"
+            )
+        if found == ScriptDirectory.from_config(config).get_current_head():
+            return
+        connection.rollback()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _revision(connection: Any) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()  # type: ignore[no-any-return]  # untyped scalar
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0]
+
+
+class FileLock:
+    """Holds a SQLite database for one daemon, by a lock that the system frees at its death."""
+
+    def __init__(self, database: Path) -> None:
+        self._path = database.with_name(database.name + ".daemon")
+        self._file: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock or raise `StoreLocked` naming the process that has it."""
+        import fcntl
+
+        handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(handle, 20).decode(errors="replace").strip() or "unknown"
+            os.close(handle)
+            raise StoreLocked(
+                f"{self._path.with_suffix('').name}: another daemon (process {holder}) is at work "
+                "on this SQLite database; stop it, or use postgresql:// for several daemons"
+            ) from error
+        os.ftruncate(handle, 0)
+        os.write(handle, str(os.getpid()).encode())
+        self._file = handle
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None

@@ -1,0 +1,213 @@
+"""Questions to the store; each is one indexed query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Select, select
+
+from waystage.store import rows as r
+from waystage.store import schema as t
+from waystage.store.codec import instant, load, micros
+
+
+class Reader:
+    """Reads of runs, history, tasks, incidents, placements and measurements."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection whose transaction only reads."""
+        with self.engine.connect().execution_options(reads=True) as connection:
+            yield connection
+
+    def runs(
+        self, *, service: str | None = None, status: str | None = None, limit: int = 200
+    ) -> list[r.RunRow]:
+        """Give runs, the newest first."""
+        query = select(t.runs).order_by(t.runs.c.no.desc()).limit(limit)
+        if service:
+            query = query.where(t.runs.c.service == service)
+        if status:
+            query = query.where(t.runs.c.status == status)
+        return [_run(row) for row in self._all(query)]
+
+    def run(self, run: str) -> r.RunRow | None:
+        """Give one run by its id."""
+        return next(
+            (_run(row) for row in self._all(select(t.runs).where(t.runs.c.id == run))), None
+        )
+
+    def run_body(self, run: str) -> dict[str, Any] | None:
+        """Give the whole value of one run."""
+        found = self._all(select(t.runs.c.body).where(t.runs.c.id == run))
+        return load(found[0].body) if found else None
+
+    def history(self, run: str, *, after: int = 0, limit: int = 10_000) -> list[r.HistoryRow]:
+        """Give a run's history, the oldest first."""
+        query = (
+            select(t.history)
+            .join(t.runs, t.runs.c.no == t.history.c.run)
+            .where(t.runs.c.id == run, t.history.c.seq > after)
+            .order_by(t.history.c.seq)
+            .limit(limit)
+        )
+        return [_history(run, row) for row in self._all(query)]
+
+    def tasks(
+        self, *, open_only: bool = True, run: str | None = None, limit: int = 500
+    ) -> list[r.TaskRow]:
+        """Give tasks, the oldest first."""
+        query = _with_run(t.tasks).order_by(t.tasks.c.opened_at).limit(limit)
+        if open_only:
+            query = query.where(t.tasks.c.status == "open")
+        if run:
+            query = query.where(t.runs.c.id == run)
+        return [_task(row) for row in self._all(query)]
+
+    def task(self, task: int) -> r.TaskRow | None:
+        """Give one task."""
+        return next(
+            (_task(x) for x in self._all(_with_run(t.tasks).where(t.tasks.c.id == task))), None
+        )
+
+    def incidents(
+        self, *, open_only: bool = True, run: str | None = None, limit: int = 500
+    ) -> list[r.IncidentRow]:
+        """Give incidents, the oldest first."""
+        query = _with_run(t.incidents).order_by(t.incidents.c.id).limit(limit)
+        if open_only:
+            query = query.where(t.incidents.c.closed_at.is_(None))
+        if run:
+            query = query.where(t.runs.c.id == run)
+        return [_incident(row) for row in self._all(query)]
+
+    def incident(self, incident: int) -> r.IncidentRow | None:
+        """Give one incident."""
+        query = _with_run(t.incidents).where(t.incidents.c.id == incident)
+        return next((_incident(row) for row in self._all(query)), None)
+
+    def placements(
+        self, *, service: str | None = None, at: datetime | None = None, history: bool = False
+    ) -> list[r.PlacementRow]:
+        """Give where snapshots run now, or ran at an instant, or ever."""
+        p = t.placements.c
+        query = select(t.placements, t.runs.c.id.label("run_id")).join(t.runs, t.runs.c.no == p.run)
+        if service:
+            query = query.where(p.service == service)
+        if at is not None:
+            when = micros(at)
+            query = query.where(p.since <= when, (p.until.is_(None)) | (p.until > when))
+        elif not history:
+            query = query.where(p.until.is_(None))
+        return [_placement(row) for row in self._all(query.order_by(p.since.desc(), p.id.desc()))]
+
+    def measurements(
+        self, *, service: str | None = None, monitor: str | None = None, limit: int = 500
+    ) -> list[r.MeasurementRow]:
+        """Give measurements, the oldest first."""
+        m = t.measurements.c
+        query = select(t.measurements, t.runs.c.id.label("run_id")).join(
+            t.runs, t.runs.c.no == m.run
+        )
+        if service:
+            query = query.where(m.service == service)
+        if monitor:
+            query = query.where(m.monitor == monitor)
+        return [_measurement(row) for row in self._all(query.order_by(m.id).limit(limit))]
+
+    def timers_of(self, run: str) -> list[r.TimerRow]:
+        """Give the timers that a run waits for, the earliest first."""
+        query = (
+            select(t.timers)
+            .join(t.runs, t.runs.c.no == t.timers.c.run)
+            .where(t.runs.c.id == run)
+            .order_by(t.timers.c.due_at)
+        )
+        return [_timer(row) for row in self._all(query)]
+
+    def snapshots(self) -> list[dict[str, Any]]:
+        """Give every snapshot that a repository has shown."""
+        return [
+            load(row.body)
+            for row in self._all(select(t.snapshots.c.body).order_by(t.snapshots.c.at))
+        ]
+
+    def definition(self, digest: str) -> dict[str, Any] | None:
+        """Give a lifecycle as it was when runs were pinned to it."""
+        found = self._all(select(t.definitions.c.body).where(t.definitions.c.hash == digest))
+        return load(found[0].body) if found else None
+
+    def _all(self, query: Select[Any]) -> list[Any]:
+        with self.reading() as connection:
+            return list(connection.execute(query))
+
+
+def _with_run(table: Any) -> Select[Any]:
+    run = t.runs.c
+    return select(table, run.id.label("run_id"), run.service, run.snapshot).join(
+        t.runs, run.no == table.c.run
+    )
+
+
+def _run(row: Any) -> r.RunRow:
+    return r.RunRow(
+        row.no, row.id, row.lifecycle, row.definition, row.service, row.snapshot, row.status,
+        row.outcome, tuple(row.places.split(",")) if row.places else (), row.revision,
+        instant(row.opened_at), instant(row.changed_at),
+    )  # fmt: skip
+
+
+def _history(run: str, row: Any) -> r.HistoryRow:
+    body = load(row.body)
+    return r.HistoryRow(
+        run,
+        row.seq,
+        instant(row.at),
+        row.actor,
+        body["event"],
+        body.get("records", []),
+        row.hash.hex(),
+    )
+
+
+def _when(micro: int | None) -> datetime | None:
+    return None if micro is None else instant(micro)
+
+
+def _task(row: Any) -> r.TaskRow:
+    return r.TaskRow(
+        row.id, row.run, row.run_id, row.state, row.entry, row.stage, row.service, row.snapshot,
+        row.status, row.outcome, row.closed_by, row.claimed_by, load(row.body),
+        instant(row.opened_at), _when(row.closed_at),
+    )  # fmt: skip
+
+
+def _incident(row: Any) -> r.IncidentRow:
+    return r.IncidentRow(
+        row.id, row.run, row.run_id, row.service, row.state, row.kind, row.message,
+        instant(row.opened_at), _when(row.closed_at), row.how, row.closed_by, row.reason,
+    )  # fmt: skip
+
+
+def _placement(row: Any) -> r.PlacementRow:
+    return r.PlacementRow(
+        row.service, row.stage, row.runtime, row.mode, row.role, row.snapshot, row.digest,
+        row.run_id, instant(row.since), _when(row.until), _when(row.verified_at), load(row.body),
+    )  # fmt: skip
+
+
+def _measurement(row: Any) -> r.MeasurementRow:
+    return r.MeasurementRow(
+        row.monitor, row.use, row.service, row.stage, row.snapshot, instant(row.start),
+        instant(row.end), row.run_id, row.verdict, load(row.body), instant(row.at),
+    )  # fmt: skip
+
+
+def _timer(row: Any) -> r.TimerRow:
+    return r.TimerRow(row.run, row.state, row.name, row.entry, instant(row.due_at), load(row.spec))
