@@ -63,7 +63,7 @@ def _matches(text: Any, pattern: Any) -> bool:
 @lru_cache(maxsize=256)
 def regular_expression(pattern: str) -> Any:
     """Compile with RE2, whose time is linear in the text."""
-    import re2
+    import re2  # type: ignore[import-untyped]  # it ships no types
 
     if len(pattern) > MAX_PATTERN:
         raise Failed(f"a pattern is at most {MAX_PATTERN} characters long")

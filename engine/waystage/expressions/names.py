@@ -10,7 +10,10 @@ from waystage.expressions.errors import BadExpression
 from waystage.expressions.functions import FUNCTIONS, Function
 from waystage.expressions.parse import MACROS
 
-NAMES = frozenset("params data snapshot service stage steps tasks monitors event run now".split())
+NAMES = frozenset({
+    "params", "data", "snapshot", "service", "stage", "steps", "tasks", "monitors", "event",
+    "run", "now",
+})  # fmt: skip
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -30,10 +30,10 @@ MAX_DEPTH = 64
 MAX_NODES = 1000
 
 MACROS = {"all": (2,), "exists": (2,), "exists_one": (2,), "map": (2, 3), "filter": (2,)}
-RESERVED = frozenset(
-    "as break const continue else for function if import in let loop package namespace "
-    "return var void while".split()
-)
+RESERVED = frozenset({
+    "as", "break", "const", "continue", "else", "for", "function", "if", "import", "in", "let",
+    "loop", "package", "namespace", "return", "var", "void", "while",
+})  # fmt: skip
 _OPERATORS = {
     "conditionalor": "||", "conditionaland": "&&",
     "relation_lt": "<", "relation_le": "<=", "relation_gt": ">", "relation_ge": ">=",
@@ -61,7 +61,8 @@ def _tree(text: str) -> Any:
     try:
         return parser().parse(text)
     except UnexpectedCharacters as error:
-        raise _unexpected(text, text[error.pos_in_stream], error.pos_in_stream) from None
+        place = error.pos_in_stream or 0
+        raise _unexpected(text, text[place], place) from None
     except UnexpectedToken as error:
         if error.token.type == "$END":
             raise BadExpression(text, len(text) + 1, "ends too early") from None
@@ -197,7 +198,7 @@ _LITERALS: dict[str, Callable[[str], Any]] = {
     "STRING_LIT": read_string,
     "MLSTRING_LIT": read_string,
     "BYTES_LIT": read_bytes,
-    "BOOL_LIT": lambda token: token == "true",
+    "BOOL_LIT": "true".__eq__,
     "NULL_LIT": lambda _: None,
 }
 _THROUGH = frozenset({
