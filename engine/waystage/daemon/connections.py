@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 from pydantic import ValidationError
@@ -25,8 +25,10 @@ from waystage.plugin import (
     ScoringLog,
     SecretStore,
 )
-from waystage.spec.load import ProjectFiles
 from waystage.spec.stage import Runtime
+
+if TYPE_CHECKING:
+    from waystage.spec.load import ProjectFiles
 
 P = TypeVar("P", bound=Plugin)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from waystage.errors import NotFound
 from waystage.kernel import Definition, compile_lifecycle
 from waystage.spec.lifecycle import Lifecycle
-from waystage.spec.load import Loaded, ProjectFiles
 from waystage.store import Store
+
+if TYPE_CHECKING:
+    from waystage.spec.load import Loaded, ProjectFiles
 
 
 class Definitions:
@@ -41,9 +44,8 @@ class Definitions:
         """Give the present lifecycle of that name; raises `NotFound`."""
         loaded = self._present.get(name)
         if loaded is None:
-            raise NotFound(
-                f"there is no lifecycle {name!r}; the project has {', '.join(self.names()) or 'none'}"
-            )
+            known = ", ".join(self.names()) or "none"
+            raise NotFound(f"there is no lifecycle {name!r}; the project has {known}")
         return self._compile(loaded.digest, loaded.spec)
 
     def by_hash(self, digest: str) -> Definition:

@@ -45,7 +45,7 @@ R = TypeVar("R")
 _serial = itertools.count(1)
 
 
-class _Stale(Exception):  # noqa: N818  # no error: another daemon was faster
+class _Stale(Exception):  # no error: another daemon was faster
     """A run of the transaction was moved by another daemon."""
 
     def __init__(self, tx: Transaction) -> None:

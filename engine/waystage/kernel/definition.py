@@ -163,7 +163,8 @@ def _add_states(
 
 
 def _add_stages(d: Definition, node: Node, spec: State, region: str) -> None:
-    assert spec.stages and spec.states
+    assert spec.stages
+    assert spec.states
     node.activity = "states"
     names = [f"{node.path}.{stage}" for stage in spec.stages]
     node.children, node.initial = names, names[0]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, delete, insert, update
+from sqlalchemy import Connection, Engine, bindparam, delete, insert, null, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import Executable
 
@@ -82,7 +82,7 @@ class Statements:
         self.history = Statement(
             engine, insert(t.history).values(_values(self.HISTORY)), self.HISTORY
         )
-        put = upsert(t.work).values(_values(self.WORK) | {"memo": None})
+        put = upsert(t.work).values(_values(self.WORK) | {"memo": null()})
         self.put_work = Statement(
             engine,
             put.on_conflict_do_update(

@@ -1,5 +1,26 @@
 """The public test kit: a fake context with a hand-turned clock, and contract suites."""
 
 from waystage.testing.context import FakeContext, run_to_end
+from waystage.testing.contracts import (
+    check_answer,
+    check_notifier,
+    check_plugin,
+    check_repository,
+    check_secret_store,
+    check_step,
+    examples,
+    no_secret_told,
+)
 
-__all__ = ["FakeContext", "run_to_end"]
+__all__ = [
+    "FakeContext",
+    "check_answer",
+    "check_notifier",
+    "check_plugin",
+    "check_repository",
+    "check_secret_store",
+    "check_step",
+    "examples",
+    "no_secret_told",
+    "run_to_end",
+]
