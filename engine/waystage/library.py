@@ -1,0 +1,36 @@
+"""The shipped lifecycles, stages and examples: from the wheel, or from the checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from waystage.errors import NotFound
+
+PACKAGED = Path(__file__).parent / "_library"
+CHECKOUT = Path(__file__).parents[2]
+
+
+def library() -> Path:
+    """Give the directory that holds `lifecycles/`, `stages/` and `examples/`."""
+    for place in (PACKAGED, CHECKOUT):
+        if (place / "lifecycles").is_dir() and (place / "stages").is_dir():
+            return place
+    raise NotFound("the shipped lifecycles are missing: install Waystage anew")
+
+
+def lifecycles() -> list[Path]:
+    """Give the files of the shipped lifecycles."""
+    return sorted((library() / "lifecycles").glob("*.yaml"))
+
+
+def stages() -> list[Path]:
+    """Give the files of the shipped stages."""
+    return sorted((library() / "stages").glob("*.yaml"))
+
+
+def example(name: str) -> Path:
+    """Give the directory of a shipped example project."""
+    place = library() / "examples" / name
+    if not place.is_dir():
+        raise NotFound(f"there is no example {name!r}")
+    return place
