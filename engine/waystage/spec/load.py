@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from waystage.errors import Invalid, Problem
 from waystage.spec.lifecycle import Lifecycle
 from waystage.spec.project import Project
+from waystage.spec.scenario import Scenario
 from waystage.spec.source import Source, parse_source, read_source
 from waystage.spec.stage import Stage
 from waystage.spec.strict import coerced
@@ -23,7 +24,18 @@ from waystage.spec.wording import did_you_mean, problems_of
 S = TypeVar("S", bound=Spec)
 
 PROJECT_FILE = "waystage.yaml"
-KINDS: dict[str, type[Spec]] = {"project": Project, "stage": Stage, "lifecycle": Lifecycle}
+KINDS: dict[str, type[Spec]] = {
+    "project": Project,
+    "stage": Stage,
+    "lifecycle": Lifecycle,
+    "scenario": Scenario,
+}
+HOMES = {
+    "project": PROJECT_FILE,
+    "stage": "stages/",
+    "lifecycle": "lifecycles/",
+    "scenario": "scenarios/",
+}
 MAX_FILES = 5000
 
 
@@ -87,18 +99,27 @@ def parse_project(text: str, file: str = "<text>") -> Loaded[Project]:
     return _loaded(Project, parse_source(text, file))
 
 
+def load_scenario(path: Path) -> Loaded[Scenario]:
+    """Read a scenario's file; raises `Invalid`."""
+    return _loaded(Scenario, read_source(Path(path)))
+
+
+def parse_scenario(text: str, file: str = "<text>") -> Loaded[Scenario]:
+    """Read a scenario from a text; raises `Invalid`."""
+    return _loaded(Scenario, parse_source(text, file))
+
+
 def kind_of(source: Source) -> str:
     """Give the kind of a file by its first key; raises `Invalid` when it is none of ours."""
     first = next(iter(source.data), "")
-    if first in KINDS or first == "scenario":
+    if first in KINDS:
         return first
-    kinds = [*KINDS, "scenario"]
-    late = next((kind for kind in kinds if kind in source.data), None)
+    late = next((kind for kind in KINDS if kind in source.data), None)
     if late:
         message, hint = "says its kind too late", f"make {late}: its first key"
     else:
         message = f"begins with {first!r}; the first key says the kind of a file"
-        hint = did_you_mean(first, kinds)
+        hint = did_you_mean(first, KINDS)
     raise Invalid([source.problem("E-KIND", (first,), message, hint)])
 
 
@@ -144,11 +165,8 @@ class _Reading:
             lifecycle = _loaded(Lifecycle, source)
             self.keep(self.lifecycles, lifecycle.spec.lifecycle, lifecycle)
         else:
-            home = PROJECT_FILE if kind == "project" else "scenarios/"
-            problem = source.problem(
-                "E-KIND", (kind,), f"a {kind} does not belong here", f"see {home}"
-            )
-            raise Invalid([problem])
+            message, hint = f"a {kind} does not belong here", f"its place is {HOMES[kind]}"
+            raise Invalid([source.problem("E-KIND", (kind,), message, hint)])
 
     def keep(self, known: dict[str, Loaded[S]], name: str, loaded: Loaded[S]) -> None:
         if name in known:
@@ -168,24 +186,38 @@ def load_project(root: Path) -> ProjectFiles:
         raise Invalid([Problem("E-PROJECT", message)])
     reading = _Reading(root)
     project = reading.attempt(root / PROJECT_FILE, lambda source: _loaded(Project, source))
-    for path in _files(reading):
+    for path in _files(reading, "stages", "lifecycles"):
         reading.attempt(path, reading.take)
     if reading.problems:
         raise Invalid(reading.problems)
     return ProjectFiles(root, project, reading.stages, reading.lifecycles)
 
 
-def _files(reading: _Reading) -> Iterator[Path]:
-    """Give the YAML files of stages and lifecycles, in the order of their names."""
-    for folder in ("stages", "lifecycles"):
+def load_scenarios(root: Path) -> tuple[Loaded[Scenario], ...]:
+    """Read all scenarios of a project; raises `Invalid` with the problems of all of them."""
+    reading = _Reading(Path(root))
+    paths = _files(reading, "scenarios")
+    scenarios = [reading.attempt(path, lambda source: _loaded(Scenario, source)) for path in paths]
+    if reading.problems:
+        raise Invalid(reading.problems)
+    return tuple(scenarios)
+
+
+def _files(reading: _Reading, *folders: str) -> Iterator[Path]:
+    """Give the YAML files in some of a project's folders, in the order of their names."""
+    for folder in folders:
         for place, path in enumerate(sorted((reading.root / folder).rglob("*"))):
+            inner = path.relative_to(reading.root)
             if place >= MAX_FILES:
                 message = f"has more than {MAX_FILES} files"
                 reading.problems.append(Problem("E-PROJECT", message, folder))
                 return
-            if path.suffix == ".yml":
-                shown = path.relative_to(reading.root).as_posix()
-                hint = "rename it to .yaml"
-                reading.problems.append(Problem("E-FILE", "is not read", shown, suggestion=hint))
-            elif path.suffix == ".yaml" and not path.name.startswith("."):
+            if any(part.startswith(".") for part in inner.parts):
+                continue
+            if path.suffix == ".yaml":
                 yield path
+            elif path.suffix == ".yml":
+                hint = "rename it to .yaml"
+                message = "is not read because of its ending"
+                shown = inner.as_posix()
+                reading.problems.append(Problem("E-FILE", message, shown, suggestion=hint))
