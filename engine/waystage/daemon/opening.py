@@ -53,7 +53,7 @@ def open_run(tx: Transaction, opening: Opening) -> str:
     from waystage.daemon.transaction import GENESIS, Delivery
 
     tx.add(HotRun(no, run, GENESIS), opening.definition)
-    tx.deliver([Delivery(no, events.start(opening.actor))])
+    tx.deliver([Delivery(no, events.start(opening.actor, run.to_json()))])
     return run.id
 
 

@@ -42,9 +42,12 @@ class Event:
         return cls(actor=actor, **value)
 
 
-def start(actor: str = ENGINE) -> Event:
-    """The run begins: its initial state is entered."""
-    return Event("start", actor=actor)
+def start(actor: str = ENGINE, opened: dict[str, Any] | None = None) -> Event:
+    """The run begins: its initial state is entered.
+
+    `opened` is the run as it was opened, so that history alone can rebuild it.
+    """
+    return Event("start", data={"opened": opened} if opened else {}, actor=actor)
 
 
 def step_done(state: str, entry: int, index: int, output: dict[str, Any]) -> Event:

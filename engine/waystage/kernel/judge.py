@@ -61,6 +61,8 @@ def judge(
     elif verdict == "breach":
         breached = now.isoformat()
     memory = {"verdict": verdict, "reason": reason, "window": window, "recent": recent}
+    if level == "error":
+        shown.pop("value", None)  # what is no number is not kept as one
     return shown | memory | ({"breached": breached} if breached else {})
 
 

@@ -146,6 +146,11 @@ def _start(m: Macrostep, node: Node, index: int) -> None:
     activity = m.run.activities[node.path]
     fresh = {"index": index, "busy": True, "started": m.now.isoformat()}
     m.run.activities[node.path] = activity | fresh
+    if node.spec.verify:
+        # fixed when the measurement is ordered: an answer after midnight is about the same window
+        spec = m.definition.spec.monitors[node.spec.verify[index]]
+        window = [instant.isoformat() for instant in window_at(spec.window, m.now)]
+        m.run.activities[node.path] = m.run.activities[node.path] | {"window": window}
     try:
         m.order(_order(m, node, index, m.now, 1))
     except ExpressionError as error:
@@ -223,10 +228,10 @@ def _undo_next(m: Macrostep, node: Node) -> None:
 
 def _monitor_config(m: Macrostep, node: Node, name: str) -> dict[str, Any]:
     spec = m.definition.spec.monitors[name]
-    start, end = window_at(spec.window, m.now)
+    start, end = m.run.activities[node.path]["window"]
     return {
         "with": spec.with_,
-        "window": {"start": start.isoformat(), "end": end.isoformat()},
+        "window": {"start": start, "end": end},
         "minimum": spec.minimum.model_dump(),
         "monitor": name,
     }
@@ -247,7 +252,7 @@ def _measured(m: Macrostep, node: Node, index: int, measurement: dict[str, Any])
     assert node.spec.verify
     name = node.spec.verify[index]
     spec = m.definition.spec.monitors[name]
-    window = [instant.isoformat() for instant in window_at(spec.window, m.now)]
+    window = m.run.activities[node.path]["window"]
     environment = m.environment(node)
     judged = judge(spec, measurement, m.run.monitors.get(name), window, environment, m.now)
     m.run.monitors[name] = judged

@@ -1,0 +1,32 @@
+"""Rebuilding a run from its history: the same events through the same kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from waystage.errors import WaystageError
+from waystage.kernel.advance import advance
+from waystage.kernel.definition import Definition
+from waystage.kernel.events import Event
+from waystage.kernel.run import Run
+
+
+class HistoryUnfit(WaystageError):
+    """A history that does not begin with the opening of its run."""
+
+    code = "E-HISTORY"
+
+
+def rebuild(definition: Definition, history: Iterable[tuple[Event, datetime]]) -> Run:
+    """Give the run that the events lead to, the first of which opened it."""
+    run: Run | None = None
+    for event, at in history:
+        if run is None:
+            if event.kind != "start" or "opened" not in event.data:
+                raise HistoryUnfit
+            run = Run.from_json(event.data["opened"])
+        run = advance(definition, run, event, at).run
+    if run is None:
+        raise HistoryUnfit
+    return run
