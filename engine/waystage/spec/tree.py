@@ -43,7 +43,6 @@ class _Open:
     path: YamlPath
     key: str | None = None
     expects_key: bool = True
-    skip: bool = False
 
 
 @dataclass(slots=True)
@@ -125,9 +124,7 @@ class TreeBuilder:
         elif kind in (yaml.MappingEndEvent, yaml.SequenceEndEvent):
             self._open.pop()
         elif kind is yaml.AliasEvent:
-            place = _place(event)
-            self.report("E-YAML-ALIAS", place, f"has the alias *{event.anchor}", "write it out")
-            self._put(None, place, place)
+            self._alias(event)
         elif kind is yaml.DocumentStartEvent:
             self._document(event)
 
@@ -137,31 +134,40 @@ class TreeBuilder:
             self.report("E-YAML-DOCUMENTS", _place(event), "has a second document", "use two files")
             raise _Stop
 
+    def _alias(self, event: Any) -> None:
+        place = _place(event)
+        self.report("E-YAML-ALIAS", place, f"has the alias *{event.anchor}", "write it out")
+        if self._open and self._expects_key(self._open[-1]):
+            raise _Stop
+        self._put(None, place)
+
+    @staticmethod
+    def _expects_key(above: _Open) -> bool:
+        return isinstance(above.value, dict) and above.expects_key
+
     def _start(self, event: Any, value: Any) -> None:
         place = _place(event)
         self._common(event, place)
         if len(self._open) >= MAX_DEPTH:
             self.report("E-YAML-DEPTH", place, f"is nested deeper than {MAX_DEPTH} levels")
             raise _Stop
-        above = self._open[-1] if self._open else None
-        if above is not None and isinstance(above.value, dict) and above.expects_key:
+        if self._open and self._expects_key(self._open[-1]):
             self.report("E-YAML-KEY", place, "has a key that is not a text")
             raise _Stop
-        self._open.append(_Open(value, self._put(value, place, place)))
+        self._open.append(_Open(value, self._put(value, place)))
 
     def _scalar(self, event: Any) -> None:
         place = _place(event)
         self._common(event, place)
-        above = self._open[-1] if self._open else None
-        if above is not None and isinstance(above.value, dict) and above.expects_key:
-            self._key(above, event, place)
+        if self._open and self._expects_key(self._open[-1]):
+            self._key(self._open[-1], event, place)
             return
         try:
             value = plain(event.value) if event.implicit[0] else self._quoted(event, place)
         except BadNumber as error:
             self.report("E-YAML-NUMBER", place, str(error))
             value = 0
-        self._put(value, place, place)
+        self._put(value, place)
 
     def _common(self, event: Any, place: Place) -> None:
         self._nodes += 1
@@ -194,13 +200,13 @@ class TreeBuilder:
         elif key == "<<" and event.implicit[0]:
             self.report("E-YAML-ALIAS", place, "has a merge key <<", "write it out")
         elif key in above.value:
-            line, column = self.positions[path]
+            line, column = self.positions.get(path, place)
             hint = f"the first is at {line}:{column}"
             self.report("E-YAML-DUPLICATE", place, f"has the key {key!r} twice", hint)
         else:
             self.positions[path] = place
 
-    def _put(self, value: Any, place: Place, key_place: Place) -> YamlPath:
+    def _put(self, value: Any, place: Place) -> YamlPath:
         if not self._open:
             self._root = value
             self.positions[()] = self.values[()] = place
@@ -213,7 +219,7 @@ class TreeBuilder:
         else:
             path = (*above.path, len(above.value))
             above.value.append(value)
-            self.positions[path] = key_place
+            self.positions[path] = place
         self.values.setdefault(path, place)
         return path
 

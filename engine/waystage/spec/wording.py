@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -25,7 +26,23 @@ def problems_of(error: ValidationError, model: type[BaseModel], source: Source) 
             continue
         problem = _problem(detail, model, source)
         found.setdefault((problem.path, problem.message), problem)
-    return sorted(found.values(), key=lambda problem: (problem.line, problem.column))
+    return sorted(_merged(found.values()), key=lambda problem: (problem.line, problem.column))
+
+
+def _merged(problems: Iterable[Problem]) -> list[Problem]:
+    """Say once what a value of several possible kinds needs: `a number or a text`."""
+    merged: dict[tuple[str, str], Problem] = {}
+    for problem in problems:
+        needs = problem.message.startswith("needs ") and ", not " in problem.message
+        key = (problem.path, "needs" if needs else problem.message)
+        merged[key] = _either(merged[key], problem) if key in merged else problem
+    return list(merged.values())
+
+
+def _either(first: Problem, second: Problem) -> Problem:
+    wanted, _, given = second.message.removeprefix("needs ").partition(", not ")
+    so_far = first.message.partition(", not ")[0]
+    return replace(first, message=f"{so_far} or {wanted}, not {given}", suggestion="")
 
 
 def _problem(detail: ErrorDetails, model: type[BaseModel], source: Source) -> Problem:
