@@ -67,6 +67,10 @@ class MailNotifier(Notifier):
             refused = error.recipients
         except smtplib.SMTPResponseException as error:
             raise _response(self.host, error.smtp_code) from None
+        except smtplib.SMTPNotSupportedError as error:
+            raise Hopeless(f"mail server {self.host}: {error}") from None
+        except ssl.SSLCertVerificationError as error:
+            raise Hopeless(f"mail server {self.host}: {error.verify_message}") from None
         except (OSError, smtplib.SMTPException) as error:
             raise Retryable(f"mail server {self.host}: {type(error).__name__}") from None
         _judge(self.host, refused)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -30,7 +30,7 @@ class WebhookNotifier(Notifier):
     """
 
     use: ClassVar[str] = "webhook"
-    url: Secret | str = Field(min_length=1, max_length=2000)
+    url: Secret | Annotated[str, Field(min_length=1, max_length=2000)]
     secret: Secret
     allow_private: bool = False
 
