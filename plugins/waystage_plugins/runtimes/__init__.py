@@ -1,0 +1,6 @@
+"""Places where models run."""
+
+from waystage_plugins.runtimes.local_process import LocalProcess
+from waystage_plugins.runtimes.local_serving import LocalServing
+
+RUNTIMES = (LocalServing, LocalProcess)
