@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
 
 from waystage.clock import HandClock
 from waystage.errors import Hopeless
@@ -40,14 +40,27 @@ AnyRuntime: TypeAlias = OnlineRuntime | BatchRuntime | PlacedRuntime
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 
 
-class _Missing:
-    """A part that the test did not set; using it is the error that the engine would raise."""
+T = TypeVar("T")
+
+
+class _Part(Generic[T]):
+    """A part of the project that raises, while a test did not set it, as the engine does."""
 
     def __init__(self, why: str) -> None:
         self._why = why
 
-    def __getattr__(self, name: str) -> object:
-        raise Hopeless(self._why)
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = f"_{name}"
+
+    def __get__(self, instance: object, owner: type) -> T:
+        if instance is None:
+            return cast(T, self)  # the default that says: not set
+        if vars(instance).get(self._name) is None:
+            raise Hopeless(self._why)
+        return cast(T, vars(instance)[self._name])
+
+    def __set__(self, instance: object, value: T) -> None:
+        vars(instance)[self._name] = None if value is self else value
 
 
 def _some_snapshot() -> Snapshot:
@@ -79,11 +92,11 @@ class FakeContext:
     notifiers: dict[str, Notifier] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
     inventory: list[Placement] = field(default_factory=list)
-    repository: Repository = field(
-        default_factory=lambda: cast(Repository, _Missing("the project has no repository"))
+    repository: _Part[Repository] = field(
+        default=_Part("the project has no repository for this service"), repr=False
     )
-    scoring_log: ScoringLog = field(
-        default_factory=lambda: cast(ScoringLog, _Missing("the project has no scoring_log"))
+    scoring_log: _Part[ScoringLog] = field(
+        default=_Part("the project has no scoring_log"), repr=False
     )
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("waystage.plugins"))
     _http: httpx.Client | None = field(default=None, init=False, repr=False)

@@ -54,12 +54,20 @@ def _opcodes(head: bytes) -> int:
     """Count the opcodes of the old protocols before something else or the end comes."""
     count = 0
     try:
-        for _ in pickletools.genops(head):
+        for opcode, argument, _ in pickletools.genops(head):
+            if opcode.name in ("GLOBAL", "INST") and not _is_name(str(argument)):
+                return 0
             count += 1
     except (ValueError, IndexError, UnicodeDecodeError):
         # an end in the middle of what was read is no sign against it
         return count if len(head) == _PEEK else 0
     return count
+
+
+def _is_name(argument: str) -> bool:
+    """Whether it is `module name`, which plain text hardly ever is."""
+    parts = argument.split(" ")
+    return len(parts) == 2 and all(word.isidentifier() for p in parts for word in p.split("."))
 
 
 def _unpacked(head: bytes) -> list[bytes]:
