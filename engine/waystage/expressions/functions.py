@@ -82,7 +82,7 @@ def _int(value: Any) -> int:
     match kind_of(value):
         case "int":
             return int(value)
-        case "double" if isfinite(value) and INT_MIN <= int(value) <= INT_MAX:
+        case "double" if isfinite(value) and INT_MIN < int(value) <= INT_MAX:
             return int(value)
         case "string":
             return _int_of(value)
@@ -142,11 +142,17 @@ def _utf8(value: bytes) -> str:
         raise Failed("string() cannot convert bytes that are not UTF-8") from None
 
 
+_BOOLS = {
+    **dict.fromkeys(("true", "True", "TRUE", "t", "1"), True),
+    **dict.fromkeys(("false", "False", "FALSE", "f", "0"), False),
+}
+
+
 def _bool(value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    if isinstance(value, str) and value in ("true", "false"):
-        return value == "true"
+    if isinstance(value, str) and value in _BOOLS:
+        return _BOOLS[value]
     raise Failed(f"bool() cannot convert {_shown(value)}")
 
 

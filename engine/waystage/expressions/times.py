@@ -19,6 +19,7 @@ _ISO = re.compile(
     r"P(?=.)(?:(\d+)W)?(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?", re.ASCII
 )
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_LONGEST = timedelta(seconds=315_576_000_000)  # ten thousand years, as CEL has it
 _OFFSET = re.compile(r"([+-]?)(\d\d):(\d\d)", re.ASCII)
 
 
@@ -42,10 +43,17 @@ def read_duration(text: str) -> timedelta:
         if match := _GO.fullmatch(text):
             parts = _GO_PART.findall(text)
             span = sum((timedelta(seconds=float(n) * _SECONDS[u]) for n, u in parts), timedelta())
-            return -span if match[1] == "-" else span
+            return within(-span if match[1] == "-" else span)
     except OverflowError:
         raise Failed(f"{text[:60]!r} is longer than the calendar") from None
     raise Failed(f"{text[:60]!r} is no duration such as P7D, PT30S or 90s")
+
+
+def within(span: timedelta) -> timedelta:
+    """Give the span back; more than ten thousand years is an error."""
+    if abs(span) > _LONGEST:
+        raise Failed("the result is longer than ten thousand years")
+    return span
 
 
 def write_timestamp(value: datetime) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from waystage.expressions.errors import Failed
 from waystage.expressions.literals import INT_MAX, INT_MIN
+from waystage.expressions.times import within
 
 MAX_TEXT = 1 << 20
 
@@ -235,7 +236,8 @@ def _short(value: Any) -> Any:
 
 def _calendar(compute: Any) -> Any:
     try:
-        return compute()
+        found = compute()
+        return within(found) if isinstance(found, timedelta) else found
     except OverflowError:
         raise Failed("the result is beyond the calendar") from None
     except TypeError:
