@@ -18,7 +18,7 @@ _SPENT = "@spent"
 
 
 class TooCostly(Failed):
-    """The expression does more work than an expression may."""
+    """It does more work than an expression may."""
 
     code = "E-EXPRESSION-COST"
 

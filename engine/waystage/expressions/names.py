@@ -69,7 +69,8 @@ def _other_way(call: Call, function: Function) -> str:
 def _count(call: Call, function: Function) -> str:
     hidden = 1 if call.method else 0
     wanted = " or ".join(str(count - hidden) for count in function.arity)
-    return f"{call.function}() takes {wanted} arguments, not {len(call.arguments) - hidden}"
+    plural = "" if wanted == "1" else "s"
+    return f"{call.function}() takes {wanted} argument{plural}, not {len(call.arguments) - hidden}"
 
 
 def references(node: Node, hidden: frozenset[str] = frozenset()) -> frozenset[tuple[str, ...]]:

@@ -39,7 +39,8 @@ def read_duration(text: str) -> timedelta:
     try:
         if match := _ISO.fullmatch(text):
             weeks, days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
-            return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+            span = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+            return within(span)
         if match := _GO.fullmatch(text):
             parts = _GO_PART.findall(text)
             span = sum((timedelta(seconds=float(n) * _SECONDS[u]) for n, u in parts), timedelta())
