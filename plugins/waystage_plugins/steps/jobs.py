@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+from waystage.clock import wall_seconds
 from waystage.errors import Hopeless, Retryable
 from waystage.plugin import BatchRuntime, Context, Job, JobStatus, JsonObject, Waiting
 
@@ -37,17 +38,17 @@ def memo(ctx: Context) -> JsonObject:
 
 
 def waited(ctx: Context) -> float:
-    """Give the seconds that this attempt asked to wait so far."""
-    seconds = memo(ctx).get("waited")
-    return float(seconds) if isinstance(seconds, int | float) else 0.0
+    """Give the real seconds since this attempt first waited; turning the clock adds none."""
+    since = memo(ctx).get("since")
+    return wall_seconds() - float(since) if isinstance(since, int | float) else 0.0
 
 
 def waiting(ctx: Context, remember: JsonObject, *, longest: float) -> Waiting:
     """Ask to be called again, a little later each time."""
-    # half of what was waited so far makes the pauses grow by half each time
-    again = round(min(max(FIRST_WAIT, waited(ctx) / 2), longest), 3)
-    counted = {"attempt": ctx.attempt, "waited": round(waited(ctx) + again, 3)}
-    return Waiting(timedelta(seconds=again), {**remember, **counted})
+    last, since = memo(ctx).get("pause"), memo(ctx).get("since", wall_seconds())
+    pause = min(last * 1.5, longest) if isinstance(last, int | float) else FIRST_WAIT
+    counted: JsonObject = {"attempt": ctx.attempt, "since": since, "pause": round(pause, 3)}
+    return Waiting(timedelta(seconds=round(pause, 3)), remember | counted)
 
 
 def _current(

@@ -66,7 +66,7 @@ def test_what_never_gets_ready_ends_although_the_clock_is_turned(
     ctx.clock.turn(timedelta(days=400))
     assert isinstance(Deploy().run(ctx), Waiting)
     with pytest.raises(Retryable, match=r"credit/1 is not ready in DEV/serving .*pending  pulling"):
-        run_to_end(Deploy(ready_within=timedelta(seconds=30)), ctx)
+        run_to_end(Deploy(ready_within=timedelta(milliseconds=20)), ctx)
 
 
 @pytest.mark.parametrize(("reason", "kind"), [("port_in_use", Retryable), ("bad_model", Hopeless)])
