@@ -26,8 +26,13 @@ def _compare(said: Any, kept: Any, path: YamlPath, source: Source) -> Iterator[P
             yield from _compare(*pair, (*path, place), source)
     elif isinstance(said, bool | str) and _kind(said) != _kind(kept) and _kind(kept):
         message = f"needs {_kind(kept)}, not {shown(said)}"
-        hint = "write it without quotes" if isinstance(said, str) else ""
-        yield source.problem("E-SPEC-VALUE", path, message, hint)
+        yield source.problem("E-SPEC-VALUE", path, message, _cure(said, kept))
+
+
+def _cure(said: bool | str, kept: Any) -> str:
+    if isinstance(kept, bool):
+        return f"write {str(kept).lower()}"
+    return "write it without quotes" if isinstance(said, str) else ""
 
 
 def _kind(value: Any) -> str:
