@@ -30,8 +30,10 @@ def next_try(
     if attempt >= policy.tries:
         return None
     try:
-        ceiling = min(policy.first.total_seconds() * policy.factor ** (attempt - 1),
-                      policy.cap.total_seconds())
+        ceiling = min(
+            policy.first.total_seconds() * policy.factor ** (attempt - 1),
+            policy.cap.total_seconds(),
+        )
     except OverflowError:
         ceiling = policy.cap.total_seconds()
     due = now + timedelta(seconds=ceiling * _fraction(f"{key}#{attempt}"))

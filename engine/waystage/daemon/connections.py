@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +45,11 @@ class Connections:
         self.log = logging.getLogger("waystage.plugin")
         self._built: dict[str, Plugin] = {}
 
+    @property
+    def now(self) -> datetime:
+        """The present instant by the lifecycle's clock."""
+        return self.clock.now()
+
     @cached_property
     def http(self) -> httpx.Client:
         """One client for all: time limits, no redirects, no proxy variables."""
@@ -69,7 +75,7 @@ class Connections:
     def secret(self, reference: str) -> str:
         """Resolve a reference such as `env/TEAMS_URL`."""
         store, _, name = reference.partition("/")
-        found = self._once(f"secret {store}", f"secret.{store}", {}, SecretStore)
+        found = self._once(f"secret {store}", f"secret.{store}", {}, SecretStore)  # type: ignore[type-abstract]  # asked for by its kind, made by its plugin
         return found.resolve(name, self.project)
 
     def repository(self, service: str) -> Repository:
@@ -82,7 +88,7 @@ class Connections:
     def named_repository(self, name: str) -> Repository:
         """Give a repository by its name in the project file."""
         connection = next(c for c in self.files.project.spec.repositories if c.name == name)
-        return self._once(f"repository {name}", connection.use, connection.with_, Repository)
+        return self._once(f"repository {name}", connection.use, connection.with_, Repository)  # type: ignore[type-abstract]  # asked for by its kind, made by its plugin
 
     def scoring_log(self) -> ScoringLog:
         """Give the project's scoring log, its path made absolute."""
@@ -92,7 +98,7 @@ class Connections:
         settings = dict(connection.with_)
         if isinstance(settings.get("path"), str):
             settings["path"] = str(self.project / settings["path"])
-        return self._once("scoring log", connection.use, settings, ScoringLog)
+        return self._once("scoring log", connection.use, settings, ScoringLog)  # type: ignore[type-abstract]  # asked for by its kind, made by its plugin
 
     def notifier(self, channel: str) -> Notifier:
         """Give the notifier behind a channel's name."""
@@ -100,7 +106,7 @@ class Connections:
         if connection is None:
             known = ", ".join(sorted(self.files.project.spec.channels)) or "none"
             raise Hopeless(f"the project has no channel {channel!r} (it has {known})")
-        return self._once(f"channel {channel}", connection.use, connection.with_, Notifier)
+        return self._once(f"channel {channel}", connection.use, connection.with_, Notifier)  # type: ignore[type-abstract]  # asked for by its kind, made by its plugin
 
     def runtime(self, service: str, stage: str, mode: Mode | None) -> PlacedRuntime:
         """Choose the stage's runtime for a service; online goes before batch."""

@@ -77,6 +77,10 @@ class Transaction:
             self._load(missing)
             self._advance(self.queue.popleft())
 
+    def load(self, numbers: list[int]) -> None:
+        """Have runs at hand without delivering anything to them."""
+        self._load(set(numbers) - self.touched.keys())
+
     def add(self, hot: HotRun, definition: Definition) -> None:
         """Take in a run that is being opened."""
         self.touched[hot.no] = Touched(hot, 0, definition, new=True)
@@ -91,7 +95,8 @@ class Transaction:
     def write(self) -> bool:
         """Write everything; False when another daemon moved one of the runs."""
         for touched in self.touched.values():
-            self._flush(touched)
+            if touched.new or touched.hot.run.revision != touched.before:
+                self._flush(touched)
         return self.store.statements.write(self.connection, self.batch)
 
     def committed(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from waystage.errors import ExpressionError
 from waystage.kernel import incidents, moves, tasks, work
@@ -136,9 +137,8 @@ def _answer(m: Macrostep, raised: Raised) -> None:
     while region is not None:
         leaf = m.run.regions[region]
         try:
-            way = m.definition.machines[region].fire(
-                leaf, raised.name, lambda leaf=leaf: m.environment(m.node(leaf))
-            )
+            names = partial(m.environment, m.node(leaf))
+            way = m.definition.machines[region].fire(leaf, raised.name, names)
             if way is not None:
                 _take(m, region, leaf, way)
                 return

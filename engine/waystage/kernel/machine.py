@@ -47,7 +47,7 @@ class RegionMachine:
         )
         for leaf, event, way, rest in ways:
             self._machine.add_transition(f"on:{event}", leaf, rest, conditions=[_taken(way)])
-        self._pilots = threading.local()
+        self._pilots: Any = threading.local()
 
     def fire(self, leaf: str, event: str, environment: Environment) -> Way | None:
         """Give the arrow that the event takes from the leaf, or None if it takes none.
@@ -68,11 +68,11 @@ class RegionMachine:
         return trigger is not None and leaf in trigger.transitions
 
     def _pilot(self) -> Pilot:
-        try:
-            return self._pilots.value  # type: ignore[no-any-return]  # thread-local values have no type
-        except AttributeError:
-            self._pilots.value = Pilot()
-            return self._pilots.value  # type: ignore[no-any-return]  # thread-local values have no type
+        pilot: Pilot | None = getattr(self._pilots, "value", None)
+        if pilot is None:
+            pilot = Pilot()
+            self._pilots.value = pilot
+        return pilot
 
 
 def _taken(way: Way) -> Callable[[EventData], bool]:

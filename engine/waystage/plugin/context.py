@@ -161,6 +161,8 @@ class Context(Services, Protocol):
 
     def notifier(self, channel: str) -> Notifier: ...
 
-    def placements(self, *, stage: str | None = None, role: Role | None = None) -> tuple[Placement, ...]:
+    def placements(
+        self, *, stage: str | None = None, role: Role | None = None
+    ) -> tuple[Placement, ...]:
         """What runs now for this service, by the inventory, newest first."""
         ...

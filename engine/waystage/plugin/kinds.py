@@ -56,7 +56,9 @@ class DeploySpec(Value):
     source: str  # directory with the snapshot's files, digest already checked
     role: Role = "champion"
     run: str = ""
-    scoring_log: JsonObject | None = None  # `{use, with}` of the project's log; online ones write it
+    scoring_log: JsonObject | None = (
+        None  # `{use, with}` of the project's log; online ones write it
+    )
 
 
 class Handle(Value):

@@ -27,7 +27,7 @@ from waystage.spec.values import (
 ACTIVITIES = ("steps", "task", "verify", "wait", "call", "states", "branches", "final")
 
 
-class Field_(Spec):
+class FieldSpec(Spec):
     """A typed value: a parameter, a variable or a field of a form (JSON Schema words)."""
 
     type: Literal["string", "number", "integer", "boolean", "array", "object"]
@@ -116,7 +116,7 @@ class Task(Spec):
     exclude: Annotated[tuple[str, ...], OneOrMore] = ()
     quorum: int = Field(default=1, ge=1, le=50)
     required: Annotated[tuple[str, ...], OneOrMore] = ()
-    form: dict[StepId, Field_] = {}
+    form: dict[StepId, FieldSpec] = {}
     outcomes: tuple[EventName, ...] = ("approve", "reject")
     approves: Annotated[tuple[EventName, ...], OneOrMore] = ()
     due: Duration | None = None
@@ -297,8 +297,8 @@ class Lifecycle(Spec):
     description: str = ""
     services: Annotated[tuple[ServiceGlob, ...], OneOrMore] = Field(min_length=1)
     start: tuple[Trigger, ...] = ()
-    params: dict[StateName, Field_] = {}
-    data: dict[StateName, Field_] = {}
+    params: dict[StateName, FieldSpec] = {}
+    data: dict[StateName, FieldSpec] = {}
     monitors: dict[StateName, Monitor] = {}
     initial: StateName
     states: dict[StateName, State] = Field(min_length=1)

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from waystage.spec.values import (
     Duration,
-    EventName,
     KebabName,
     OneOrMore,
     PluginName,

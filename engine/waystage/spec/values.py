@@ -48,7 +48,9 @@ def format_duration(span: timedelta) -> str:
     hours, rest = divmod(rest, 3600)
     minutes, seconds = divmod(rest, 60)
     clock = "".join(
-        f"{number:g}{unit}" for number, unit in ((hours, "H"), (minutes, "M"), (seconds, "S")) if number
+        f"{number:g}{unit}"
+        for number, unit in ((hours, "H"), (minutes, "M"), (seconds, "S"))
+        if number
     )
     text = "P" + (f"{days:g}D" if days else "") + (f"T{clock}" if clock else "")
     return text if text != "P" else "PT0S"

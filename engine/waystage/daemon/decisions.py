@@ -1,0 +1,190 @@
+"""What people do to tasks and incidents: checked and done in one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select, update
+
+from waystage.daemon.transaction import Delivery
+from waystage.errors import Conflict, Forbidden, NotFound
+from waystage.kernel import events
+from waystage.people import check_answer, may_answer, need_right, roles_of, same_answer
+from waystage.store import schema as t
+from waystage.store.codec import load
+
+if TYPE_CHECKING:
+    from waystage.daemon.daemon import Daemon
+    from waystage.daemon.transaction import Transaction
+
+
+def complete(
+    daemon: Daemon, task: int, person: str, outcome: str, form: dict[str, Any], comment: str,
+    shown: str = "",
+) -> dict[str, Any]:  # fmt: skip
+    """Answer a task; the same answer twice is harmless. A refused attempt is recorded."""
+    return _recorded(daemon, task, person, lambda tx: _complete(
+        daemon, tx, task, person, outcome, form, comment, shown))  # fmt: skip
+
+
+def claim(daemon: Daemon, task: int, person: str) -> dict[str, Any]:
+    """Say that one is at it; someone else's claim stands until it is released."""
+    return _recorded(daemon, task, person, lambda tx: _claim(daemon, tx, task, person))
+
+
+def release(daemon: Daemon, task: int, person: str) -> dict[str, Any]:
+    """Give a claim back."""
+
+    def act(tx: Transaction) -> dict[str, Any]:
+        row = _open_task(tx, task)
+        if row.claimed_by != person:
+            raise Conflict(f"task {task} is not claimed by {person}")
+        _set_claim(tx, row, "")
+        _note(tx, row, "released", person)
+        return {"task": task, "claimed_by": ""}
+
+    return daemon.engine.act(act).result(timeout=60)
+
+
+def repair(
+    daemon: Daemon, incident: int, kind: str, person: str, data: dict[str, Any]
+) -> dict[str, Any]:
+    """Mend an incident: retry, skip, goto, set or abort."""
+    need_right(daemon.files.project.spec, person, "operate")
+    if kind != "retry" and not str(data.get("reason", "")).strip():
+        raise Conflict(f"{kind} needs a reason")
+
+    def act(tx: Transaction) -> dict[str, Any]:
+        row = tx.connection.execute(select(t.incidents).where(t.incidents.c.id == incident)).first()
+        if row is None:
+            raise NotFound(f"there is no incident {incident}")
+        if row.closed_at is not None:
+            raise Conflict(f"incident {incident} is closed: {row.how} by {row.closed_by}")
+        tx.deliver([Delivery(row.run, events.repair(kind, row.state, data, person))])
+        return {"incident": incident, "run": tx.touched[row.run].hot.run.id, "did": kind}
+
+    return daemon.engine.act(act).result(timeout=60)
+
+
+def send_signal(
+    daemon: Daemon,
+    name: str,
+    payload: dict[str, Any],
+    person: str,
+    run: str = "",
+    service: str = "",
+) -> dict[str, Any]:
+    """Send a signal to one run or to all open runs of a service."""
+    need_right(daemon.files.project.spec, person, "operate")
+
+    def act(tx: Transaction) -> dict[str, Any]:
+        r = t.runs.c
+        where = r.id == run if run else (r.service == service) & (r.status == "open")
+        numbers = list(tx.connection.execute(select(r.no, r.id).where(where)))
+        if not numbers:
+            raise NotFound(f"there is no open run of {run or service!r}")
+        tx.deliver([Delivery(row.no, events.signal(name, payload, person)) for row in numbers])
+        return {"signal": name, "runs": [row.id for row in numbers]}
+
+    return daemon.engine.act(act).result(timeout=60)
+
+
+def _recorded(daemon: Daemon, task: int, person: str, act: Any) -> dict[str, Any]:
+    try:
+        result: dict[str, Any] = daemon.engine.act(act).result(timeout=60)
+    except Forbidden as error:
+        text = str(error)
+        daemon.engine.act(lambda tx: _refused(tx, task, person, text)).result(timeout=60)
+        raise
+    return result
+
+
+def _refused(tx: Transaction, task: int, person: str, text: str) -> None:
+    row = _task(tx, task)
+    event = events.noted(row.state, row.entry, "refused", {"detail": text}, person)
+    tx.deliver([Delivery(row.run, event)])
+
+
+def _complete(
+    daemon: Daemon, tx: Transaction, task: int, person: str, outcome: str,
+    form: dict[str, Any], comment: str, shown: str,
+) -> dict[str, Any]:  # fmt: skip
+    project, row = daemon.files.project.spec, _task(tx, task)
+    body = load(row.body)
+    if row.status != "open":
+        return _closed(row, body, person, outcome)
+    _allowed(daemon, tx, row, body, person)
+    body = _live(tx, row)
+    if row.claimed_by and row.claimed_by != person:
+        raise Conflict(f"task {task} is claimed by {row.claimed_by}")
+    if shown and shown != body["shown"]:
+        raise Conflict("what the task shows has changed since you looked; look again")
+    if same_answer(body, person, outcome):
+        return {"task": task, "outcome": outcome, "repeated": True}
+    check_answer(body, outcome, form, comment)
+    decision = {"roles": list(roles_of(project, person)), "form": form, "comment": comment,
+                "shown": body["shown"]}  # fmt: skip
+    tx.deliver([Delivery(row.run, events.vote(row.state, row.entry, outcome, decision, person))])
+    return {"task": task, "outcome": outcome, "run": tx.touched[row.run].hot.run.id}
+
+
+def _live(tx: Transaction, row: Any) -> dict[str, Any]:
+    """Give the task as this very transaction sees it: another answer may be in it already."""
+    run = tx.touched[row.run].hot.run
+    activity = run.activities.get(row.state, {})
+    if run.entered.get(row.state) != row.entry or "body" not in activity:
+        raise Conflict(f"task {row.id} was answered by someone else at the same moment")
+    body: dict[str, Any] = activity["body"]
+    return body
+
+
+def _closed(row: Any, body: dict[str, Any], person: str, outcome: str) -> dict[str, Any]:
+    if row.outcome == outcome and row.closed_by == person:
+        return {"task": row.id, "outcome": outcome, "repeated": True}
+    if row.status == "left":
+        raise Conflict(f"task {row.id} is closed: the run went on without an answer")
+    raise Conflict(f"task {row.id} is closed: {row.closed_by} answered {row.outcome!r}")
+
+
+def _allowed(daemon: Daemon, tx: Transaction, row: Any, body: dict[str, Any], person: str) -> None:
+    tx.load([row.run])
+    run = tx.touched[row.run].hot.run
+    deciders = {name: done.get("people", []) for name, done in run.tasks.items()}
+    may_answer(
+        daemon.files.project.spec, body, person, starter=run.starter,
+        author=str(run.snapshot.get("author", "")), deciders=deciders,
+    )  # fmt: skip
+
+
+def _claim(daemon: Daemon, tx: Transaction, task: int, person: str) -> dict[str, Any]:
+    row = _open_task(tx, task)
+    _allowed(daemon, tx, row, load(row.body), person)
+    if row.claimed_by and row.claimed_by != person:
+        raise Conflict(f"task {task} is claimed by {row.claimed_by}")
+    if not row.claimed_by:
+        _set_claim(tx, row, person)
+        _note(tx, row, "claimed", person)
+    return {"task": task, "claimed_by": person}
+
+
+def _task(tx: Transaction, task: int) -> Any:
+    row = tx.connection.execute(select(t.tasks).where(t.tasks.c.id == task)).first()
+    if row is None:
+        raise NotFound(f"there is no task {task}")
+    return row
+
+
+def _open_task(tx: Transaction, task: int) -> Any:
+    row = _task(tx, task)
+    if row.status != "open":
+        raise Conflict(f"task {task} is closed")
+    return row
+
+
+def _set_claim(tx: Transaction, row: Any, person: str) -> None:
+    tx.connection.execute(update(t.tasks).where(t.tasks.c.id == row.id).values(claimed_by=person))
+
+
+def _note(tx: Transaction, row: Any, what: str, person: str) -> None:
+    event = events.noted(row.state, row.entry, what, {"detail": f"task {row.id}"}, person)
+    tx.deliver([Delivery(row.run, event)])

@@ -1,0 +1,150 @@
+"""Who may do what: the one place that decides, for the API, the CLI and every link."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from waystage.errors import Conflict, Forbidden, WaystageError
+from waystage.spec.project import Project
+
+
+class AnswerUnfit(WaystageError):
+    """An answer that does not fit the task."""
+
+    code = "E-ANSWER"
+
+
+def roles_of(project: Project, person: str) -> tuple[str, ...]:
+    """Give the roles of a person; someone unknown has none."""
+    known = project.people.get(person)
+    return known.roles if known else ()
+
+
+def rights_of(project: Project, person: str) -> frozenset[str]:
+    """Give what the person's roles allow: decide, operate, override."""
+    return frozenset(
+        right for role in roles_of(project, person) for right in project.roles.get(role, ())
+    )
+
+
+def need_right(project: Project, person: str, right: str) -> None:
+    """Raise `Forbidden` unless the person has the right."""
+    if right not in rights_of(project, person):
+        holders = [role for role, rights in project.roles.items() if right in rights]
+        who = (
+            " or ".join(f"role:{role}" for role in holders) or "a role that waystage.yaml gives it"
+        )
+        raise Forbidden(f"{person} may not {right}: that needs {who}")
+
+
+def may_answer(
+    project: Project,
+    task: Mapping[str, Any],
+    person: str,
+    *,
+    starter: str = "",
+    author: str = "",
+    deciders: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Raise `Forbidden` unless the person may answer the task.
+
+    `task` is a task's body; `deciders` maps earlier tasks to those who answered them.
+    """
+    if person not in project.people:
+        raise Forbidden(f"{person!r} is nobody whom waystage.yaml lists under people:")
+    allowed = {*task["for"], *task.get("required", [])}
+    if person not in allowed and not {f"role:{r}" for r in roles_of(project, person)} & allowed:
+        raise Forbidden(
+            f"{person} may not answer “{task['title']}”: it is for {', '.join(task['for'])}"
+        )
+    for who in task.get("exclude", []):
+        _refuse_excluded(task, who, person, starter, author, deciders or {})
+
+
+def _refuse_excluded(
+    task: Mapping[str, Any], who: str, person: str, starter: str, author: str,
+    deciders: Mapping[str, Sequence[str]],
+) -> None:  # fmt: skip
+    title = task["title"]
+    if who == "author" and person == author:
+        raise Forbidden(f"{person} made this snapshot and may not answer “{title}” (four eyes)")
+    if who == "starter" and person == starter:
+        raise Forbidden(f"{person} started this run and may not answer “{title}” (four eyes)")
+    if who.startswith("previous:") and person in deciders.get(who.removeprefix("previous:"), ()):
+        raise Forbidden(
+            f"{person} answered {who.removeprefix('previous:')!r} and may not answer “{title}”"
+        )
+    if who == person:
+        raise Forbidden(f"{person} is excluded from “{title}”")
+
+
+def check_answer(
+    task: Mapping[str, Any], outcome: str, form: Mapping[str, Any], comment: str
+) -> None:
+    """Raise `AnswerUnfit` unless outcome, comment and form fit the task."""
+    if outcome not in task["outcomes"]:
+        near = get_close_matches(outcome, task["outcomes"], n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(task['outcomes'])}"
+        raise AnswerUnfit(f"{outcome!r} is no outcome of this task; {hint}")
+    if outcome not in task["approvals"]:
+        if not comment.strip():
+            raise AnswerUnfit(f"{outcome!r} needs a comment that says why")
+        return
+    fields = task.get("form", {})
+    for name in form:
+        if name not in fields:
+            raise AnswerUnfit(
+                f"the form has no field {name!r}; it has {', '.join(fields) or 'none'}"
+            )
+    for name, field in fields.items():
+        if name in form:
+            _check_field(name, field, form[name])
+        elif field.get("required"):
+            raise AnswerUnfit(f"the form's field {name!r} is missing")
+
+
+def same_answer(task: Mapping[str, Any], person: str, outcome: str) -> bool:
+    """Whether the person answered just so before; another answer raises `Conflict`."""
+    earlier = [vote for vote in task.get("votes", []) if vote["by"] == person]
+    if not earlier:
+        return False
+    if earlier[-1]["outcome"] == outcome:
+        return True
+    raise Conflict(
+        f"{person} answered {earlier[-1]['outcome']!r} at {earlier[-1]['at']}; that stands"
+    )
+
+
+TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "number": (int, float),
+    "integer": (int,),
+    "boolean": (bool,),
+    "array": (list,),
+    "object": (dict,),
+}
+
+
+def _check_field(name: str, field: Mapping[str, Any], value: Any) -> None:
+    wanted = TYPES[field["type"]]
+    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+        raise AnswerUnfit(f"{name}: {value!r} is no {field['type']}")
+    if "enum" in field and value not in field["enum"]:
+        raise AnswerUnfit(f"{name}: {value!r} is none of {', '.join(map(str, field['enum']))}")
+    if "pattern" in field and not _matches(field["pattern"], value):
+        raise AnswerUnfit(f"{name}: {value!r} does not match {field['pattern']}")
+    low, high = field.get("minimum"), field.get("maximum")
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise AnswerUnfit(f"{name}: {value} is not between {low} and {high}")
+    size = len(value) if isinstance(value, str) else 0
+    if size < field.get("minLength", 0) or size > field.get("maxLength", 10_000):
+        raise AnswerUnfit(f"{name}: has {size} characters")
+
+
+def _matches(pattern: str, value: object) -> bool:
+    # JSON Schema's patterns search; `\Z` keeps a trailing line break from passing `$`
+    strict = pattern.removesuffix("$") + "\\Z" if pattern.endswith("$") else pattern
+    return re.search(strict, str(value)) is not None

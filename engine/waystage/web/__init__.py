@@ -1,0 +1,1 @@
+"""The HTTP API; the only user of the web framework."""

@@ -1,0 +1,168 @@
+"""The API: every route is one question to the store or one act of the daemon."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.responses import JSONResponse
+
+from waystage import __version__
+from waystage.clock import TurnedClock
+from waystage.daemon import decisions
+from waystage.errors import Conflict, Forbidden, NotFound, Unavailable, WaystageError
+from waystage.people import need_right
+from waystage.plugin import Label
+from waystage.spec.values import parse_duration
+from waystage.web import models as m
+from waystage.web.guard import guard, person_of, refusal
+
+if TYPE_CHECKING:
+    from waystage.daemon.daemon import Daemon
+
+STATUS: dict[type[WaystageError], int] = {
+    NotFound: 404,
+    Forbidden: 403,
+    Conflict: 409,
+    Unavailable: 503,
+}
+
+
+def create_app(daemon: Daemon, token: str) -> FastAPI:
+    """Make the API of a daemon."""
+    app = FastAPI(title="Waystage", version=__version__, docs_url=None, redoc_url=None)
+    app.middleware("http")(guard(token))
+    app.add_exception_handler(WaystageError, _refused)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    _reads(app, daemon)
+    _acts(app, daemon)
+    _operations(app, daemon)
+    return app
+
+
+def _refused(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, WaystageError)
+    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 400)
+    return refusal(status, error.code, str(error))
+
+
+def _malformed(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    parts = [f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors()]
+    return refusal(400, "E-REQUEST", "; ".join(parts))
+
+
+def _reads(app: FastAPI, daemon: Daemon) -> None:
+    store = daemon.store
+
+    @app.get("/v1/health")
+    def health() -> dict[str, Any]:
+        good = daemon.engine.failure is None
+        return {"ok": good, "version": __version__, "project": daemon.files.project.spec.project}
+
+    @app.get("/v1/runs")
+    def runs(service: str | None = None, status: str | None = None, limit: int = 200) -> Any:
+        return [asdict(row) for row in store.runs(service=service, status=status, limit=limit)]
+
+    @app.get("/v1/runs/{run}")
+    def run(run: str) -> Any:
+        row = store.run(run)
+        if row is None:
+            raise NotFound(f"there is no run {run!r}")
+        return asdict(row) | {
+            "tasks": [asdict(task) for task in store.tasks(run=run)],
+            "timers": [asdict(timer) for timer in store.timers_of(run)],
+            "incidents": [asdict(each) for each in store.incidents(run=run)],
+        }
+
+    @app.get("/v1/runs/{run}/history")
+    def history(run: str, after: int = 0) -> Any:
+        return [asdict(row) for row in store.history(run, after=after)]
+
+    @app.get("/v1/runs/{run}/lifecycle")
+    def lifecycle(run: str) -> Any:
+        row = store.run(run)
+        if row is None:
+            raise NotFound(f"there is no run {run!r}")
+        return store.definition(row.definition)
+
+    @app.get("/v1/tasks")
+    def tasks(all: bool = False) -> Any:
+        return [asdict(row) for row in store.tasks(open_only=not all)]
+
+    @app.get("/v1/incidents")
+    def incidents(all: bool = False) -> Any:
+        return [asdict(row) for row in store.incidents(open_only=not all)]
+
+    @app.get("/v1/placements")
+    def placements(service: str | None = None, at: datetime | None = None) -> Any:
+        return [asdict(row) for row in store.placements(service=service, at=at)]
+
+    @app.get("/v1/measurements")
+    def measurements(service: str | None = None, monitor: str | None = None) -> Any:
+        return [asdict(row) for row in store.measurements(service=service, monitor=monitor)]
+
+
+def _acts(app: FastAPI, daemon: Daemon) -> None:
+    @app.post("/v1/runs")
+    def start(request: Request, body: m.StartRun) -> Any:
+        person = person_of(request)
+        need_right(daemon.files.project.spec, person, "operate")
+        run = daemon.start_run(
+            body.lifecycle, body.service, body.model, body.version, person, body.key
+        )
+        return {"run": run}
+
+    @app.post("/v1/tasks/{task}/complete")
+    def complete(request: Request, task: int, body: m.Answer) -> Any:
+        who = person_of(request)
+        return decisions.complete(
+            daemon, task, who, body.outcome, body.form, body.comment, body.shown
+        )
+
+    @app.post("/v1/tasks/{task}/claim")
+    def claim(request: Request, task: int, body: m.Body) -> Any:
+        return decisions.claim(daemon, task, person_of(request))
+
+    @app.post("/v1/tasks/{task}/release")
+    def release(request: Request, task: int, body: m.Body) -> Any:
+        return decisions.release(daemon, task, person_of(request))
+
+    @app.post("/v1/signals")
+    def signal(request: Request, body: m.SendSignal) -> Any:
+        who = person_of(request)
+        return decisions.send_signal(daemon, body.name, body.payload, who, body.run, body.service)
+
+    @app.post("/v1/incidents/{incident}/{kind}")
+    def repair(request: Request, incident: int, kind: str, body: m.Repair) -> Any:
+        if kind not in ("retry", "skip", "goto", "set", "abort"):
+            raise NotFound(
+                f"an incident can be mended by retry, skip, goto, set, abort, not {kind!r}"
+            )
+        return decisions.repair(daemon, incident, kind, person_of(request), body.model_dump())
+
+
+def _operations(app: FastAPI, daemon: Daemon) -> None:
+    @app.post("/v1/labels")
+    def labels(body: m.Labels) -> Any:
+        rows = [Label(row.request_id, row.event, row.at) for row in body.labels]
+        return {"changed": daemon.connections.scoring_log().label(rows)}
+
+    @app.get("/v1/clock")
+    def clock() -> Any:
+        return {"now": daemon.clock.now(), "turned": isinstance(daemon.clock, TurnedClock)}
+
+    @app.post("/v1/clock")
+    def turn(request: Request, body: m.Turn) -> Any:
+        need_right(daemon.files.project.spec, person_of(request), "operate")
+        if not isinstance(daemon.clock, TurnedClock):
+            raise Conflict("this daemon runs by the machine's clock, which is not turned")
+        try:
+            now = daemon.clock.turn(parse_duration(body.by))
+        except ValueError as error:
+            raise Conflict(str(error)) from error
+        daemon.engine.turned()
+        return {"now": now, "turned": True}

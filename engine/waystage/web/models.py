@@ -1,0 +1,70 @@
+"""What requests say."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Body(BaseModel):
+    """A closed JSON object."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class StartRun(Body):
+    """Which lifecycle on which snapshot for which service."""
+
+    lifecycle: str
+    service: str
+    model: str
+    version: str
+    key: str = Field(default="", max_length=200)
+
+
+class Answer(Body):
+    """A person's answer to a task."""
+
+    outcome: str
+    form: dict[str, Any] = {}
+    comment: str = Field(default="", max_length=10_000)
+    shown: str = ""
+
+
+class SendSignal(Body):
+    """A signal to a run, or to all open runs of a service."""
+
+    name: str = Field(max_length=100)
+    run: str = ""
+    service: str = ""
+    payload: dict[str, Any] = {}
+
+
+class Repair(Body):
+    """What is done about an incident, and why."""
+
+    reason: str = ""
+    to: str = ""
+    values: dict[str, Any] = {}
+
+
+class LabelRow(Body):
+    """What became of a request."""
+
+    request_id: str = Field(max_length=200)
+    event: int = Field(ge=0, le=1)
+    at: datetime
+
+
+class Labels(Body):
+    """Some labels."""
+
+    labels: list[LabelRow] = Field(max_length=5000)
+
+
+class Turn(Body):
+    """How far the clock is turned forward."""
+
+    by: str
