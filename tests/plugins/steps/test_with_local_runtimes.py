@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from waystage.plugin import Done, Refused, Verified
+from waystage.plugin import Done, Handle, Label, Refused, ScoredRow, Verified
 from waystage.testing import FakeContext, run_to_end
 from waystage_plugins.runtimes import LocalProcess, LocalServing
+from waystage_plugins.scoring.sqlite import SqliteScoringLog
 from waystage_plugins.steps.batch_score import ScoreBatch
 from waystage_plugins.steps.batch_train import Train
 from waystage_plugins.steps.deploy import Deploy
@@ -21,7 +22,6 @@ from waystage_plugins.steps.model_check import CheckModel
 from waystage_plugins.steps.probe import Probe
 from waystage_plugins.steps.register import Register
 from waystage_plugins.steps.restore import Restore
-from waystage_plugins.steps.undeploy import Undeploy
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
@@ -51,15 +51,21 @@ def model(weight: float) -> bytes:
 
 
 @pytest.fixture
-def first(release: Callable[..., FakeContext]) -> Iterator[FakeContext]:
-    """A run on a real model in a stage with both runtimes; nothing is left running."""
+def serving(tmp_path: Path) -> Iterator[LocalServing]:
+    """The online runtime of this machine, of which nothing is left running."""
+    runtime, ctx = LocalServing(), FakeContext(tmp_path)
+    yield runtime
+    for version in (1, 2):
+        directory = str(ctx.state / "serving/DEV-credit-risk")
+        runtime.delete(ctx, Handle(ref={"directory": directory, "version": version}))
+
+
+@pytest.fixture
+def first(release: Callable[..., FakeContext], serving: LocalServing) -> FakeContext:
+    """A run on a real model in a stage with both runtimes."""
     ctx = release({"model.onnx": model(1.0)}, **FIELDS)
-    ctx.runtimes = {"serving": LocalServing(), "jobs": LocalProcess()}
-    contexts = [ctx]
-    yield ctx
-    for row in list(ctx.inventory):
-        contexts[0].snapshot = row.snapshot
-        run_to_end(Undeploy(), contexts[0])
+    ctx.runtimes = {"serving": serving, "jobs": LocalProcess()}
+    return ctx
 
 
 def step_of(ctx: FakeContext, name: str) -> FakeContext:
@@ -104,17 +110,14 @@ def test_a_model_is_checked_deployed_probed_replaced_and_restored(
 
 
 def test_a_model_that_answers_no_numbers_is_refused_by_the_probe(
-    release: Callable[..., FakeContext], commit: Commit
+    release: Callable[..., FakeContext], commit: Commit, serving: LocalServing
 ) -> None:
     ctx = release({"model.onnx": model(float("nan"))}, **FIELDS)
-    ctx.runtimes = {"serving": LocalServing()}
+    ctx.runtimes = {"serving": serving}
     commit(ctx, run_to_end(Deploy(), step_of(ctx, "deploy")))
-    try:
-        answer = run_to_end(Probe(), step_of(ctx, "probe"))
-        assert isinstance(answer, Refused)
-        assert "row 1 has" in answer.why
-    finally:
-        run_to_end(Undeploy(), step_of(ctx, "undeploy"))
+    answer = run_to_end(Probe(), step_of(ctx, "probe"))
+    assert isinstance(answer, Refused)
+    assert "row 1 has" in answer.why
 
 
 def test_a_model_is_probed_and_scores_a_file_in_real_jobs(
@@ -147,9 +150,6 @@ rows = len(open(os.environ["WAYSTAGE_INPUT_DATA"]).readlines()) - 1
 
 
 def test_what_a_real_job_trained_is_registered_and_passes_the_gate(first: FakeContext) -> None:
-    from waystage.plugin import Label, ScoredRow
-    from waystage_plugins.scoring.sqlite import SqliteScoringLog
-
     log = SqliteScoringLog(path=first.project / "scores.db")
     at = first.now.replace(hour=1)
     asked = (first.service, "DEV", "credit/1", "champion", 0.5)
