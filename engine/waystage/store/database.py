@@ -98,6 +98,8 @@ class FileLock:
         """Take the lock or raise `StoreLocked` naming the process that has it."""
         import fcntl
 
+        if self._file is not None:
+            return
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

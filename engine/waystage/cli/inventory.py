@@ -1,0 +1,65 @@
+"""`waystage where, measurements`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from waystage.cli.client import Client
+from waystage.cli.show import emit_json, json_option, table, when
+
+
+@click.command("where")
+@click.argument("service", required=False)
+@click.option("--at", default=None, help="At this instant, 2026-03-01T00:00Z; else now.")
+@json_option
+@click.pass_context
+def where_verb(ctx: click.Context, service: str | None, at: str | None, as_json: bool) -> None:
+    """Say where every version of a service runs."""
+    rows = Client(ctx).get("placements", service=service, at=at)
+    if as_json:
+        emit_json(rows)
+        return
+    shown = [
+        (r["stage"], f"{r['runtime']} ({r['mode']})", r["role"], r["snapshot"], r["digest"][7:19],
+         when(r["since"]), _url(r))
+        for r in rows
+    ]  # fmt: skip
+    columns = ("stage", "runtime", "role", "snapshot", "digest", "since", "endpoint")
+    table(f"Where {service or 'everything'} runs", columns, shown)
+
+
+@click.command("measurements")
+@click.argument("service", required=False)
+@click.option("--monitor", default=None)
+@json_option
+@click.pass_context
+def measurements_verb(
+    ctx: click.Context, service: str | None, monitor: str | None, as_json: bool
+) -> None:
+    """List what monitors measured, with interval and verdict."""
+    rows = Client(ctx).get("measurements", service=service, monitor=monitor)
+    if as_json:
+        emit_json(rows)
+        return
+    shown = [
+        (r["monitor"], r["snapshot"], f"{r['start'][:10]} – {r['end'][:10]}", _value(r["body"]),
+         r["verdict"], r["body"].get("reason", ""))
+        for r in rows
+    ]  # fmt: skip
+    table("Measurements", ("monitor", "snapshot", "window", "value", "verdict", "why"), shown)
+
+
+def _url(row: dict[str, Any]) -> str:
+    endpoints = row["body"]["deployed"].get("endpoints") or []
+    return str(endpoints[0]["url"]) if endpoints else ""
+
+
+def _value(body: dict[str, Any]) -> str:
+    if body.get("value") is None:
+        return "–"
+    text = f"{body['value']:.3f}"
+    if body.get("low") is not None and body.get("high") is not None:
+        text += f" [{body['low']:.3f}, {body['high']:.3f}]"
+    return text

@@ -1,0 +1,110 @@
+"""The entry: finds the verb, and turns every error into one line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+
+from waystage.errors import EXIT_BUG, EXIT_FINE, EXIT_INTERRUPTED, EXIT_REFUSED, WaystageError
+
+# verb → module below waystage.cli; the function there has the verb's name
+VERBS = {
+    "init": "project",
+    "validate": "validate",
+    "up": "up",
+    "start": "runs",
+    "list": "runs",
+    "show": "runs",
+    "history": "runs",
+    "tasks": "tasks",
+    "claim": "tasks",
+    "release": "tasks",
+    "complete": "tasks",
+    "signal": "signals",
+    "where": "inventory",
+    "measurements": "inventory",
+    "labels": "labels",
+    "incidents": "incidents",
+    "retry": "incidents",
+    "skip": "incidents",
+    "goto": "incidents",
+    "abort": "incidents",
+    "graph": "graph",
+    "plugins": "plugins",
+    "clock": "clock",
+    "demo": "demo",
+    "completion": "about",
+    "version": "about",
+}
+
+
+class Verbs(click.Group):
+    """A group that imports a verb when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give the verbs in the order in which people meet them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import one verb."""
+        module = VERBS.get(name)
+        if module is None:
+            return None
+        found = importlib.import_module(f"waystage.cli.{module}")
+        command: click.Command = getattr(found, f"{name}_verb")
+        return command
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--project", type=click.Path(path_type=Path), default=None,
+              help="The project's directory; else the nearest one upward.")  # fmt: skip
+@click.option("--as", "person", envvar="WAYSTAGE_AS", default="",
+              help="Who acts; else the user's name.")  # fmt: skip
+@click.pass_context
+def waystage(ctx: click.Context, project: Path | None, person: str) -> None:
+    """Run model lifecycles that are written as YAML state machines."""
+    ctx.obj = {"project": project, "person": person}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a verb: 0 fine, 1 problems found or refused, 3 our bug, 130 interrupted."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run a verb and give its exit code."""
+    try:
+        result: Any = waystage.main(arguments, prog_name="waystage", standalone_mode=False)
+    except click.exceptions.Abort:
+        return EXIT_INTERRUPTED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return EXIT_REFUSED
+    except WaystageError as error:
+        click.echo(str(error), err=True)
+        return EXIT_REFUSED
+    except BrokenPipeError:
+        return EXIT_FINE
+    except Exception as error:  # noqa: BLE001  # whatever is left is our bug, told in one line
+        return _bug(error)
+    return result if isinstance(result, int) else EXIT_FINE
+
+
+def _bug(error: Exception) -> int:
+    with tempfile.NamedTemporaryFile("w", prefix="waystage-", suffix=".txt", delete=False) as file:
+        file.write("".join(traceback.format_exception(error)))
+    text = f"This is a bug of Waystage: {type(error).__name__}: {error}\nDetails: {file.name}"
+    click.echo(text, err=True)
+    return EXIT_BUG
+
+
+if __name__ == "__main__":
+    main()

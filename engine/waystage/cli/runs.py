@@ -1,0 +1,108 @@
+"""`waystage start, list, show, history`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from waystage.cli.client import Client
+from waystage.cli.show import emit_json, json_option, table, when
+
+
+@click.command("start")
+@click.argument("lifecycle")
+@click.argument("service")
+@click.argument("snapshot", metavar="NAME/VERSION")
+@click.option("--key", default="", help="What may open this run only once.")
+@json_option
+@click.pass_context
+def start_verb(
+    ctx: click.Context, lifecycle: str, service: str, snapshot: str, key: str, as_json: bool
+) -> None:
+    """Open a run by hand."""
+    name, slash, version = snapshot.partition("/")
+    if not slash:
+        raise click.UsageError("say the snapshot as NAME/VERSION, as in credit/3")
+    body = {
+        "lifecycle": lifecycle,
+        "service": service,
+        "model": name,
+        "version": version,
+        "key": key,
+    }
+    found = Client(ctx).post("runs", body)
+    emit_json(found) if as_json else click.echo(f"Run {found['run']} is open.")
+
+
+@click.command("list")
+@click.option("--service", default=None)
+@click.option("--open", "status", flag_value="open", default=None, help="Only runs that are open.")
+@json_option
+@click.pass_context
+def list_verb(ctx: click.Context, service: str | None, status: str | None, as_json: bool) -> None:
+    """List runs, the newest first."""
+    runs = Client(ctx).get("runs", service=service, status=status)
+    if as_json:
+        emit_json(runs)
+        return
+    rows = [
+        (r["id"], r["lifecycle"], r["snapshot"], _state(r), when(r["changed_at"])) for r in runs
+    ]
+    table("Runs", ("run", "lifecycle", "snapshot", "state", "since"), rows)
+
+
+@click.command("show")
+@click.argument("run")
+@json_option
+@click.pass_context
+def show_verb(ctx: click.Context, run: str, as_json: bool) -> None:
+    """Show where a run is, why it waits and what would move it."""
+    found = Client(ctx).get(f"runs/{run}")
+    if as_json:
+        emit_json(found)
+        return
+    click.echo(f"{found['id']}: {found['lifecycle']} on {found['snapshot']} for {found['service']}")
+    click.echo(f"state     {_state(found)}")
+    for line in _reasons(found):
+        click.echo(line)
+
+
+@click.command("history")
+@click.argument("run")
+@json_option
+@click.pass_context
+def history_verb(ctx: click.Context, run: str, as_json: bool) -> None:
+    """Show everything that happened to a run."""
+    rows = Client(ctx).get(f"runs/{run}/history")
+    if as_json:
+        emit_json(rows)
+        return
+    shown = [(row["seq"], when(row["at"]), row["actor"], _said(record))
+             for row in rows for record in row["records"]]  # fmt: skip
+    table(f"History of {run}", ("#", "at", "who", "what"), shown)
+
+
+def _state(run: dict[str, Any]) -> str:
+    places = ", ".join(run["places"])
+    return places if run["status"] == "open" else f"ended: {run['outcome']}"
+
+
+def _reasons(run: dict[str, Any]) -> list[str]:
+    lines = []
+    for task in run["tasks"]:
+        who = task["claimed_by"] or ", ".join(task["body"]["for"])
+        lines.append(f"waits for  task {task['id']} “{task['body']['title']}” ({who})")
+    for timer in run["timers"]:
+        lines.append(f"waits for  timer {timer['name']} at {when(timer['due'])} UTC")
+    for incident in run["incidents"]:
+        lines.append(f"parked     incident {incident['id']}: {incident['message']}")
+        lines.append(f"           mend it: waystage retry {incident['id']}, or skip, goto, abort")
+    return lines
+
+
+def _said(record: list[str]) -> str:
+    what, state, name, detail = [*record, "", "", ""][:4]
+    if what == "moved":
+        return f"{state} —{name}→ {detail}"
+    return " ".join(part for part in (what, state, name, detail) if part)

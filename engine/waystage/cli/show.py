@@ -1,0 +1,47 @@
+"""Showing results: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def emit_json(value: Any) -> None:
+    """Print one JSON value."""
+    click.echo(json.dumps(value, indent=1, default=str))
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table that fits 80 columns, or one line when it is empty."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    if not rows:
+        click.echo(f"{title}: none")
+        return
+    shown = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for column in columns:
+        shown.add_column(column, overflow="fold")
+    for row in rows:
+        shown.add_row(*(clean(cell) for cell in row))
+    Console(soft_wrap=False, highlight=False, markup=False).print(shown)
+
+
+def clean(value: Any) -> str:
+    """Write a value so that no control or direction character reaches the terminal."""
+    text = "" if value is None else str(value)
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def when(text: str | None) -> str:
+    """Write an instant shortly, in UTC."""
+    if not text:
+        return ""
+    return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,62 @@
+"""`waystage up`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from pathlib import Path
+
+import click
+
+from waystage.cli.client import find_project
+from waystage.errors import EXIT_BUG, EXIT_FINE
+
+
+@click.command("up")
+@click.option("--port", type=click.IntRange(0, 65535), default=None, help="0: any free port.")
+@click.option("--turned-clock", is_flag=True, help="Live by a clock that is turned by hand.")
+@click.option("--quiet", is_flag=True, help="Say only what is wrong.")
+@click.pass_context
+def up_verb(ctx: click.Context, port: int | None, turned_clock: bool, quiet: bool) -> int:
+    """Run the project's daemon in the foreground, until it is told to end."""
+    logging.basicConfig(
+        level=logging.WARNING if quiet else logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(message)s",
+        datefmt="%H:%M:%S",
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    root = find_project(ctx.obj["project"])
+    return _serve(root, port, turned=turned_clock)
+
+
+def _serve(root: Path, port: int | None, *, turned: bool) -> int:
+    from waystage.clock import CLOCK_FILE_VARIABLE, Clock, SystemClock, TurnedClock
+    from waystage.daemon.daemon import Daemon
+    from waystage.web.server import WebServer
+
+    ending = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ending.set())
+    clock: Clock = SystemClock()
+    if turned:
+        (root / ".waystage").mkdir(mode=0o700, exist_ok=True)
+        os.environ[CLOCK_FILE_VARIABLE] = str(root / ".waystage" / "clock.json")
+        clock = TurnedClock(root / ".waystage" / "clock.json")
+    daemon = Daemon(root, clock=clock)
+    listen = daemon.files.project.spec.listen
+    try:
+        daemon.engine.store.occupy()
+        web = WebServer(daemon, listen.host, listen.port if port is None else port)
+    except BaseException:
+        daemon.store.close()
+        raise
+    daemon.start()
+    web.start()
+    click.echo(f"Waystage is up at {web.url} for {root}")
+    while not ending.wait(0.5) and daemon.engine.failure is None:
+        pass
+    web.stop()
+    daemon.stop()
+    return EXIT_FINE if daemon.engine.failure is None else EXIT_BUG
