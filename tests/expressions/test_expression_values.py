@@ -179,7 +179,7 @@ def test_a_condition_is_a_bool_and_nothing_else() -> None:
 
 def test_times_with_and_without_a_zone_do_not_mix() -> None:
     env = {"now": datetime(2026, 1, 1, tzinfo=UTC), "data": {"naive": datetime(2026, 1, 1)}}
-    for text in ("now < data.naive", "now - data.naive"):
+    for text in ("now < data.naive", "now - data.naive", "now == data.naive"):
         with pytest.raises(ExpressionError, match="zone"):
             compile_expression(text).evaluate(env)
 

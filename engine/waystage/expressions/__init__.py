@@ -9,9 +9,9 @@ from waystage.expressions.errors import BadExpression
 from waystage.expressions.expression import Expression, compile_expression
 from waystage.expressions.names import NAMES
 from waystage.expressions.template import Template, compile_template
-from waystage.expressions.types import Scope, Type, TypeProblem, type_from_json_schema
+from waystage.expressions.types import Scope, Type, TypeProblem, conform, type_from_json_schema
 
 __all__ = [
     "NAMES", "BadExpression", "Expression", "Scope", "Template", "Type", "TypeProblem",
-    "compile_expression", "compile_template", "type_from_json_schema",
+    "compile_expression", "compile_template", "conform", "type_from_json_schema",
 ]  # fmt: skip

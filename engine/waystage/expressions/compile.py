@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
 from math import isfinite
 from typing import Any, TypeAlias
 
@@ -34,7 +33,7 @@ Run: TypeAlias = Callable[[Any], Any]
 Slots: TypeAlias = Mapping[str, str]
 """The variables of the macros around a node, and the keys that the environment has them under."""
 
-_PLAIN = frozenset({int, str, bool, bytes, datetime, timedelta})
+_PLAIN = frozenset({int, str, bool, bytes})
 
 
 def build(node: Node, slots: Slots) -> Run:

@@ -61,6 +61,8 @@ def equal(x: Any, y: Any) -> bool:
     kind = shared_kind(x, y)
     if not kind:
         raise Failed(f"cannot compare {kind_of(x)} with {kind_of(y)}")
+    if kind == "timestamp" and (x.tzinfo is None) != (y.tzinfo is None):
+        raise Failed("cannot compare a time that has a zone with one that has none")
     return deep_equal(x, y)
 
 
