@@ -1,0 +1,96 @@
+"""The shipped lifecycles and stages, and the example's project file, hold together."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from waystage.check import check_project
+from waystage.kernel import compile_lifecycle
+from waystage.kernel.judge import window_at
+from waystage.registry import load_catalog
+from waystage.spec.load import ProjectFiles, load_project
+
+ROOT = Path(__file__).parents[2]
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> ProjectFiles:
+    """Make the project that the demo makes."""
+    place = tmp_path_factory.mktemp("project")
+    shutil.copy(ROOT / "examples" / "german_credit" / "waystage.yaml", place)
+    for name in ("lifecycles", "stages"):
+        shutil.copytree(ROOT / name, place / name)
+    return load_project(place)
+
+
+@pytest.fixture(scope="module")
+def scorecard(files: ProjectFiles) -> Any:
+    return files.lifecycles["scorecard"].spec
+
+
+def test_nothing_is_wrong_with_the_example_and_all_shipped_files(files: ProjectFiles) -> None:
+    assert [str(problem) for problem in check_project(files, load_catalog())] == []
+
+
+def test_one_lifecycle_alone_answers_to_the_example(files: ProjectFiles) -> None:
+    answering = [
+        name
+        for name, loaded in files.lifecycles.items()
+        if loaded.spec.start and any(fnmatchcase("credit-risk", g) for g in loaded.spec.services)
+    ]
+    assert answering == ["scorecard"]
+
+
+def test_production_needs_two_people_who_did_not_make_the_model(scorecard: Any) -> None:
+    assert scorecard.states["approve"].task.exclude == ("author", "starter")
+    assert scorecard.states["approve"].task.for_ == ("role:validator",)
+    assert scorecard.states["release"].task.for_ == ("role:owner",)
+    assert "author" in scorecard.states["release"].task.exclude
+    into = {
+        path
+        for path, node in compile_lifecycle(scorecard, "test").nodes.items()
+        if any(way.target == "production" for ways in node.ways.values() for way in ways)
+    }
+    assert into == {"release"}
+
+
+def test_each_assessment_meets_exactly_the_quarter_that_closed(scorecard: Any) -> None:
+    inside = scorecard.states["production"].states
+    wait = inside["maturing"].timers["matured"].after
+    quarter = inside["serving"].timers["assess"].every
+    live = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
+    for number in (1, 2, 3, 4):
+        assessed = live + wait + number * quarter
+        start, end = window_at(scorecard.monitors["ks"].window, assessed)
+        first_day = live.replace(hour=0, minute=0) + (number - 1) * 91 * DAY
+        assert (start, end) == (first_day, first_day + 91 * DAY)
+
+
+def test_a_challenger_is_compared_on_weeks_that_it_was_not_trained_on(
+    example: Path, scorecard: Any
+) -> None:
+    import population
+
+    week = timedelta(weeks=1)
+    inside = scorecard.states["production"].states
+    training = inside["retrain"].steps[0].with_["data"]
+    compared = scorecard.states["compare"].steps[0].with_
+    days = {k: int(v.strip("PD")) * DAY for k, v in training.items()}
+    against = {k: int(compared[k].strip("PD")) * DAY for k in ("length", "label_delay")}
+    window = scorecard.monitors["ks"].window
+    assert against["label_delay"] == window.label_delay
+    assert days["label_delay"] == against["label_delay"] + against["length"]
+    assert days["length"] == population.TRAINING_WEEKS * week
+    assert days["length"] + against["length"] == window.length == population.WEEKS * week
+
+
+def test_a_second_breach_waits_for_the_challenger_of_the_first(scorecard: Any) -> None:
+    quarter = scorecard.states["production"].states["serving"].timers["assess"].every
+    assert scorecard.monitors["ks"].cooldown > quarter
