@@ -1,0 +1,64 @@
+"""The area under the ROC curve and its variance after DeLong, from grouped counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, inf, log, sqrt
+from statistics import NormalDist
+
+import numpy as np
+
+from waystage_plugins.monitors.statistics.counts import Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Auc:
+    """The value in 0..1 and its variance; infinite when a class has fewer than two rows."""
+
+    value: float
+    variance: float
+
+
+def auc(counts: Counts) -> Auc:
+    """Give the Mann-Whitney estimate, ties ½, with the variance of DeLong et al. (1988).
+
+    The placements of equal scores are equal, so both come from one pass over the groups.
+    Raises `ValueError` when a class is empty.
+    """
+    e, n = counts.n_events, counts.n_nonevents
+    if counts.one_class:
+        raise ValueError("AUC needs events and non-events")
+    # twice the number of rows of the other class that a row of this group outranks
+    above = 2 * np.cumsum(counts.nonevents) - counts.nonevents
+    below = 2 * e - 2 * np.cumsum(counts.events) + counts.events
+    value = int((counts.events * above).sum()) / (2 * e * n)
+    if min(e, n) < 2:
+        return Auc(value, inf)
+    of_events = (counts.events * (above / (2 * n) - value) ** 2).sum() / (e - 1)
+    of_nonevents = (counts.nonevents * (below / (2 * e) - value) ** 2).sum() / (n - 1)
+    return Auc(value, float(of_events / e + of_nonevents / n))
+
+
+def interval(found: Auc, counts: Counts, level: float = 0.95) -> tuple[float, float]:
+    """Give the interval of the AUC, computed on the logit scale so that it stays in 0..1.
+
+    Perfect separation has no DeLong variance; its bound is the exact binomial one for as
+    many independent pairs as there are rows in the smaller class.
+    """
+    if found.variance == inf:
+        return 0.0, 1.0
+    if found.value in (0.0, 1.0):
+        bound = ((1 - level) / 2) ** (1 / min(counts.n_events, counts.n_nonevents))
+        return (bound, 1.0) if found.value else (0.0, 1 - bound)
+    middle = log(found.value / (1 - found.value))
+    reach = z(level) * sqrt(found.variance) / (found.value * (1 - found.value))
+    return _expit(middle - reach), _expit(middle + reach)
+
+
+def z(level: float) -> float:
+    """Give the normal quantile of a two-sided interval: 1.96 for 0.95."""
+    return NormalDist().inv_cdf((1 + level) / 2)
+
+
+def _expit(x: float) -> float:
+    return 1 / (1 + exp(-x)) if x > 0 else exp(x) / (1 + exp(x))

@@ -1,0 +1,134 @@
+"""Two models on the same labelled requests: the gain of one over the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, sqrt
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from waystage_plugins.monitors.statistics.auc import auc, z
+from waystage_plugins.monitors.statistics.bootstrap import RESAMPLES, generator
+from waystage_plugins.monitors.statistics.counts import Floats, Integers, raw, shares
+from waystage_plugins.monitors.statistics.ks import ks
+
+GROUPS = 256  # per model; more distinct scores are merged for the resamples, never for the values
+AT_ONCE = 2_000_000  # numbers drawn at once, so that memory stays below some 50 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """One row per request: the scores of both models, both finite, and what became of it."""
+
+    champion: Floats
+    challenger: Floats
+    event: Integers
+
+    @property
+    def identical(self) -> bool:
+        """Whether the models answered every request alike."""
+        return bool((self.champion == self.challenger).all())
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """Both values, the challenger's gain over the champion, and the gain's interval."""
+
+    champion: float
+    challenger: float
+    gain: float
+    low: float
+    high: float
+
+
+def auc_gain(pairs: Pairs, level: float = 0.95) -> Gain:
+    """Give the difference of two AUC with its paired interval (DeLong et al., 1988)."""
+    champion, events, nonevents = _placements(pairs.champion, pairs.event)
+    challenger, its_events, its_nonevents = _placements(pairs.challenger, pairs.event)
+    variance = _variance(its_events - events) + _variance(its_nonevents - nonevents)
+    gain, reach = challenger - champion, z(level) * sqrt(variance)
+    return Gain(champion, challenger, gain, max(gain - reach, -1.0), min(gain + reach, 1.0))
+
+
+def ks_gain(pairs: Pairs, level: float = 0.95) -> Gain:
+    """Give the difference of two KS with the interval of a paired, stratified bootstrap.
+
+    Whole requests are drawn, events and non-events apart. The interval is the percentiles
+    of the resampled differences, moved by their bias: both KS overstate, and the bias is
+    what does not cancel.
+    """
+    champion, challenger = (_ks(scores, pairs) for scores in (pairs.champion, pairs.challenger))
+    gain = challenger - champion
+    if pairs.identical:
+        return Gain(champion, challenger, gain, gain, gain)
+    bins = _bins(pairs.champion, pairs.event), _bins(pairs.challenger, pairs.event)
+    differences = _resampled_differences(*bins, pairs.event)
+    merged = _ks(bins[1], pairs) - _ks(bins[0], pairs)
+    bias = float(differences.mean()) - merged
+    low, high = np.quantile(differences, [(1 - level) / 2, (1 + level) / 2]) - merged - 2 * bias
+    low, high = min(gain + float(low), gain), max(gain + float(high), gain)
+    return Gain(champion, challenger, gain, max(low, -1.0), min(high, 1.0))
+
+
+def _ks(scores: ArrayLike, pairs: Pairs) -> float:
+    return ks(raw(scores, pairs.event)).value
+
+
+def _placements(scores: Floats, event: Integers) -> tuple[float, Floats, Floats]:
+    """Give the AUC and, per event and per non-event, the share of the others it is right of."""
+    _, group = np.unique(scores, return_inverse=True)
+    counts = raw(scores, event)
+    above = (np.cumsum(counts.nonevents) - counts.nonevents / 2) / counts.n_nonevents
+    below = 1 - (np.cumsum(counts.events) - counts.events / 2) / counts.n_events
+    return auc(counts).value, above[group[event == 1]], below[group[event == 0]]
+
+
+def _variance(difference: Floats) -> float:
+    return float(difference.var(ddof=1) / len(difference)) if len(difference) > 1 else inf
+
+
+def _bins(scores: Floats, event: Integers) -> NDArray[np.intp]:
+    """Give each row the number of its group, in score order, at most `GROUPS` of them."""
+    distinct, group = np.unique(scores, return_inverse=True)
+    counts = raw(scores, event)
+    return shares(counts, GROUPS)[group] if len(distinct) > GROUPS else group
+
+
+def _resampled_differences(
+    champion: NDArray[np.intp], challenger: NDArray[np.intp], event: Integers
+) -> Floats:
+    """Draw the cells (champion's group × challenger's group) of each class anew, many times."""
+    cells, of_row = np.unique(champion * GROUPS + challenger, return_inverse=True)
+    events = np.bincount(of_row, weights=event, minlength=len(cells)).astype(np.int64)
+    nonevents = np.bincount(of_row, minlength=len(cells)) - events
+    random = generator(cells, events, nonevents)
+    of_events = _resampled_shares(random, cells[events > 0], events[events > 0])
+    of_nonevents = _resampled_shares(random, cells[nonevents > 0], nonevents[nonevents > 0])
+    # per model and resample; the last group holds both shares at 1, so this is never below 0
+    highest: Floats = (of_nonevents - of_events).max(axis=2)
+    gains: Floats = highest[1] - highest[0]
+    return gains
+
+
+def _resampled_shares(
+    random: np.random.Generator, cells: NDArray[np.intp], counts: Integers
+) -> Floats:
+    """Give, per model and resample, the share of one class up to each group."""
+    size, step = int(counts.sum()), max(1, AT_ONCE // len(cells))
+    below = np.zeros((2, RESAMPLES, GROUPS))
+    for start in range(0, RESAMPLES, step):
+        rows = slice(start, min(start + step, RESAMPLES))
+        drawn = random.multinomial(size, counts / size, size=rows.stop - rows.start)
+        for model, group in enumerate((cells // GROUPS, cells % GROUPS)):
+            below[model, rows] = np.cumsum(_sums(drawn, group), axis=1) / size
+    return below
+
+
+def _sums(drawn: Integers, group: NDArray[np.intp]) -> Floats:
+    """Add up the columns of each group; groups without a column stay 0."""
+    order = np.argsort(group, kind="stable")
+    present, first = np.unique(group[order], return_index=True)
+    sums = np.zeros((len(drawn), GROUPS))
+    sums[:, present] = np.add.reduceat(drawn[:, order], first, axis=1)
+    return sums

@@ -1,0 +1,7 @@
+"""Where scored requests and what became of them are kept."""
+
+from waystage_plugins.scoring.sqlite import SqliteScoringLog
+
+SCORING_LOGS = (SqliteScoringLog,)
+
+__all__ = ["SCORING_LOGS", "SqliteScoringLog"]

@@ -1,0 +1,49 @@
+"""Rows and labels as SQLite keeps them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from waystage.errors import Hopeless
+from waystage.plugin import Label, ScoredRow
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+COMPACT = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def microseconds(at: datetime, of: str) -> int:
+    """Give the instant as whole microseconds since 1970; raises `Hopeless` without a zone."""
+    if at.tzinfo is None:
+        raise Hopeless(f"the time of {of} has no zone: {at.isoformat()}")
+    return (at - EPOCH) // MICROSECOND
+
+
+def instant(at: int) -> datetime:
+    """Give back the instant, in UTC."""
+    return EPOCH + timedelta(microseconds=at)
+
+
+def encode_row(row: ScoredRow) -> tuple[object, ...]:
+    """Give the columns of `scored` in their order."""
+    score = None if row.score is None else float(row.score)
+    return (
+        row.request_id,
+        microseconds(row.at, f"request {row.request_id!r}"),
+        row.service,
+        row.stage,
+        row.snapshot,
+        row.role,
+        score,  # SQLite keeps a NaN as NULL: both are no score
+        row.latency_ms,
+        COMPACT(row.inputs),
+    )
+
+
+def encode_label(label: Label) -> tuple[object, ...]:
+    """Give the columns of `label` in their order; raises `Hopeless` if it is not 0 or 1."""
+    if label.event not in (0, 1):
+        raise Hopeless(f"the label of request {label.request_id!r} is {label.event!r}, not 0 or 1")
+    at = microseconds(label.at, f"the label of request {label.request_id!r}")
+    return label.request_id, int(label.event), at

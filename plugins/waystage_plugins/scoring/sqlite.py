@@ -1,0 +1,113 @@
+"""The scoring log in one SQLite file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+from pydantic import Field
+
+from waystage.plugin import Grouped, Label, ScoredRow, ScoringLog, Slice
+from waystage_plugins.scoring import select
+from waystage_plugins.scoring.database import opened, writing
+from waystage_plugins.scoring.encode import encode_label, encode_row, instant
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+APPEND = "INSERT INTO scored VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+LABEL = """
+INSERT INTO label VALUES (?, ?, ?) ON CONFLICT (request_id) DO UPDATE
+SET event = excluded.event, at = excluded.at
+WHERE excluded.at > at OR (excluded.at = at AND excluded.event > event)
+"""
+BATCH = 10_000
+DECODE = json.JSONDecoder(parse_constant=lambda word: None).decode  # NaN is no JSON: null
+
+
+class SqliteScoringLog(ScoringLog):
+    """Keep scored requests and their labels in one SQLite file.
+
+        - use: scoring_log.sqlite
+          with: {path: scores.db}
+
+    Several processes may write at once. A request id counts once per service, stage and
+    role: the first answer stays. Labels may come before their request; of several the one
+    with the latest time wins, and of two at the same instant the event, so that the order
+    of arrival never matters. Rows and labels become durable in batches of 10,000.
+    """
+
+    use: ClassVar[str] = "scoring_log.sqlite"
+
+    path: Path = Field(description="the file; relative paths start at the project")
+
+    def append(self, rows: Iterable[ScoredRow]) -> int:
+        """Keep rows durably; a request id that is there already is left as it is.
+
+        Answers how many were new.
+        """
+        return self._write(APPEND, encode_row, rows)
+
+    def label(self, labels: Iterable[Label]) -> int:
+        """Keep labels durably; the latest by its own time wins. Answers how many changed."""
+        return self._write(LABEL, encode_label, labels)
+
+    def grouped(self, which: Slice) -> Grouped:
+        """Give counts per distinct score, never rows."""
+        import numpy as np
+
+        fields = [("score", "f8"), ("rows", "i8"), ("labelled", "i8"), ("events", "i8")]
+        with opened(self.path) as connection:
+            found = connection.execute(*select.query(select.GROUPED, which))
+            table = np.fromiter(found, dtype=fields)
+        return _as_grouped(table)
+
+    def counts(self, which: Slice) -> tuple[int, int]:
+        """Give the number of rows and of labelled rows in the slice."""
+        with opened(self.path) as connection:
+            rows, labelled = connection.execute(*select.query(select.COUNTED, which)).fetchone()
+        return rows, labelled
+
+    def rows(self, which: Slice, *, labelled: bool = False) -> Iterator[Sequence[object]]:
+        """Stream (request_id, at, score, inputs, event or None), by time then request id.
+
+        All rows are those of one moment, whatever is appended meanwhile.
+        """
+        with opened(self.path) as connection:
+            found = connection.execute(*select.query(select.STREAMED, which, labelled=labelled))
+            for request_id, at, score, inputs, event in found:
+                yield request_id, instant(at), score, DECODE(inputs), event
+
+    def _write(
+        self, statement: str, encode: Callable[[T], tuple[object, ...]], values: Iterable[T]
+    ) -> int:
+        changed, encoded = 0, map(encode, values)
+        # encoded before the transaction, so that a slow source keeps nobody else waiting
+        while batch := list(islice(encoded, BATCH)):
+            with writing(self.path) as connection:
+                before = connection.total_changes
+                connection.executemany(statement, batch)
+                changed += connection.total_changes - before
+        return changed
+
+
+def _as_grouped(table: NDArray[np.void]) -> Grouped:
+    """Part the scores that count from those that are only counted."""
+    import numpy as np
+
+    usable = np.isfinite(table["score"])
+    kept = table[usable & (table["labelled"] > 0)]
+    return Grouped(
+        score=np.ascontiguousarray(kept["score"]),
+        n_event=np.ascontiguousarray(kept["events"]),
+        n_nonevent=kept["labelled"] - kept["events"],
+        rows=int(table["rows"].sum()),
+        labelled=int(table["labelled"].sum()),
+        excluded=int(table["rows"][~usable].sum()),
+    )
