@@ -89,7 +89,7 @@ class Folder(Repository):
         wanted = merged(own, manifest)
         home = self._root(ctx) / _model_name(source, wanted)
         home.mkdir(parents=True, exist_ok=True)
-        with layout.locked(home):
+        with layout.locked(home / layout.LOCK):
             layout.sweep(home)
             beside = home / f"{layout.INCOMING}{uuid4().hex}"
             try:
@@ -116,7 +116,7 @@ class Folder(Repository):
         if not re.fullmatch(NAME, alias):
             raise Hopeless(f"{alias!r} is not a name for an alias")
         home = self._directory(ctx, name, version).parent
-        with layout.locked(home):
+        with layout.locked(home / layout.LOCK):
             aliases = layout.read_aliases(home)
             now = aliases.get(alias)
             if now == version:

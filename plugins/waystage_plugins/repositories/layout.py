@@ -21,6 +21,7 @@ from waystage_plugins.repositories.tree import MANIFEST, difference, tree_digest
 
 ALIASES = "aliases.json"
 INCOMING = ".incoming-"
+LOCK = ".lock"
 
 
 class Version(NamedTuple):
@@ -107,14 +108,14 @@ def version_of_key(home: Path, key: str) -> Version | None:
             if read_manifest(directory / MANIFEST).get("key") == key:
                 return read_version(directory)
         except Hopeless:
-            continue  # a version that cannot be read was not made by `register`
+            continue  # it answers to no key; `watch` and `snapshots` tell of it
     return None
 
 
 @contextmanager
-def locked(home: Path) -> Iterator[None]:
-    """Keep other processes from writing below a model's folder."""
-    with (home / ".lock").open("a") as file:
+def locked(place: Path) -> Iterator[None]:
+    """Keep every other thread and process out that locks the same file."""
+    with place.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

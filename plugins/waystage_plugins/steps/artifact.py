@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from uuid import uuid4
 
 from waystage.errors import Hopeless
 from waystage.plugin import Context, DeploySpec, JsonObject, Role, Snapshot
+from waystage_plugins.repositories.layout import locked
 from waystage_plugins.repositories.tree import sync_directory, tree_digest, tree_files
 
 
@@ -21,18 +21,11 @@ def fetch_artifact(ctx: Context, snapshot: Snapshot | None = None) -> Path:
     home = ctx.state / "artifacts"
     home.mkdir(exist_ok=True)
     place = home / wanted.digest.removeprefix("sha256:")
-    if _is_whole(place, wanted):
-        return place
-    shutil.rmtree(place, ignore_errors=True)
-    beside = home / f".incoming-{uuid4().hex}"
-    beside.mkdir()
-    try:
-        fetched = ctx.repository.fetch(ctx, wanted, beside)
-        if not _is_whole(fetched, wanted):
-            raise Hopeless(f"the repository's files of {wanted.id} are not {wanted.digest}")
-        _move(fetched, place, wanted)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    # steps of several runs may want the same digest at once: one fetches, the others find it
+    with locked(place.with_suffix(".lock")):
+        if not _is_whole(place, wanted):
+            shutil.rmtree(place, ignore_errors=True)
+            _fetch(ctx, wanted, place)
     return place
 
 
@@ -68,11 +61,15 @@ def _is_whole(place: Path, snapshot: Snapshot) -> bool:
     return place.is_dir() and tree_digest(tree_files(place)) == snapshot.digest
 
 
-def _move(fetched: Path, place: Path, snapshot: Snapshot) -> None:
+def _fetch(ctx: Context, snapshot: Snapshot, place: Path) -> None:
+    beside = place.with_suffix(".new")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
     try:
+        fetched = ctx.repository.fetch(ctx, snapshot, beside)
+        if not _is_whole(fetched, snapshot):
+            raise Hopeless(f"the repository's files of {snapshot.id} are not {snapshot.digest}")
         fetched.rename(place)
-    except OSError:
-        # another step fetched the same digest meanwhile: one of the two is enough
-        if not _is_whole(place, snapshot):
-            raise
-    sync_directory(place.parent)
+        sync_directory(place.parent)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

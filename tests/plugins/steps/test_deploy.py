@@ -149,7 +149,7 @@ def test_the_runtime_is_told_which_scoring_log_to_write(ctx: FakeContext, online
 
     ctx.runtimes["serving"] = Listening(home=online.home)
     run_to_end(Deploy(), ctx)
-    log = SqliteScoringLog(path=str(ctx.project / "scores.db"))
+    log = SqliteScoringLog(path=ctx.project / "scores.db")
     ctx.scoring_log = log
     run_to_end(Deploy(), ctx)
     assert kept[0] is None

@@ -6,12 +6,13 @@ import hashlib
 import json
 import tarfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from waystage.errors import Conflict, Hopeless
-from waystage.plugin import Championed, Done, Registered
+from waystage.plugin import Championed, Done, Registered, Services, Snapshot
 from waystage.testing import FakeContext, check_step, run_to_end
 from waystage_plugins.images.bundle import BuildBundle
 from waystage_plugins.notifiers.log import LogNotifier
@@ -46,6 +47,25 @@ def test_fetched_files_are_kept_under_their_digest(ctx: FakeContext) -> None:
     assert isinstance(answer.output, FetchSnapshot.Output)
     assert answer.output.path.endswith(ctx.snapshot.digest.removeprefix("sha256:"))
     assert (Path(answer.output.path) / "model.onnx").read_bytes() == b"weights"
+
+
+def test_many_steps_that_want_one_digest_fetch_it_once_and_all_find_it_whole(
+    ctx: FakeContext,
+) -> None:
+    fetched: list[str] = []
+
+    class Counting(Folder):
+        use = "test.counting"
+
+        def fetch(self, services: Services, snapshot: Snapshot, into: Path) -> Path:
+            fetched.append(snapshot.id)
+            return super().fetch(services, snapshot, into)
+
+    ctx.repository = Counting(path="models")
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: FetchSnapshot().run(ctx), range(16)))
+    assert fetched == ["credit/1"]
+    assert all(answer == answers[0] for answer in answers)
 
 
 def test_a_retrained_model_is_registered_with_its_lineage(ctx: FakeContext) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from waystage.plugin import Done, Handle, Label, Refused, ScoredRow, Verified
 from waystage.testing import FakeContext, run_to_end
-from waystage_plugins.runtimes import LocalProcess, LocalServing
+from waystage_plugins.runtimes.local_process import LocalProcess
+from waystage_plugins.runtimes.local_serving import LocalServing
 from waystage_plugins.scoring.sqlite import SqliteScoringLog
 from waystage_plugins.steps.batch_score import ScoreBatch
 from waystage_plugins.steps.batch_train import Train
