@@ -1,11 +1,24 @@
 """The built-in plugins, found by the engine exactly like anybody's."""
 
 from waystage_plugins.images import IMAGES
+from waystage_plugins.monitors import COMPARISONS, MONITORS
 from waystage_plugins.notifiers import NOTIFIERS
 from waystage_plugins.repositories import REPOSITORIES
+from waystage_plugins.runtimes import RUNTIMES
+from waystage_plugins.scoring import SCORING_LOGS
 from waystage_plugins.secrets import SECRETS
 from waystage_plugins.steps import STEPS
 
-PLUGINS = (*STEPS, *IMAGES, *REPOSITORIES, *NOTIFIERS, *SECRETS)
+PLUGINS = (
+    *STEPS,
+    *IMAGES,
+    *REPOSITORIES,
+    *NOTIFIERS,
+    *SECRETS,
+    *RUNTIMES,
+    *SCORING_LOGS,
+    *MONITORS,
+    *COMPARISONS,
+)
 
 __all__ = ["PLUGINS"]

@@ -19,6 +19,7 @@ from waystage.expressions import (
     compile_template,
     type_from_json_schema,
 )
+from waystage.expressions.types import TIMESTAMP
 from waystage.plugin import Snapshot
 
 ANY: dict[str, Any] = {}
@@ -55,9 +56,9 @@ def scope_of(subject: Subject) -> Scope:
         "monitors": _object(dict.fromkeys(spec.monitors, monitor)),
         "event": _object({"name": TEXT, "actor": TEXT, "payload": ANY}),
         "run": _object({"id": TEXT, "lifecycle": TEXT, "starter": TEXT}),
-        "now": {"type": "string", "format": "date-time"},
     }
-    return Scope({name: type_from_json_schema(schema) for name, schema in names.items()})
+    types = {name: type_from_json_schema(schema) for name, schema in names.items()}
+    return Scope(types | {"now": TIMESTAMP})
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from waystage.plugin import Plugin
 from waystage.registry import load_catalog
 from waystage.spec.load import ProjectFiles, load_project
 from waystage.store import Store
+from waystage.store.codec import micros
 
 log = logging.getLogger("waystage.daemon")
 IDLE_SECONDS = 0.5
@@ -100,6 +101,10 @@ class Daemon:
         }
         parts = (definition.spec.lifecycle, service, snapshot["name"], snapshot["version"])
         return Opening(definition, service, snapshot, key or "|".join(parts), actor, params)
+
+    def busy(self) -> int:
+        """Count what is due or being called; 0 when only time or people can move anything."""
+        return self.store.pending(micros(self.clock.now())) + self.engine.under_way()
 
     def reload(self) -> None:
         """Take up changed lifecycles; raises `Invalid`, changing nothing, if they have problems."""

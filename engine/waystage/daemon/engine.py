@@ -119,6 +119,10 @@ class Engine:
         """Deliver an event; the future is done when it is committed."""
         return self.act(lambda tx: tx.deliver([Delivery(no, event)]))
 
+    def under_way(self) -> int:
+        """Count what the writer has not committed yet."""
+        return self._inbox.qsize() + len(self._local) + int(self._is_due())
+
     def act(self, action: Callable[[Transaction], R]) -> Future[R]:
         """Do something in the next transaction; the future is done when it is committed.
 

@@ -68,7 +68,7 @@ class RegionMachine:
         return trigger is not None and leaf in trigger.transitions
 
     def _pilot(self) -> Pilot:
-        pilot: Pilot | None = getattr(self._pilots, "value", None)
+        pilot: Pilot | None = self._pilots.__dict__.get("value")
         if pilot is None:
             pilot = Pilot()
             self._pilots.value = pilot
@@ -77,7 +77,8 @@ class RegionMachine:
 
 def _taken(way: Way) -> Callable[[EventData], bool]:
     def condition(event: EventData) -> bool:
-        pilot: Pilot = event.model
+        pilot = event.model
+        assert isinstance(pilot, Pilot)
         if way.guard is not None:
             answer = way.guard.evaluate(pilot.environment())
             if answer is False:

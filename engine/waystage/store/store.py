@@ -16,6 +16,8 @@ from waystage.store.commit import Statements
 from waystage.store.database import FileLock, open_database
 from waystage.store.reads import Reader
 
+SOON = 60_000_000  # microseconds: a step that asked to be called again within a minute is at work
+
 
 class Store(Reader):
     """A database with Waystage's tables."""
@@ -142,6 +144,16 @@ class Store(Reader):
         )
         times = [connection.execute(query).scalar() for query in queries]
         return min((time for time in times if time is not None), default=None)
+
+    def pending(self, now: int) -> int:
+        """Count timers that are due, work that is held or due soon, and undelivered events."""
+        queries = (
+            select(func.count()).select_from(t.timers).where(t.timers.c.due_at <= now),
+            select(func.count()).select_from(t.work).where(t.work.c.due_at <= now + SOON),
+            select(func.count()).select_from(t.inbox),
+        )
+        with self.reading() as connection:
+            return sum(connection.execute(query).scalar_one() for query in queries)
 
     def keep_definition(
         self, connection: Connection, digest: str, lifecycle: str, body: dict[str, Any], at: int

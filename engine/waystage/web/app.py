@@ -61,7 +61,8 @@ def _reads(app: FastAPI, daemon: Daemon) -> None:
     @app.get("/v1/health")
     def health() -> dict[str, Any]:
         good = daemon.engine.failure is None
-        return {"ok": good, "version": __version__, "project": daemon.files.project.spec.project}
+        project = daemon.files.project.spec.project
+        return {"ok": good, "version": __version__, "project": project, "busy": daemon.busy()}
 
     @app.get("/v1/runs")
     def runs(service: str | None = None, status: str | None = None, limit: int = 200) -> Any:
