@@ -29,7 +29,7 @@ WEEKS = 13  # of a quarter; a quarter has 91 days
 A_WEEK = 140  # requests
 TRAINING_WEEKS = 7  # the weeks after them draw from applications that come in no earlier week
 RETRAINED = 4  # the quarter whose first weeks a challenger learns from
-MIGRATED = (0.0, 0.10, 0.50, 0.95, 1.0)  # share of requests from the new system, by quarter
+MIGRATED = (0.0, 0.08, 0.50, 0.95, 1.0)  # share of requests from the new system, by quarter
 
 NUMBERS = {
     "duration_months", "credit_amount", "installment_rate_percent", "residence_years",
