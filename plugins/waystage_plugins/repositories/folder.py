@@ -89,6 +89,7 @@ class Folder(Repository):
         wanted = merged(own, manifest)
         home = self._root(ctx) / _model_name(source, wanted)
         home.mkdir(parents=True, exist_ok=True)
+        sync_directory(home.parent)
         with layout.locked(home / layout.LOCK):
             layout.sweep(home)
             beside = home / f"{layout.INCOMING}{uuid4().hex}"
