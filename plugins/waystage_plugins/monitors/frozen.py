@@ -40,7 +40,7 @@ def frozen_before(ctx: Context) -> Frozen | None:
 def freeze(ctx: Context, which: Slice, holdout: float) -> Frozen:
     """Write the labelled, scored requests of the slice below `ctx.scratch`.
 
-    `rows.jsonl` has the inputs, one object a line; `known.jsonl`, line by line beside it,
+    `rows.jsonl` has the inputs that the challenger takes, one object a line; `known.jsonl`, line by line beside it,
     [request id, champion's score, event]. With `holdout` only requests kept out of training.
     """
     frozen = Frozen(
@@ -72,7 +72,7 @@ def _write(ctx: Context, which: Slice, holdout: float) -> dict[str, int]:
                 if _count(row, counts):
                     request_id, _, score, inputs, event = row
                     beside.write(json.dumps([request_id, score, event]) + "\n")
-                    yield json.dumps(inputs, allow_nan=False)
+                    yield json.dumps(_known_inputs(ctx, inputs), allow_nan=False)
 
         _replace(ctx.scratch / "rows.jsonl", inputs_of_usable())
     known.replace(ctx.scratch / "known.jsonl")
@@ -101,6 +101,14 @@ def _count(row: Sequence[object], counts: dict[str, int]) -> bool:
     counts["usable"] += 1
     counts["events" if event else "nonevents"] += 1
     return True
+
+
+def _known_inputs(ctx: Context, inputs: object) -> object:
+    """Leave out the inputs that the challenger does not have any more."""
+    names = {column.name for column in ctx.snapshot.inputs}
+    if not names or not isinstance(inputs, dict):
+        return inputs
+    return {name: value for name, value in inputs.items() if name in names}
 
 
 def _replace(place: Path, lines: Iterable[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from waystage.errors import Hopeless, Retryable
@@ -71,7 +71,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _settle(connection: sqlite3.Connection, path: Path) -> None:
-    """Check the version, or make the tables in an empty file."""
+    """Check the version, or make the tables in an empty file; see to write-ahead logging."""
     if _version(connection) == 0:
         _create(connection, path)
     version = _version(connection)
@@ -80,18 +80,17 @@ def _settle(connection: sqlite3.Connection, path: Path) -> None:
             f"scoring log {path} has schema {version}, this Waystage knows {VERSION}: "
             "update Waystage"
         )
+    # the switch does not wait for others: who comes next makes it, and all is as safe without
+    with suppress(sqlite3.OperationalError):
+        connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _create(connection: sqlite3.Connection, path: Path) -> None:
-    if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-        # made by another process since the version was read, or something else altogether
-        if _version(connection) == 0:
-            raise Hopeless(f"{path} is no scoring log but another database: name another file")
-        return
-    connection.execute("PRAGMA journal_mode=WAL")
     with _transaction(connection):
         if _version(connection):
-            return
+            return  # another process made them while this one waited for the lock
+        if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+            raise Hopeless(f"{path} is no scoring log but another database: name another file")
         for statement in TABLES.split(";\n"):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version={VERSION}")
