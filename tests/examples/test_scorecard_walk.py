@@ -16,7 +16,7 @@ from waystage.timers import next_fire
 LOADED = load_lifecycle(Path(__file__).parents[2] / "lifecycles" / "scorecard.yaml")
 LIFECYCLE = compile_lifecycle(LOADED.spec, LOADED.digest)
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
-OUTPUTS = {
+OUTPUTS: dict[str, dict[str, Any]] = {
     "batch.train": {"artifact": "out", "metrics": {}, "data": f"sha256:{'1' * 64}",
                     "rows": 980, "events": 290},
     "repository.register": {"name": "credit", "version": "2", "digest": "d"},
