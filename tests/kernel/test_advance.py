@@ -33,7 +33,9 @@ def answer(d: Definition, step: Step, output: dict[str, object] | None = None) -
     """Answer the step that is under way."""
     state, activity = next((s, a) for s, a in step.run.activities.items() if a.get("busy"))
     entry = step.run.entered[state]
-    return advance(d, step.run, events.step_done(state, entry, activity["index"], output or {}), NOW)
+    return advance(
+        d, step.run, events.step_done(state, entry, activity["index"], output or {}), NOW
+    )
 
 
 def fail(d: Definition, step: Step, times: int = 1, *, hopeless: bool = False) -> Step:
@@ -273,7 +275,9 @@ states:
 
 
 def assess(d: Definition, step: Step, output: dict[str, object], now: datetime) -> Step:
-    fired = events.timer_fired("production.serving", step.run.entered["production.serving"], "assess")
+    fired = events.timer_fired(
+        "production.serving", step.run.entered["production.serving"], "assess"
+    )
     measuring = advance(d, step.run, fired, now)
     entry = measuring.run.entered["production.assess"]
     return advance(d, measuring.run, events.step_done("production.assess", entry, 0, output), now)

@@ -59,6 +59,7 @@ def lease_granted(m: Macrostep, state: str) -> None:
     """Go on entering where the wait for a lease stopped."""
     rest = m.run.waiting.pop(state)
     m.record("lease", state)
+    _set_timers(m, m.node(state))
     if rest:
         enter_path(m, rest)
     else:
@@ -110,7 +111,13 @@ def _leave_below(m: Macrostep, region: str, domain: str | None) -> None:
 
 def _enter(m: Macrostep, node: Node) -> None:
     m.run.entries += 1
-    m.run.entered[node.path] = entry = m.run.entries
+    m.run.entered[node.path] = m.run.entries
+    if node.lease is None:  # a state that needs a lease lives from the day that it has it
+        _set_timers(m, node)
+
+
+def _set_timers(m: Macrostep, node: Node) -> None:
+    entry = m.run.entered[node.path]
     for name, timer in node.spec.timers.items():
         m.order(SetTimer(node.path, entry, name, timer))
 
