@@ -78,7 +78,10 @@ class Quarter(NamedTuple):
     rows: list[Request]
 
     def weeks(self) -> list[list[Request]]:
-        """Give the requests of each of the 13 weeks."""
+        """Give the requests of each of the 13 weeks.
+
+        The shipped lifecycle expects each to come as a whole in the first five days of its week.
+        """
         return [self.rows[week * A_WEEK : (week + 1) * A_WEEK] for week in range(WEEKS)]
 
 

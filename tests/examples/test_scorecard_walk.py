@@ -127,7 +127,7 @@ def test_ks_falls_and_the_fourth_quarter_trains_a_challenger() -> None:
     for quarter in (1, 2, 3, 4):
         walk.until("production.serving")
         walk.wait()
-        assert walk.now - live == timedelta(days=30 + 91 * quarter)
+        assert walk.now - live == timedelta(days=35 + 91 * quarter)
     after = walk.path[walk.path.index("production.serving") :]
     assert [place.rpartition(".")[2] for place in after] == [
         "serving", "inspect", "assess", "serving", "inspect", "assess", "serving",

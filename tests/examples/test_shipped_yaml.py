@@ -73,22 +73,32 @@ def test_each_assessment_meets_exactly_the_quarter_that_closed(scorecard: Any) -
         assert (start, end) == (first_day, first_day + 91 * DAY)
 
 
+def days(text: str) -> timedelta:
+    return int(text.removeprefix("P").removesuffix("D")) * DAY
+
+
 def test_a_challenger_is_compared_on_weeks_that_it_was_not_trained_on(
     example: Path, scorecard: Any
 ) -> None:
     import population
 
-    week = timedelta(weeks=1)
     inside = scorecard.states["production"].states
     training = inside["retrain"].steps[0].with_["data"]
     compared = scorecard.states["compare"].steps[0].with_
-    days = {k: int(v.strip("PD")) * DAY for k, v in training.items()}
-    against = {k: int(compared[k].strip("PD")) * DAY for k in ("length", "label_delay")}
     window = scorecard.monitors["ks"].window
-    assert against["label_delay"] == window.label_delay
-    assert days["label_delay"] == against["label_delay"] + against["length"]
-    assert days["length"] == population.TRAINING_WEEKS * week
-    assert days["length"] + against["length"] == window.length == population.WEEKS * week
+    closed = window.label_delay + window.grace  # so long after its quarter a breach is found
+    learnt_until = window.length + closed - days(training["label_delay"])
+    learnt_from = learnt_until - days(training["length"])
+    judged_until = window.length + closed - days(compared["label_delay"])
+    judged_from = judged_until - days(compared["length"])
+    assert learnt_until == judged_from
+    assert judged_until == window.length
+    # in every week that is sent as a whole on one of its first five days
+    for week in range(-population.WEEKS, population.WEEKS):
+        for day in range(5):
+            sent = timedelta(weeks=week, days=day)
+            assert (learnt_from <= sent < learnt_until) == (0 <= week < population.TRAINING_WEEKS)
+            assert (judged_from <= sent < judged_until) == (week >= population.TRAINING_WEEKS)
 
 
 def test_a_second_breach_waits_for_the_challenger_of_the_first(scorecard: Any) -> None:
