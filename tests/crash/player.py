@@ -1,0 +1,125 @@
+"""Run one lifecycle to its end as a daemon would; started as a process of its own by tests.
+
+    python player.py DIRECTORY
+
+Effects go to `effects.txt`: one line per call that acted, with its key. A plugin that acts once
+per key looks there first, as a real one asks the world.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+from waystage.clock import SystemClock
+from waystage.daemon.definitions import Definitions
+from waystage.daemon.engine import Engine
+from waystage.daemon.opening import Opening
+from waystage.kernel import compile_lifecycle
+from waystage.plugin import Done, Step, Waiting
+from waystage.spec.load import parse_lifecycle
+from waystage.store import Store
+
+TEXT = """
+lifecycle: crashed
+services: [s]
+data: {seen: {type: integer, default: 0}}
+initial: first
+states:
+  first:
+    steps:
+      - {use: crash.quick, id: quick}
+      - {use: crash.slow, id: slow}
+      - {use: crash.later, id: later}
+    next: {done: rest}
+  rest:
+    lease: "{{ service }}"
+    timers: {over: {after: PT0.05S}}
+    next: {over: {to: last, set: {seen: "{{ data.seen + 1 }}"}}}
+  last: {steps: [{use: crash.slow}], next: end}
+  end: {final: true}
+"""
+SNAPSHOT = {"name": "credit", "version": "1", "digest": "sha256:" + "0" * 64}
+DIRECTORY = Path(sys.argv[1]) if len(sys.argv) > 1 else Path()
+
+
+def act(key: str) -> None:
+    """Make the effect hold: once per key, however often it is called."""
+    file = DIRECTORY / "effects.txt"
+    done = file.read_text().splitlines() if file.exists() else []
+    if key not in done:
+        with file.open("a") as log:
+            log.write(f"{key}\n")
+
+
+class Quick(Step):
+    """Act in the loop.
+
+    - use: crash.quick
+      with: {}
+    """
+
+    use: ClassVar[str] = "crash.quick"
+    inline: ClassVar[bool] = True
+
+    def run(self, ctx: Any) -> Done:
+        act(ctx.key)
+        return Done({"attempt": 1})
+
+
+class Slow(Quick):
+    """Act in the pool.
+
+    - use: crash.slow
+      with: {}
+    """
+
+    use: ClassVar[str] = "crash.slow"
+    inline: ClassVar[bool] = False
+
+
+class Later(Quick):
+    """Act, then ask to be called again once.
+
+    - use: crash.later
+      with: {}
+    """
+
+    use: ClassVar[str] = "crash.later"
+
+    def run(self, ctx: Any) -> Any:
+        act(ctx.key)
+        return Done({}) if ctx.memo else Waiting(timedelta(milliseconds=20), {"asked": True})
+
+
+class World:
+    """What the engine needs of a project's connections."""
+
+    clock = SystemClock()
+
+
+def main() -> None:
+    """Open the run, or take it up where a crash left it, and see it to its end."""
+    loaded = parse_lifecycle(TEXT)
+    definition = compile_lifecycle(loaded.spec, loaded.digest)
+    store = Store(f"sqlite:///{DIRECTORY / 'waystage.db'}")
+    definitions = Definitions(store)
+    definitions._compiled[definition.hash] = definition
+    catalog = {plugin.use: plugin for plugin in (Quick, Slow, Later)}
+    engine = Engine(store, definitions, catalog, SystemClock(), connections=World())
+    engine.start()
+    run = engine.open(Opening(definition, "s", SNAPSHOT, "only", "me")).result(timeout=20)
+    end = time.monotonic() + 30
+    while (row := store.run(run)) is None or row.status != "ended":
+        if engine.failure or time.monotonic() > end:
+            sys.exit(f"stuck in {row.places if row else 'nothing'}: {engine.failure}")
+        time.sleep(0.005)
+    engine.stop()
+    store.close()
+
+
+if __name__ == "__main__":
+    main()
