@@ -1,0 +1,119 @@
+"""Workload W1 on SQLite, Waystage beside DBOS in one run, with the limit of the disk.
+
+N runs x 10 transitions, each with a step that returns a small dict whose result is durable
+before the next begins; 64 runs in flight. Every side runs alone, in a process of its own, on
+a fresh file in the same directory, and checks its database before it tells its rate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from raw_commit import raw_rate
+
+HERE = Path(__file__).parent
+CACHE = HERE.parent / ".cache"
+PEER = CACHE / "bench-venv" / "bin" / "python"
+
+
+def main() -> None:
+    """Measure all sides and print them."""
+    given = _arguments()
+    if not given.peer_python.exists():
+        sys.exit(f"{given.peer_python} is missing: `make bench` installs the peer there")
+    found = measure(given)
+    print(json.dumps(found) if given.json else as_text(found))
+
+
+def measure(given: argparse.Namespace) -> dict[str, Any]:
+    """Run every side once; rates are durable transitions per second."""
+    flight = given.in_flight
+    with _scratch(given.directory) as place:
+        ours = _ask(sys.executable, "ours_w1.py", given.runs, flight, "--place", place / "ours")
+        alone = _ask(sys.executable, "ours_w1.py", given.runs // 10, 1, "--place", place / "alone")
+        shipped = _peer(given, flight, place / "dbos.db")
+        wal = _peer(given, flight, place / "dbos-wal.db", "--wal")
+        peer_alone = _peer(given, 1, place / "dbos-alone.db")
+        raw, raw_alone = raw_rate(place / "raw.db", flight), raw_rate(place / "raw-alone.db", 1)
+    return {
+        "workload": "w1", "backend": "sqlite", "in_flight": flight, "runs": given.runs,
+        "ours": round(ours["rate"]), "dbos": round(shipped["rate"]),
+        "ratio": round(ours["rate"] / shipped["rate"], 1),
+        "dbos_wal": round(wal["rate"]), "ratio_wal": round(ours["rate"] / wal["rate"], 1),
+        "raw": round(raw), "of_raw": round(ours["rate"] / raw, 3),
+        "alone": round(alone["rate"]), "dbos_alone": round(peer_alone["rate"]),
+        "ratio_alone": round(alone["rate"] / peer_alone["rate"], 1), "raw_alone": round(raw_alone),
+        "p99_ms": round(ours["p99_seconds"] * 1000, 1),
+        "dbos_p99_ms": round(shipped["p99_seconds"] * 1000, 1),
+        "cpu_us": round(ours["cpu_microseconds"], 1),
+        "history_bytes": round(ours["history_bytes"]), "dbos_version": shipped["version"],
+    }  # fmt: skip
+
+
+def as_text(found: dict[str, Any]) -> str:
+    """Write the figures as a table for people."""
+    flight = found["in_flight"]
+    rows = [
+        (f"Waystage, {flight} runs in flight", "ours", f"{found['of_raw']:.0%} of the raw limit"),
+        (f"DBOS {found['dbos_version']} as shipped", "dbos", f"Waystage is {found['ratio']} x"),
+        ("DBOS with WAL", "dbos_wal", f"Waystage is {found['ratio_wal']} x"),
+        (f"raw SQLite, {flight} rows a commit", "raw", ""),
+        ("Waystage, one run at a time", "alone", ""),
+        ("DBOS, one run at a time", "dbos_alone", f"Waystage is {found['ratio_alone']} x"),
+        ("raw SQLite, one row a commit", "raw_alone", ""),
+    ]
+    lines = [f"{name:<34}{found[key]:>9,} /s  {note}".rstrip() for name, key, note in rows]
+    lines.append(f"slowest 1 % of runs: {found['p99_ms']} ms, DBOS {found['dbos_p99_ms']} ms")
+    lines.append(
+        f"a transition: {found['cpu_us']} us of CPU, {found['history_bytes']} B of history"
+    )
+    return "\n".join(lines)
+
+
+def _peer(given: argparse.Namespace, flight: int, database: Path, *more: str) -> dict[str, Any]:
+    runs = max(given.peer_runs if flight > 1 else given.peer_runs // 5, 1)
+    script, python = "peers/dbos_w1.py", str(given.peer_python)
+    return _ask(python, script, runs, flight, "--database", database, *more)
+
+
+def _ask(python: str, script: str, runs: int, flight: int, *more: str | Path) -> dict[str, Any]:
+    size = ("--runs", str(max(runs, 1)), "--in-flight", str(flight))
+    command = [python, str(HERE / script), *size, *map(str, more)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{script} failed with exit code {done.returncode}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@contextmanager
+def _scratch(directory: Path) -> Iterator[Path]:
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory, prefix="w1-") as place:
+        yield Path(place)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=3000, help="runs of ours (default 3000)")
+    parser.add_argument("--peer-runs", type=int, default=300, help="runs of the peer (300)")
+    parser.add_argument("--in-flight", type=int, default=64, help="runs at once (default 64)")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    parser.add_argument(
+        "--directory", type=Path, default=CACHE,
+        help="where the databases go; a disk, not memory (default .cache)",
+    )  # fmt: skip
+    parser.add_argument("--peer-python", type=Path, default=PEER, help="a Python that has DBOS")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
