@@ -63,6 +63,7 @@ def _bound(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen(128)  # who reads daemon.json may connect at once
     except OSError as error:
         listening.close()
         raise Unavailable(

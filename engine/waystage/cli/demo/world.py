@@ -56,6 +56,7 @@ class Receiver:
     def stop(self) -> None:
         """Stop listening."""
         self._server.shutdown()
+        self._server.server_close()
 
 
 class World:
@@ -84,14 +85,19 @@ class World:
 
     def start_daemon(self) -> None:
         """Start a real daemon whose clock can be turned."""
-        log = (self.root / "daemon.log").open("ab")
-        secret = {"WAYSTAGE_WEBHOOK_URL": self.receiver.url,
-                  "WAYSTAGE_WEBHOOK_SECRET": secrets.token_hex(32)}  # fmt: skip
-        self._daemon = subprocess.Popen(  # noqa: S603  # our own command line, no shell
-            [sys.executable, "-m", "waystage.cli.main", "--project", str(self.root), "up",
-             "--port", "0", "--turned-clock"],
-            env=os.environ | secret, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
+        secret = {
+            "WAYSTAGE_WEBHOOK_URL": self.receiver.url,
+            "WAYSTAGE_WEBHOOK_SECRET": secrets.token_hex(32),
+        }
+        command = [sys.executable, "-m", "waystage.cli.main", "--project", str(self.root)]
+        with (self.root / "daemon.log").open("ab") as log:
+            self._daemon = subprocess.Popen(  # noqa: S603  # our own command line, no shell
+                [*command, "up", "--port", "0", "--turned-clock"],
+                env=os.environ | secret,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         self.until(lambda: self._address() is not None, "the daemon did not come up")
 
     def stop(self) -> None:
@@ -104,6 +110,7 @@ class World:
         if self._daemon is not None:
             self._daemon.wait(timeout=30)
         self.receiver.stop()
+        self.http.close()
 
     def waystage(self, *words: str, person: str = "", project: bool = True) -> str:
         """Run the command line as a person would; raises with its words when it refuses."""
