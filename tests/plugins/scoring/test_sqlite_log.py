@@ -173,7 +173,8 @@ def test_equal_scores_collapse_and_come_in_ascending_order(log: SqliteScoringLog
     assert found.score.tolist() == [0.1, 0.7]
     assert found.n_event.tolist() == [0, 2]
     assert found.n_nonevent.tolist() == [2, 1]
-    assert (found.score.dtype, found.n_event.dtype, found.n_nonevent.dtype) == ("f8", "i8", "i8")
+    kinds = [str(each.dtype) for each in (found.score, found.n_event, found.n_nonevent)]
+    assert kinds == ["float64", "int64", "int64"]
 
 
 def test_scores_that_are_no_numbers_are_left_out_and_counted(log: SqliteScoringLog) -> None:
