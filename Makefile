@@ -1,48 +1,68 @@
 # Everything from a fresh clone: `make demo` runs the whole loop, `make test` passes the tests.
-PYTHON ?= python3
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,\
+  $(shell $(python) $(NEW_ENOUGH) 2>/dev/null && echo $(python))) python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEER := .cache/bench-venv
+PIP := -m pip install -q --disable-pip-version-check -c constraints.txt
+GROUPS := --group test --group lint --group package
 
 .DEFAULT_GOAL := install
-.PHONY: install demo test lint format types layers bench wheel clean
+.PHONY: install help demo test lint format types layers docs bench wheel clean
 
-install: $(READY)  ## set up a virtual environment with everything that is pinned
+install: $(READY)  ## set up a virtual environment with everything, at the pinned versions
 
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Waystage needs Python 3.11 or newer; say which with: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) $(NEW_ENOUGH) || \
+	  { echo "Waystage needs Python 3.11 or newer; say which: make PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt \
-	  -e '.[demo,postgresql]' --group test --group lint
+	@echo "Installing into $(VENV) (once; a minute or two) ..."
+	@if command -v uv >/dev/null; then \
+	  uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[demo,postgresql]' $(GROUPS); \
+	else \
+	  $(BIN)/python $(PIP) pip && $(BIN)/python $(PIP) -e '.[demo,postgresql]' $(GROUPS); \
+	fi
 	@touch $@
 
-demo: install  ## the whole loop on this machine; KEEP=1 leaves project and daemon running
-	$(BIN)/waystage demo $(if $(KEEP),--keep)
+help:  ## list what can be made
+	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' Makefile | expand -t 10
 
-test: install  ## the tests; parts that need Docker, Spark or TensorFlow say so when they do not run
+demo: install  ## the whole loop on this machine; KEEP=1 leaves project and daemon running
+	@$(BIN)/waystage demo $(if $(KEEP),--keep)
+
+test: install  ## the tests; parts that need something more say so when they do not run
 	$(BIN)/python -m pytest -n auto
 
-lint: install
+lint: install  ## formatting and lint rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-format: install
+format: install  ## put the sources into shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-types: install
+types: install  ## strict types of engine and plugins
 	$(BIN)/mypy
 
-layers: install
+layers: install  ## which part may import which
 	$(BIN)/lint-imports
 
-bench: install  ## W1 beside its peer; the peer gets an environment of its own
+docs: install  ## write docs/reference anew from the code
+	$(BIN)/python docs/generate.py
+
+bench: install $(PEER)/.ready  ## workload W1 beside its peer
 	$(BIN)/python benchmarks/w1.py
 
-wheel: install
-	$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps -w dist .
+$(PEER)/.ready: pyproject.toml constraints.txt
+	@test -x $(PEER)/bin/python || $(BIN)/python -m venv $(PEER)
+	@$(PEER)/bin/python $(PIP) pip && $(PEER)/bin/python $(PIP) --group bench
+	@touch $@
 
-clean:
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+wheel: install  ## wheel and source archive, in dist/
+	$(BIN)/python -m build -q --outdir dist .
+
+clean:  ## remove everything that was made
+	rm -rf $(VENV) $(PEER) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .hypothesis
