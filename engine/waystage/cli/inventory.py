@@ -21,13 +21,14 @@ def where_verb(ctx: click.Context, service: str | None, at: str | None, as_json:
     if as_json:
         emit_json(rows)
         return
-    shown = [
-        (r["stage"], f"{r['runtime']} ({r['mode']})", r["role"], r["snapshot"], r["digest"][7:19],
-         when(r["since"]), _url(r))
-        for r in rows
-    ]  # fmt: skip
-    columns = ("stage", "runtime", "role", "snapshot", "digest", "since", "endpoint")
-    table(f"Where {service or 'everything'} runs", columns, shown)
+    for stage in dict.fromkeys(row["stage"] for row in rows):
+        shown = [(r["runtime"], r["role"], r["snapshot"], r["digest"][7:19], when(r["since"]))
+                 for r in rows if r["stage"] == stage]  # fmt: skip
+        table(stage, ("runtime", "role", "snapshot", "digest", "since (UTC)"), shown)
+        for url in dict.fromkeys(_url(r) for r in rows if r["stage"] == stage and _url(r)):
+            click.echo(f"  requests go to {url}\n")
+    if not rows:
+        click.echo(f"{service or 'Nothing'} runs nowhere.")
 
 
 @click.command("measurements")

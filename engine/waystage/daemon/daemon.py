@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.engine import make_url
-
 from waystage.check import check_project
 from waystage.clock import Clock, SystemClock
 from waystage.daemon import outbox, watch
@@ -22,7 +20,7 @@ from waystage.kernel import Definition
 from waystage.plugin import Plugin
 from waystage.registry import load_catalog
 from waystage.spec.load import ProjectFiles, load_project
-from waystage.store import Store
+from waystage.store import Store, rooted
 from waystage.store.codec import micros
 
 log = logging.getLogger("waystage.daemon")
@@ -46,7 +44,7 @@ class Daemon:
         refuse_problems(self.files, self.catalog)
         self.state = self.root / ".waystage"
         self.state.mkdir(mode=0o700, exist_ok=True)
-        self.store = Store(database_url(self.files))
+        self.store = Store(rooted(self.files.project.spec.database, self.root))
         self.definitions = Definitions(self.store)
         self.definitions.present(self.files)
         self.connections = Connections(self.files, self.catalog, self.clock, self.state)
@@ -138,11 +136,3 @@ def refuse_problems(files: ProjectFiles, catalog: Mapping[str, type[Plugin]]) ->
     errors = [p for p in check_project(files, catalog) if p.severity == "error"]
     if errors:
         raise Invalid(errors)
-
-
-def database_url(files: ProjectFiles) -> str:
-    """Give the database's URL, a relative SQLite file being one of the project's directory."""
-    url = make_url(files.project.spec.database)
-    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).is_absolute():
-        url = url.set(database=str(files.root / url.database))
-    return url.render_as_string(hide_password=False)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select, update
-
 from waystage.daemon.transaction import Delivery
 from waystage.errors import Conflict, Forbidden, NotFound
 from waystage.kernel import events
 from waystage.people import check_answer, may_answer, need_right, roles_of, same_answer
-from waystage.store import schema as t
 from waystage.store.codec import load
+from waystage.store.inside import incident_row, runs_named, set_claim, task_row
 
 if TYPE_CHECKING:
     from waystage.daemon.daemon import Daemon
@@ -39,7 +37,7 @@ def release(daemon: Daemon, task: int, person: str) -> dict[str, Any]:
         row = _open_task(tx, task)
         if row.claimed_by != person:
             raise Conflict(f"task {task} is not claimed by {person}")
-        _set_claim(tx, row, "")
+        set_claim(tx.connection, row.id, "")
         _note(tx, row, "released", person)
         return {"task": task, "claimed_by": ""}
 
@@ -55,9 +53,7 @@ def repair(
         raise Conflict(f"{kind} needs a reason")
 
     def act(tx: Transaction) -> dict[str, Any]:
-        row = tx.connection.execute(select(t.incidents).where(t.incidents.c.id == incident)).first()
-        if row is None:
-            raise NotFound(f"there is no incident {incident}")
+        row = incident_row(tx.connection, incident)
         if row.closed_at is not None:
             raise Conflict(f"incident {incident} is closed: {row.how} by {row.closed_by}")
         tx.deliver([Delivery(row.run, events.repair(kind, row.state, data, person))])
@@ -78,9 +74,7 @@ def send_signal(
     need_right(daemon.files.project.spec, person, "operate")
 
     def act(tx: Transaction) -> dict[str, Any]:
-        r = t.runs.c
-        where = r.id == run if run else (r.service == service) & (r.status == "open")
-        numbers = list(tx.connection.execute(select(r.no, r.id).where(where)))
+        numbers = runs_named(tx.connection, run, service)
         if not numbers:
             raise NotFound(f"there is no open run of {run or service!r}")
         tx.deliver([Delivery(row.no, events.signal(name, payload, person)) for row in numbers])
@@ -100,7 +94,7 @@ def _recorded(daemon: Daemon, task: int, person: str, act: Any) -> dict[str, Any
 
 
 def _refused(tx: Transaction, task: int, person: str, text: str) -> None:
-    row = _task(tx, task)
+    row = task_row(tx.connection, task)
     event = events.noted(row.state, row.entry, "refused", {"detail": text}, person)
     tx.deliver([Delivery(row.run, event)])
 
@@ -109,7 +103,7 @@ def _complete(
     daemon: Daemon, tx: Transaction, task: int, person: str, outcome: str,
     form: dict[str, Any], comment: str, shown: str,
 ) -> dict[str, Any]:  # fmt: skip
-    project, row = daemon.files.project.spec, _task(tx, task)
+    project, row = daemon.files.project.spec, task_row(tx.connection, task)
     body = load(row.body)
     if row.status != "open":
         return _closed(row, body, person, outcome)
@@ -162,27 +156,16 @@ def _claim(daemon: Daemon, tx: Transaction, task: int, person: str) -> dict[str,
     if row.claimed_by and row.claimed_by != person:
         raise Conflict(f"task {task} is claimed by {row.claimed_by}")
     if not row.claimed_by:
-        _set_claim(tx, row, person)
+        set_claim(tx.connection, row.id, person)
         _note(tx, row, "claimed", person)
     return {"task": task, "claimed_by": person}
 
 
-def _task(tx: Transaction, task: int) -> Any:
-    row = tx.connection.execute(select(t.tasks).where(t.tasks.c.id == task)).first()
-    if row is None:
-        raise NotFound(f"there is no task {task}")
-    return row
-
-
 def _open_task(tx: Transaction, task: int) -> Any:
-    row = _task(tx, task)
+    row = task_row(tx.connection, task)
     if row.status != "open":
         raise Conflict(f"task {task} is closed")
     return row
-
-
-def _set_claim(tx: Transaction, row: Any, person: str) -> None:
-    tx.connection.execute(update(t.tasks).where(t.tasks.c.id == row.id).values(claimed_by=person))
 
 
 def _note(tx: Transaction, row: Any, what: str, person: str) -> None:

@@ -18,8 +18,6 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from sqlalchemy.exc import DBAPIError
-
 from waystage.clock import Clock, wall_seconds
 from waystage.daemon.crash import crash_point
 from waystage.daemon.definitions import Definitions
@@ -31,7 +29,7 @@ from waystage.daemon.workers import Workers
 from waystage.errors import Unavailable, WaystageError
 from waystage.kernel import Event
 from waystage.plugin import Plugin
-from waystage.store import Store
+from waystage.store import DatabaseError, Store
 from waystage.store.codec import instant, micros
 from waystage.store.rows import Claim
 from waystage.timers import Alarm
@@ -191,7 +189,7 @@ class Engine:
             self._commit(items, due)
         except _Stale as stale:
             self._reload(stale.tx, items)
-        except DBAPIError as error:
+        except DatabaseError as error:
             self._postpone(items, error)
         except Exception as error:  # noqa: BLE001  # one bad item must not stop the others
             self._one_by_one(items, error)
@@ -243,7 +241,7 @@ class Engine:
         for item in items:
             self._turn([item])
 
-    def _postpone(self, items: list[Item], error: DBAPIError) -> None:
+    def _postpone(self, items: list[Item], error: DatabaseError) -> None:
         """Nothing was written: tell those who wait, keep the answers of steps, try again."""
         reason = str(error.orig or error).splitlines()[0]
         log.error("the database cannot be written (%s); trying again", reason)

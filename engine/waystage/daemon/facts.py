@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select, update
-
 from waystage.kernel import events
 from waystage.plugin import Championed, Deployed, Fact, Undeployed, Verified
-from waystage.store import schema as t
-from waystage.store.codec import dump, micros
+from waystage.store import rare
+from waystage.store.codec import micros
+from waystage.store.inside import older_open_runs
 
 if TYPE_CHECKING:
     from waystage.daemon.transaction import Touched, Transaction
@@ -28,48 +27,33 @@ def apply_fact(tx: Transaction, touched: Touched, fact: Fact) -> None:
 
 
 def _deployed(tx: Transaction, touched: Touched, fact: Deployed) -> None:
-    run, p = touched.hot.run, t.placements.c
-    snapshot = f"{run.snapshot['name']}/{run.snapshot['version']}"
-    here = (p.service == run.service) & (p.stage == fact.stage) & p.until.is_(None)
-    same = here & (p.runtime == fact.runtime) & (p.snapshot == snapshot)
-    now = micros(tx.now)
-    tx.batch.rest.append(update(t.placements).where(same).values(until=now))
-    others = here & (p.role == fact.role) & (p.snapshot != snapshot) & (p.mode == fact.mode)
-    # a batch runtime has no process that stays: the older one is simply no longer current
-    change = {"until": now} if fact.mode == "batch" else {"role": "previous"}
-    if fact.role == "champion":
-        tx.batch.rest.append(update(t.placements).where(others).values(**change))
+    run = touched.hot.run
     row = {
         "service": run.service, "stage": fact.stage, "runtime": fact.runtime, "mode": fact.mode,
-        "role": fact.role, "snapshot": snapshot, "digest": run.snapshot.get("digest", ""),
-        "run": touched.hot.no, "since": now,
-        "body": dump({"deployed": fact.model_dump(mode="json"), "snapshot": run.snapshot}),
+        "role": fact.role, "snapshot": _name(touched), "digest": run.snapshot.get("digest", ""),
+        "run": touched.hot.no, "since": micros(tx.now),
     }  # fmt: skip
-    tx.batch.rest.append(insert(t.placements).values(row))
+    body = {"deployed": fact.model_dump(mode="json"), "snapshot": run.snapshot}
+    tx.batch.rest.extend(rare.place(row, body))
 
 
 def _undeployed(tx: Transaction, touched: Touched, fact: Undeployed) -> None:
-    run, p = touched.hot.run, t.placements.c
-    snapshot = f"{run.snapshot['name']}/{run.snapshot['version']}"
-    gone = (p.service == run.service) & (p.stage == fact.stage) & (p.runtime == fact.runtime)
-    gone &= (p.snapshot == snapshot) & p.until.is_(None)
-    tx.batch.rest.append(update(t.placements).where(gone).values(until=micros(tx.now)))
+    where = (touched.hot.run.service, fact.stage, fact.runtime, _name(touched))
+    tx.batch.rest.append(rare.displace(*where, micros(tx.now)))
 
 
 def _verified(tx: Transaction, touched: Touched, fact: Verified) -> None:
-    p = t.placements.c
-    here = (p.run == touched.hot.no) & (p.stage == fact.stage) & p.until.is_(None)
-    tx.batch.rest.append(update(t.placements).where(here).values(verified_at=micros(tx.now)))
+    tx.batch.rest.append(rare.verify(touched.hot.no, fact.stage, micros(tx.now)))
 
 
 def _championed(tx: Transaction, touched: Touched) -> None:
     run = touched.hot.run
-    others = select(t.runs.c.no).where(
-        t.runs.c.service == run.service, t.runs.c.status == "open", t.runs.c.no < touched.hot.no
-    )
-    by = f"{run.snapshot['name']}/{run.snapshot['version']}"
-    for row in tx.connection.execute(others):
-        event = events.signal("snapshot.superseded", {"by": by, "run": run.id}, run.id)
-        values = {"run": row.no, "actor": run.id, "body": dump(event.to_json())}
-        tx.batch.rest.append(insert(t.inbox).values(values))
+    event = events.signal("snapshot.superseded", {"by": _name(touched), "run": run.id}, run.id)
+    for no in older_open_runs(tx.connection, run.service, touched.hot.no):
+        tx.batch.rest.append(rare.tell_run(no, run.id, event.to_json()))
     tx.rings_at(micros(tx.now))
+
+
+def _name(touched: Touched) -> str:
+    snapshot = touched.hot.run.snapshot
+    return f"{snapshot['name']}/{snapshot['version']}"

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
-
 from waystage.daemon.crash import crash_point
 from waystage.daemon.hot import HotRun
 from waystage.kernel import Definition, Run, events
-from waystage.store import schema as t
 from waystage.store.codec import micros
+from waystage.store.inside import insert_run, run_opened_by
 
 if TYPE_CHECKING:
     from waystage.daemon.transaction import Transaction
@@ -31,11 +29,9 @@ class Opening:
 
 def open_run(tx: Transaction, opening: Opening) -> str:
     """Open the run in the transaction and give its id: service and number."""
-    known = tx.connection.execute(
-        select(t.runs.c.id).where(t.runs.c.opened_by == opening.key)
-    ).scalar()
+    known = run_opened_by(tx.connection, opening.key)
     if known is not None:
-        return str(known)
+        return known
     crash_point("before-open")
     spec, at = opening.definition.spec, micros(tx.now)
     body = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
@@ -47,9 +43,8 @@ def open_run(tx: Transaction, opening: Opening) -> str:
         "status": "open", "places": "", "revision": 0, "body": b"{}", "head": b"",
         "opened_at": at, "changed_at": at,
     }  # fmt: skip
-    no = tx.connection.execute(insert(t.runs).values(row).returning(t.runs.c.no)).scalar_one()
-    run = _run(opening, f"{opening.service}-{no}")
-    tx.connection.execute(update(t.runs).where(t.runs.c.no == no).values(id=run.id))
+    no, name = insert_run(tx.connection, opening.service, row)
+    run = _run(opening, name)
     from waystage.daemon.transaction import GENESIS, Delivery
 
     tx.add(HotRun(no, run, GENESIS), opening.definition)

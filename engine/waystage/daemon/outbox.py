@@ -6,13 +6,11 @@ import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select, update
-
 from waystage.daemon.crash import crash_point
 from waystage.errors import Hopeless
 from waystage.plugin import Message
 from waystage.retry import RetryPolicy, next_try
-from waystage.store import schema as t
+from waystage.store import rare
 from waystage.store.codec import instant, load, micros
 
 if TYPE_CHECKING:
@@ -26,10 +24,7 @@ POLICY = RetryPolicy(tries=10_000, first=timedelta(seconds=5), cap=timedelta(min
 
 def send_due(engine: Engine, connections: Connections) -> int:
     """Send the messages that are due, the oldest first; answer how many went out."""
-    now, o = engine.clock.now(), t.outbox.c
-    query = select(t.outbox).where(o.sent_at.is_(None), o.due_at <= micros(now)).order_by(o.id)
-    with engine.store.reading() as connection:
-        found = list(connection.execute(query.limit(50)))
+    found = engine.store.due_messages(micros(engine.clock.now()), 50)
     return sum(_send(engine, connections, row) for row in found)
 
 
@@ -61,7 +56,7 @@ def _failed(engine: Engine, row: Any, error: Exception) -> None:
 
 def _note(engine: Engine, number: int, **values: Any) -> None:
     def write(tx: Transaction) -> None:
-        tx.batch.rest.append(update(t.outbox).where(t.outbox.c.id == number).values(**values))
+        tx.batch.rest.append(rare.note_message(number, **values))
 
     engine.act(write).result(timeout=60)
 

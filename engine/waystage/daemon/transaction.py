@@ -7,19 +7,16 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, update
-
 from waystage.daemon.definitions import Definitions
 from waystage.daemon.facts import apply_fact
 from waystage.daemon.hot import HotRun, HotRuns
-from waystage.daemon.leases import free_lease, take_lease
-from waystage.kernel import Definition, Event, Run, advance
+from waystage.kernel import Definition, Event, Run, advance, events
 from waystage.kernel import commands as c
 from waystage.plugin import Fact
-from waystage.store import Store
-from waystage.store import schema as t
+from waystage.store import Connection, Store, rare
 from waystage.store.codec import chained, dump, micros
 from waystage.store.commit import Batch
+from waystage.store.leases import free_lease, take_lease
 from waystage.store.rows import Claim
 from waystage.timers import next_fire
 
@@ -156,10 +153,10 @@ class Transaction:
         body = dump(run.to_json())
         if touched.new:
             self.batch.rest.append(
-                update(t.runs)
-                .where(t.runs.c.no == hot.no)
-                .values(status=run.status, outcome=run.outcome, places=places, body=body,
-                        revision=run.revision, head=head, changed_at=at)
+                rare.settle_new_run(
+                    hot.no, status=run.status, outcome=run.outcome, places=places, body=body,
+                    revision=run.revision, head=head, changed_at=at,
+                )
             )  # fmt: skip
         else:
             self.batch.update_runs.append(
@@ -203,15 +200,15 @@ class Transaction:
         if judged is None or judged is before.monitors.get(name):
             return
         window = claim.order["config"]["window"]
-        row = {
-            "monitor": name, "use": claim.order["use"], "service": run.service,
-            "stage": claim.order["stage"], "snapshot": snapshot_id(run), "run": touched.hot.no,
-            "start": micros(datetime.fromisoformat(window["start"])),
-            "end": micros(datetime.fromisoformat(window["end"])),
-            "verdict": judged["verdict"], "at": micros(self.now),
-            "body": dump({k: v for k, v in judged.items() if k not in ("recent", "verdict")}),
-        }  # fmt: skip
-        self.batch.rest.append(insert(t.measurements).values(row))
+        kept = {k: v for k, v in judged.items() if k not in ("recent", "verdict")}
+        statement = rare.keep_measurement(
+            kept, monitor=name, use=claim.order["use"], service=run.service,
+            stage=claim.order["stage"], snapshot=snapshot_id(run), run=touched.hot.no,
+            start=micros(datetime.fromisoformat(window["start"])),
+            end=micros(datetime.fromisoformat(window["end"])),
+            verdict=judged["verdict"], at=micros(self.now),
+        )  # fmt: skip
+        self.batch.rest.append(statement)
 
 
 def snapshot_id(run: Run) -> str:
@@ -238,27 +235,20 @@ def _drop_work(tx: Transaction, touched: Touched, command: c.DropWork) -> None:
 
 
 def _open_task(tx: Transaction, touched: Touched, command: c.OpenTask) -> None:
-    row = {"run": touched.hot.no, "state": command.state, "entry": command.entry,
-           "stage": command.stage, "status": "open", "body": dump(command.body),
-           "opened_at": micros(tx.now)}  # fmt: skip
-    tx.batch.rest.append(insert(t.tasks).values(row))
-
-
-def _task_row(touched: Touched, state: str, entry: int) -> Any:
-    k = t.tasks.c
-    return (k.run == touched.hot.no) & (k.state == state) & (k.entry == entry)
+    no, at = touched.hot.no, micros(tx.now)
+    tx.batch.rest.append(
+        rare.open_task(no, command.state, command.entry, command.stage, command.body, at)
+    )
 
 
 def _update_task(tx: Transaction, touched: Touched, command: c.UpdateTask) -> None:
-    where = _task_row(touched, command.state, command.entry)
-    tx.batch.rest.append(update(t.tasks).where(where).values(body=dump(command.body)))
+    no = touched.hot.no
+    tx.batch.rest.append(rare.update_task(no, command.state, command.entry, command.body))
 
 
 def _close_task(tx: Transaction, touched: Touched, command: c.CloseTask) -> None:
-    values = {"status": "closed" if command.outcome else "left", "outcome": command.outcome,
-              "closed_by": command.by, "closed_at": micros(tx.now)}  # fmt: skip
-    where = _task_row(touched, command.state, command.entry)
-    tx.batch.rest.append(update(t.tasks).where(where, t.tasks.c.status == "open").values(values))
+    where = (touched.hot.no, command.state, command.entry)
+    tx.batch.rest.append(rare.close_task(*where, command.outcome, command.by, micros(tx.now)))
 
 
 def _set_timer(tx: Transaction, touched: Touched, command: c.SetTimer) -> None:
@@ -279,11 +269,15 @@ def _cancel_timers(tx: Transaction, touched: Touched, command: c.CancelTimers) -
 
 
 def _take_lease(tx: Transaction, touched: Touched, command: c.TakeLease) -> None:
-    take_lease(tx, touched.hot.no, command)
+    no, state, entry = touched.hot.no, command.state, command.entry
+    if take_lease(tx.connection, command.name, no, state, entry):
+        tx.queue.append(Delivery(no, events.lease_granted(state, entry)))
 
 
 def _free_lease(tx: Transaction, touched: Touched, command: c.FreeLease) -> None:
-    free_lease(tx, touched.hot.no, command.state)
+    holder = free_lease(tx.connection, touched.hot.no, command.state)
+    if holder is not None:
+        tx.queue.append(Delivery(holder.run, events.lease_granted(holder.state, holder.entry)))
 
 
 def _start_child(tx: Transaction, touched: Touched, command: c.StartChild) -> None:
@@ -293,27 +287,22 @@ def _start_child(tx: Transaction, touched: Touched, command: c.StartChild) -> No
 def _notify(tx: Transaction, touched: Touched, command: c.Notify) -> None:
     body = asdict(command) | {"run": touched.hot.run.id, "service": touched.hot.run.service,
                               "at": tx.now.isoformat()}  # fmt: skip
-    row = {"key": command.key, "body": dump(body), "due_at": micros(tx.now)}
-    tx.batch.rest.append(insert(t.outbox).values(row))
+    tx.batch.rest.append(rare.send_message(command.key, body, micros(tx.now)))
     tx.rings_at(micros(tx.now))
 
 
 def _open_incident(tx: Transaction, touched: Touched, command: c.OpenIncident) -> None:
-    row = {"run": touched.hot.no, "state": command.state, "kind": command.kind,
-           "message": command.message, "opened_at": micros(tx.now)}  # fmt: skip
-    tx.batch.rest.append(insert(t.incidents).values(row))
-    run = touched.hot.run
+    run, at = touched.hot.run, micros(tx.now)
+    where = (touched.hot.no, command.state)
+    tx.batch.rest.append(rare.open_incident(*where, command.kind, command.message, at))
     text = f"{run.id} is parked in {command.state}: {command.message}"
     key = f"{run.id}/{run.revision}/incident/{command.state}"
     _notify(tx, touched, c.Notify(command.state, f"Incident in {run.id}", text, "alarm", key))
 
 
 def _close_incident(tx: Transaction, touched: Touched, command: c.CloseIncident) -> None:
-    i = t.incidents.c
-    where = (i.run == touched.hot.no) & (i.state == command.state) & i.closed_at.is_(None)
-    values = {"closed_at": micros(tx.now), "how": command.how, "closed_by": command.by,
-              "reason": command.reason}  # fmt: skip
-    tx.batch.rest.append(update(t.incidents).where(where).values(values))
+    how = (command.how, command.by, command.reason, micros(tx.now))
+    tx.batch.rest.append(rare.close_incident(touched.hot.no, command.state, *how))
 
 
 def _end_run(tx: Transaction, touched: Touched, command: c.EndRun) -> None:

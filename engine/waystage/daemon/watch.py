@@ -6,16 +6,14 @@ import logging
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
-
 from waystage.daemon.opening import Opening, open_run
 from waystage.errors import ExpressionError
 from waystage.expressions import compile_expression
 from waystage.kernel import Definition
 from waystage.plugin import Snapshot
 from waystage.spec.project import RepositoryConnection
-from waystage.store import schema as t
-from waystage.store.codec import dump, load, micros
+from waystage.store.codec import micros
+from waystage.store.inside import keep_cursor, keep_snapshot
 
 if TYPE_CHECKING:
     from waystage.daemon.daemon import Daemon
@@ -26,41 +24,26 @@ log = logging.getLogger("waystage.daemon")
 
 def look(daemon: Daemon, connection: RepositoryConnection) -> list[str]:
     """Look once; the cursor moves in the transaction that opens the runs. Gives their ids."""
-    with daemon.store.reading() as reading:
-        query = select(t.cursors.c.body).where(t.cursors.c.repository == connection.name)
-        before = load(reading.execute(query).scalar())
+    before = daemon.store.cursor(connection.name)
     repository = daemon.connections.named_repository(connection.name)
     cursor, found = repository.watch(daemon.connections, before or {})
     if not found and cursor == before:
         return []
 
     def keep(tx: Transaction) -> list[str]:
-        _keep_cursor(tx, connection.name, cursor, new=before is None)
+        keep_cursor(tx.connection, connection.name, cursor, new=before is None)
         return [run for snapshot in found for run in _registered(daemon, tx, connection, snapshot)]
 
     return daemon.engine.act(keep).result(timeout=60)
-
-
-def _keep_cursor(tx: Transaction, name: str, cursor: dict[str, Any], *, new: bool) -> None:
-    if new:
-        tx.connection.execute(insert(t.cursors).values(repository=name, body=dump(cursor)))
-    else:
-        where = t.cursors.c.repository == name
-        tx.connection.execute(update(t.cursors).where(where).values(body=dump(cursor)))
 
 
 def _registered(
     daemon: Daemon, tx: Transaction, connection: RepositoryConnection, snapshot: Snapshot
 ) -> list[str]:
     snapshot = snapshot.model_copy(update={"repository": connection.name})
-    s = t.snapshots.c
-    same = (s.repository == connection.name) & (s.name == snapshot.name)
-    if tx.connection.execute(select(s.digest).where(same, s.version == snapshot.version)).first():
-        return []
     body = snapshot.model_dump(mode="json")
-    row = {"repository": connection.name, "name": snapshot.name, "version": snapshot.version,
-           "digest": snapshot.digest, "body": dump(body), "at": micros(tx.now)}  # fmt: skip
-    tx.connection.execute(insert(t.snapshots).values(row))
+    if not keep_snapshot(tx.connection, connection.name, body, micros(tx.now)):
+        return []
     log.info("snapshot %s is registered in %s", snapshot.id, connection.name)
     return [
         open_run(tx, opening)

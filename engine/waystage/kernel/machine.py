@@ -8,6 +8,7 @@ is set before each event.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ from waystage.errors import ExpressionError
 
 if TYPE_CHECKING:
     from waystage.kernel.definition import Definition, Way
+
+# it tells every entry and exit at level INFO; a run's history says it better
+logging.getLogger("transitions").setLevel(logging.WARNING)
 
 Environment = Callable[[], dict[str, Any]]
 

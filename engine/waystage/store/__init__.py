@@ -1,5 +1,9 @@
 """The only user of SQLAlchemy and Alembic: runs, work, timers, tasks, history, inventory."""
 
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError as DatabaseError
+
+from waystage.store.database import rooted
 from waystage.store.rows import (
     Claim,
     HistoryRow,
@@ -13,6 +17,6 @@ from waystage.store.rows import (
 from waystage.store.store import Store
 
 __all__ = [
-    "Claim", "HistoryRow", "IncidentRow", "MeasurementRow", "PlacementRow", "RunRow", "Store",
-    "TaskRow", "TimerRow",
+    "Claim", "Connection", "DatabaseError", "HistoryRow", "IncidentRow", "MeasurementRow",
+    "PlacementRow", "RunRow", "Store", "TaskRow", "TimerRow", "rooted",
 ]  # fmt: skip

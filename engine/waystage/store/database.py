@@ -53,6 +53,15 @@ def _begin_immediate(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
+def rooted(url: str, root: Path) -> str:
+    """Give the URL, a relative SQLite file being one of the project's directory."""
+    parsed = make_url(url)
+    file = parsed.database
+    if parsed.get_backend_name() == "sqlite" and file and not Path(file).is_absolute():
+        parsed = parsed.set(database=str(root / file))
+    return parsed.render_as_string(hide_password=False)
+
+
 def migrate(engine: Engine) -> None:
     """Run the migrations that the database has not seen."""
     from alembic import command

@@ -138,6 +138,18 @@ class Reader:
             for row in self._all(select(t.snapshots.c.body).order_by(t.snapshots.c.at))
         ]
 
+    def cursor(self, repository: str) -> dict[str, Any] | None:
+        """Give how far a repository was looked at; None before the first look."""
+        query = select(t.cursors.c.body).where(t.cursors.c.repository == repository)
+        found = self._all(query)
+        return load(found[0].body) if found else None
+
+    def due_messages(self, now: int, limit: int) -> list[Any]:
+        """Give the messages of the outbox that are due, the oldest first."""
+        o = t.outbox.c
+        query = select(t.outbox).where(o.sent_at.is_(None), o.due_at <= now).order_by(o.id)
+        return self._all(query.limit(limit))
+
     def definition(self, digest: str) -> dict[str, Any] | None:
         """Give a lifecycle as it was when runs were pinned to it."""
         found = self._all(select(t.definitions.c.body).where(t.definitions.c.hash == digest))

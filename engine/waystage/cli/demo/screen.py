@@ -18,7 +18,7 @@ COLORS = {
     "insufficient": "blue",
     "error": "magenta",
 }
-WIDTH = 40
+WIDTH = 24
 
 
 class Screen:
@@ -61,8 +61,8 @@ class Screen:
         lines = Text()
         for row in rows:
             lines.append_text(_bar(row, warn, breach))
-        lines.append(f"{'':22}{_scale(warn, breach)}\n")
-        lines.append(f"{'':22}│ breach below {breach:.2f}   ┊ warn below {warn:.2f}", style="dim")
+        lines.append(f"{'':21}{_scale(warn, breach)}\n")
+        lines.append(f"{'':21}│ breach below {breach:.2f}  ┊ warn below {warn:.2f}", style="dim")
         self.console.print(
             Panel(lines, title="KS of each window", title_align="left", expand=False)
         )
@@ -75,7 +75,7 @@ class Screen:
 def _bar(row: dict[str, Any], warn: float, breach: float) -> Text:
     body, color = row["body"], COLORS[row["verdict"]]
     value = body.get("value")
-    text = Text(f"{row['start'][:10]} {row['snapshot'][-9:]:>9}  ")
+    text = Text(f"{row['start'][:10]} {row['snapshot'][-9:]:>9} ")
     if value is None:
         return text.append(f"{row['verdict']}: {body.get('reason', '')}\n", style=color)
     cells = [" "] * WIDTH
@@ -86,7 +86,7 @@ def _bar(row: dict[str, Any], warn: float, breach: float) -> Text:
     text.append("".join(cells), style=color)
     interval = ""
     if body.get("low") is not None and body.get("high") is not None:
-        interval = f" [{body['low']:.2f}, {body['high']:.2f}]"
+        interval = f" [{body['low']:.2f},{body['high']:.2f}]"
     return text.append(f" {value:.3f}{interval} {row['verdict']}\n", style=color)
 
 

@@ -1,0 +1,82 @@
+"""Questions and writes inside a transaction: what an act must see before it decides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from waystage.errors import NotFound
+from waystage.store import schema as t
+from waystage.store.codec import dump
+
+
+def task_row(connection: Connection, task: int) -> Any:
+    """Give a task's row; raises `NotFound`."""
+    row = connection.execute(select(t.tasks).where(t.tasks.c.id == task)).first()
+    if row is None:
+        raise NotFound(f"there is no task {task}")
+    return row
+
+
+def incident_row(connection: Connection, incident: int) -> Any:
+    """Give an incident's row; raises `NotFound`."""
+    row = connection.execute(select(t.incidents).where(t.incidents.c.id == incident)).first()
+    if row is None:
+        raise NotFound(f"there is no incident {incident}")
+    return row
+
+
+def set_claim(connection: Connection, task: int, person: str) -> None:
+    """Write who is at a task."""
+    connection.execute(update(t.tasks).where(t.tasks.c.id == task).values(claimed_by=person))
+
+
+def runs_named(connection: Connection, run: str, service: str) -> list[Any]:
+    """Give number and id of one run, or of the open runs of a service."""
+    r = t.runs.c
+    where = r.id == run if run else (r.service == service) & (r.status == "open")
+    return list(connection.execute(select(r.no, r.id).where(where)))
+
+
+def older_open_runs(connection: Connection, service: str, no: int) -> list[int]:
+    """Give the numbers of the service's open runs that were opened before this one."""
+    r = t.runs.c
+    where = (r.service == service) & (r.status == "open") & (r.no < no)
+    return [row.no for row in connection.execute(select(r.no).where(where))]
+
+
+def run_opened_by(connection: Connection, key: str) -> str | None:
+    """Give the id of the run that this key opened."""
+    found = connection.execute(select(t.runs.c.id).where(t.runs.c.opened_by == key)).scalar()
+    return None if found is None else str(found)
+
+
+def insert_run(connection: Connection, service: str, row: dict[str, Any]) -> tuple[int, str]:
+    """Write a new run and give its number and its id, service and number."""
+    no: int = connection.execute(insert(t.runs).values(row).returning(t.runs.c.no)).scalar_one()
+    name = f"{service}-{no}"
+    connection.execute(update(t.runs).where(t.runs.c.no == no).values(id=name))
+    return no, name
+
+
+def keep_cursor(connection: Connection, repository: str, cursor: Any, *, new: bool) -> None:
+    """Write how far a repository was looked at."""
+    if new:
+        connection.execute(insert(t.cursors).values(repository=repository, body=dump(cursor)))
+        return
+    where = t.cursors.c.repository == repository
+    connection.execute(update(t.cursors).where(where).values(body=dump(cursor)))
+
+
+def keep_snapshot(connection: Connection, repository: str, body: dict[str, Any], at: int) -> bool:
+    """Keep a snapshot's manifest; answers whether it is new."""
+    s = t.snapshots.c
+    name, version = body["name"], body["version"]
+    same = (s.repository == repository) & (s.name == name) & (s.version == version)
+    if connection.execute(select(s.digest).where(same)).first():
+        return False
+    row = {"repository": repository, "name": name, "version": version, "digest": body["digest"],
+           "body": dump(body), "at": at}  # fmt: skip
+    connection.execute(insert(t.snapshots).values(row))
+    return True

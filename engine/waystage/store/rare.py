@@ -1,0 +1,111 @@
+"""The statements that a batch writes now and then; each is a row of one table in its own words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import insert, update
+from sqlalchemy.sql import Executable
+
+from waystage.store import schema as t
+from waystage.store.codec import dump
+
+
+def settle_new_run(no: int, **values: Any) -> Executable:
+    """Give a run that was opened in this transaction its state."""
+    return update(t.runs).where(t.runs.c.no == no).values(**values)
+
+
+def open_task(run: int, state: str, entry: int, stage: str, body: Any, at: int) -> Executable:
+    """Show a task."""
+    return insert(t.tasks).values(
+        run=run, state=state, entry=entry, stage=stage, status="open", body=dump(body), opened_at=at
+    )
+
+
+def update_task(run: int, state: str, entry: int, body: Any) -> Executable:
+    """Write a task's votes and addressees."""
+    k = t.tasks.c
+    mine = (k.run == run) & (k.state == state) & (k.entry == entry)
+    return update(t.tasks).where(mine).values(body=dump(body))
+
+
+def close_task(run: int, state: str, entry: int, outcome: str, by: str, at: int) -> Executable:
+    """Take a task away; without an outcome the run left it."""
+    k = t.tasks.c
+    mine = (k.run == run) & (k.state == state) & (k.entry == entry) & (k.status == "open")
+    status = "closed" if outcome else "left"
+    return (
+        update(t.tasks)
+        .where(mine)
+        .values(status=status, outcome=outcome, closed_by=by, closed_at=at)
+    )
+
+
+def open_incident(run: int, state: str, kind: str, message: str, at: int) -> Executable:
+    """Keep why a run is parked."""
+    return insert(t.incidents).values(
+        run=run, state=state, kind=kind, message=message, opened_at=at
+    )
+
+
+def close_incident(run: int, state: str, how: str, by: str, reason: str, at: int) -> Executable:
+    """Keep how the run goes on."""
+    i = t.incidents.c
+    mine = (i.run == run) & (i.state == state) & i.closed_at.is_(None)
+    return (
+        update(t.incidents).where(mine).values(closed_at=at, how=how, closed_by=by, reason=reason)
+    )
+
+
+def send_message(key: str, body: Any, at: int) -> Executable:
+    """Put a message into the outbox."""
+    return insert(t.outbox).values(key=key, body=dump(body), due_at=at)
+
+
+def note_message(number: int, **values: Any) -> Executable:
+    """Keep how the sending of a message went."""
+    return update(t.outbox).where(t.outbox.c.id == number).values(**values)
+
+
+def tell_run(run: int, actor: str, event: Any) -> Executable:
+    """Put an event for another run into the inbox."""
+    return insert(t.inbox).values(run=run, actor=actor, body=dump(event))
+
+
+def keep_measurement(body: Any, **row: Any) -> Executable:
+    """Keep a measurement with its verdict."""
+    return insert(t.measurements).values(body=dump(body), **row)
+
+
+def place(row: dict[str, Any], body: Any) -> list[Executable]:
+    """Write that a snapshot runs somewhere from now on, and what that means for the others.
+
+    The same snapshot at the same place is replaced. Another champion there is `previous` as
+    long as its process stays; in a batch runtime, where none does, it is gone.
+    """
+    p, now = t.placements.c, row["since"]
+    here = (p.service == row["service"]) & (p.stage == row["stage"]) & p.until.is_(None)
+    same = here & (p.runtime == row["runtime"]) & (p.snapshot == row["snapshot"])
+    statements: list[Executable] = [update(t.placements).where(same).values(until=now)]
+    if row["role"] == "champion":
+        others = here & (p.role == "champion") & (p.mode == row["mode"])
+        others &= p.snapshot != row["snapshot"]
+        change = {"until": now} if row["mode"] == "batch" else {"role": "previous"}
+        statements.append(update(t.placements).where(others).values(**change))
+    return [*statements, insert(t.placements).values(body=dump(body), **row)]
+
+
+def displace(service: str, stage: str, runtime: str, snapshot: str, at: int) -> Executable:
+    """Write that a snapshot runs there no longer."""
+    p = t.placements.c
+    gone = (p.service == service) & (p.stage == stage) & (p.runtime == runtime)
+    gone &= (p.snapshot == snapshot) & p.until.is_(None)
+    return update(t.placements).where(gone).values(until=at)
+
+
+def verify(run: int, stage: str, at: int) -> Executable:
+    """Write that the run's snapshot passed its checks in the stage."""
+    p = t.placements.c
+    here = (p.run == run) & (p.stage == stage) & p.until.is_(None)
+    return update(t.placements).where(here).values(verified_at=at)
