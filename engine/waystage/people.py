@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from math import isfinite
 from typing import Any
 
 from waystage.errors import Conflict, Forbidden, WaystageError
@@ -132,6 +133,8 @@ def _check_field(name: str, field: Mapping[str, Any], value: Any) -> None:
     wanted = TYPES[field["type"]]
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
         raise AnswerUnfit(f"{name}: {value!r} is no {field['type']}")
+    if isinstance(value, float) and not isfinite(value):
+        raise AnswerUnfit(f"{name}: {value!r} is no finite number")
     if "enum" in field and value not in field["enum"]:
         raise AnswerUnfit(f"{name}: {value!r} is none of {', '.join(map(str, field['enum']))}")
     if "pattern" in field and not _matches(field["pattern"], value):
