@@ -365,3 +365,11 @@ states:
     step = answer(d, step)
     assert step.run.status == "open"
     assert answer(d, step).run.outcome == "done"
+
+
+def test_a_whole_number_written_to_a_double_stays_a_double():
+    d = definition(GUARDED.replace("value > 0.5", "value > 0.5 && data.level + 0.5 < 9.0"))
+    step = answer(d, opened(d, data={"level": 1.0}), {"value": 0.75})
+    assert isinstance(step.run.data["level"], float)
+    whole = answer(d, opened(d, data={"level": 1.0}), {"value": 3})
+    assert isinstance(whole.run.data["level"], float)

@@ -42,9 +42,12 @@ def scope_of(subject: Subject) -> Scope:
     steps = {step.id: _output(subject, step.use) for place in subject.places
              for step in place.spec.steps or () if step.id}  # fmt: skip
     tasks = {p.name: _task(p.spec.task) for p in subject.places if p.spec.task}
-    monitor = {"type": "object", "properties": {
-        "value": NUMBER, "low": NUMBER, "high": NUMBER, "verdict": TEXT, "reason": TEXT,
-        "counts": {"type": "object", "additionalProperties": {"type": "integer"}}, "notes": ANY}}  # fmt: skip
+    counts = {"type": "object", "additionalProperties": {"type": "integer"}}
+    monitor = _object(
+        dict.fromkeys(("value", "low", "high"), NUMBER)
+        | dict.fromkeys(("verdict", "reason", "method", "insufficient"), TEXT)
+        | {"counts": counts, "notes": ANY}
+    )
     names = {
         "params": _fields(spec.params),
         "data": _fields(spec.data),
@@ -70,8 +73,9 @@ def _fields(fields: Any) -> dict[str, Any]:
 
 
 def _task(task: Any) -> dict[str, Any]:
-    return _object({"outcome": TEXT, "by": TEXT, "comment": TEXT, "at": TEXT,
-                    "form": _fields(task.form), "people": {"type": "array", "items": TEXT}})  # fmt: skip
+    texts = dict.fromkeys(("outcome", "by", "comment", "at"), TEXT)
+    people = {"type": "array", "items": TEXT}
+    return _object(texts | {"form": _fields(task.form), "people": people})
 
 
 def _output(subject: Subject, use: str) -> dict[str, Any]:

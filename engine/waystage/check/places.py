@@ -84,8 +84,12 @@ def _people(subject: Subject, place: Place, files: ProjectFiles) -> Iterator[Pro
                 )
                 path = (*place.path, "task", key)
                 yield subject.problem("E-PEOPLE", path, text, did_you_mean(role, known))
-    able = [name for name, person in people.items()
-            if name in task.for_ or {f"role:{r}" for r in person.roles} & set(task.for_)]  # fmt: skip
+    wanted = set(task.for_)
+    able = [
+        name
+        for name, person in people.items()
+        if name in wanted or {f"role:{role}" for role in person.roles} & wanted
+    ]
     if able and task.quorum > len(able):
         text = f"quorum {task.quorum} cannot be met: {len(able)} may answer ({', '.join(able)})"
         yield subject.problem("E-QUORUM", (*place.path, "task", "quorum"), text)

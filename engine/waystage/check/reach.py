@@ -65,8 +65,11 @@ def _dead_ends(
         node = next(definition.nodes[n] for n, p in subject.nodes.items() if p is place)
         if node.activity != "wait":
             continue
-        around = [events for each in definition.chain(node.path) for events in (
-            own_events(definition, each) if each.activity in ("wait", "states") else set(),)]  # fmt: skip
+        around = [
+            own_events(definition, each)
+            for each in definition.chain(node.path)
+            if each.activity in ("wait", "states")
+        ]
         if not own_events(definition, node) and not any(a - {"done"} for a in around):
             text = "nothing ever happens in this state"
             hint = "give it an activity, a timer, a signal, or final: true"

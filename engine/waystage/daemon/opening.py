@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from waystage.daemon.crash import crash_point
 from waystage.daemon.hot import HotRun
+from waystage.expressions.types import DYN, Type, conform
 from waystage.kernel import Definition, Run, events
 from waystage.store.codec import micros
 from waystage.store.inside import insert_run, run_opened_by
@@ -54,10 +55,16 @@ def open_run(tx: Transaction, opening: Opening) -> str:
 
 def _run(opening: Opening, run_id: str) -> Run:
     spec = opening.definition.spec
-    params = {name: field.default for name, field in spec.params.items()}
+    given = {name: field.default for name, field in spec.params.items()} | opening.params
+    params = _conforming(given, opening.definition.param_types)
     data = {name: field.default for name, field in spec.data.items()}
+    data = _conforming(data, opening.definition.data_types)
     return Run(
         id=run_id, lifecycle=spec.lifecycle, definition=opening.definition.hash,
-        service=opening.service, snapshot=opening.snapshot, params=params | opening.params,
+        service=opening.service, snapshot=opening.snapshot, params=params,
         starter=opening.actor, data=data,
     )  # fmt: skip
+
+
+def _conforming(values: dict[str, Any], types: dict[str, Type]) -> dict[str, Any]:
+    return {name: conform(value, types.get(name, DYN)) for name, value in values.items()}

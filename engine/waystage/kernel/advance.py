@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 
 from waystage.errors import ExpressionError
+from waystage.expressions.types import DYN, conform
 from waystage.kernel import incidents, moves, tasks, work
 from waystage.kernel.commands import Command, Record, SetTimer
 from waystage.kernel.definition import ROOT, Definition, Way
@@ -157,8 +158,10 @@ def _outer(m: Macrostep, region: str, raised: Raised) -> str | None:
 
 def _take(m: Macrostep, region: str, leaf: str, way: Way) -> None:
     environment = m.environment(m.node(leaf)) if way.set else {}
-    values = {name: template.render(environment) for name, template in way.set}
-    m.run.data |= values
+    types = m.definition.data_types
+    for name, template in way.set:
+        # YAML and JSON write 1 for 1.0, which expressions would not add to a double
+        m.run.data[name] = conform(template.render(environment), types.get(name, DYN))
     m.record("moved", leaf, way.event, way.target)
     source = m.definition.lineage(way.source)
     target = m.definition.lineage(way.target)

@@ -12,9 +12,16 @@ from functools import cached_property
 from typing import Any
 
 from waystage.errors import WaystageError
-from waystage.expressions import Expression, Template, compile_expression, compile_template
+from waystage.expressions import (
+    Expression,
+    Template,
+    Type,
+    compile_expression,
+    compile_template,
+    type_from_json_schema,
+)
 from waystage.kernel.machine import RegionMachine, build_machines
-from waystage.spec.lifecycle import Arrow, Lifecycle, State, Step
+from waystage.spec.lifecycle import Arrow, FieldSpec, Lifecycle, State, Step
 
 ROOT = ""
 
@@ -83,6 +90,16 @@ class Definition:
     spec: Lifecycle
     nodes: dict[str, Node]
     region_initial: dict[str, str]
+
+    @cached_property
+    def data_types(self) -> dict[str, Type]:
+        """The type of each variable."""
+        return _types(self.spec.data)
+
+    @cached_property
+    def param_types(self) -> dict[str, Type]:
+        """The type of each parameter."""
+        return _types(self.spec.params)
 
     @cached_property
     def machines(self) -> dict[str, RegionMachine]:
@@ -245,3 +262,7 @@ def _task_body(spec: State) -> dict[str, Any]:
         "outcomes": list(task.outcomes),
         "approvals": list(task.approvals),
     }
+
+
+def _types(fields: dict[str, FieldSpec]) -> dict[str, Type]:
+    return {name: type_from_json_schema(field.json_schema()) for name, field in fields.items()}

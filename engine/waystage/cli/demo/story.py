@@ -200,8 +200,11 @@ def _ending(story: Story, champion: str, challenger: str) -> None:
     screen.command(["where", SERVICE], world.waystage("where", SERVICE))
     rows = world.api("measurements", service=SERVICE, monitor="ks")
     screen.plot(rows, WARN, BREACH)
-    screen.say(f"{story.traffic.sent:,} requests scored over HTTP, "
-               f"{len(world.receiver.received)} messages received, {screen.seconds():.0f} seconds.")  # fmt: skip
+    sent, received = story.traffic.sent, len(world.receiver.received)
+    screen.say(
+        f"{sent:,} requests scored over HTTP, {received} messages received, "
+        f"{screen.seconds():.0f} seconds."
+    )
 
 
 def _path(world: World, run: str) -> str:
