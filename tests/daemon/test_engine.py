@@ -178,6 +178,7 @@ def test_an_answer_past_its_timeout_is_dropped(bench):
     bench.until(lambda: any("no answer within" in line for line in bench.said(run)))
     gate.set()
     bench.until(lambda: any("late answer dropped" in line for line in bench.said(run)))
+    bench.settle()
     bench.turn(timedelta(minutes=2))
     bench.until(lambda: bench.places(run) == ("c",))
 
@@ -208,6 +209,7 @@ def test_the_row_rebuilt_from_its_history_equals_the_row(bench):
     bench.play.answers["one"] = [Retryable("not now")]
     definition = bench.lifecycle(CHAIN)
     run = bench.open(definition)
+    bench.settle()
     bench.turn(timedelta(minutes=2))
     bench.until(lambda: bench.places(run) == ("c",))
     bench.turn(timedelta(days=2))
