@@ -61,7 +61,7 @@ $(PEER)/.ready: pyproject.toml constraints.txt
 	@touch $@
 
 wheel: install  ## wheel and source archive, in dist/
-	$(BIN)/python -m build -q --outdir dist .
+	$(BIN)/python -m build -q --no-isolation --outdir dist .
 
 clean:  ## remove everything that was made
 	rm -rf $(VENV) $(PEER) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -170,7 +170,8 @@ class Folder(Repository):
             "name": home.name,
             "version": version,
             **{field: value for field, value in wanted.items() if field not in ("name", "version")},
-            "digest": tree_digest(files if isinstance(files, dict) else {}),  # type: ignore[arg-type]
+            # its keys and values were written as texts
+            "digest": tree_digest(files if isinstance(files, dict) else {}),  # type: ignore[arg-type]  # see above
             "registered": ctx.now.isoformat(),
         }
         snapshot = to_snapshot(beside / MANIFEST, manifest)

@@ -25,8 +25,7 @@ def read_manifest(path: Path) -> JsonObject:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
         _check_events(raw)
-        # the loader is a safe one: it builds nothing but plain values
-        data = yaml.load(raw, Loader=_Loader)  # noqa: S506
+        data = yaml.load(raw, Loader=_Loader)  # noqa: S506  # safe: it builds plain values alone
     except (yaml.YAMLError, ValueError, OSError) as error:
         raise Hopeless(f"{path}: {_one_line(error)}") from error
     if not isinstance(data, dict):
