@@ -4,3 +4,5 @@ from waystage_plugins.runtimes.local_process import LocalProcess
 from waystage_plugins.runtimes.local_serving import LocalServing
 
 RUNTIMES = (LocalServing, LocalProcess)
+
+__all__ = ["RUNTIMES", "LocalProcess", "LocalServing"]

@@ -1,57 +1,134 @@
 """Processes that outlive the daemon: each holds a lock file, so that who is alive is known.
 
-The system frees the lock when the process dies, whatever killed it; a second process for the
-same directory finds it taken and ends at once.
+The lock is taken before the process is started and handed to it, so there is no moment in
+which it runs unseen or twice. The system frees the lock when the process dies, whatever
+killed it. Signals go to a process only while the lock shows that it is still there, so a
+number that the system has given to another process is never hit.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+
+from waystage.errors import Retryable
+from waystage_plugins.runtimes.files import read_json, write_json
 
 LOCK = "alive.lock"
+PROCESS = "process.json"  # its pid, written before anybody else may look
+LOOK_SECONDS = 0.01
 
 
-def hold(directory: Path) -> int | None:
-    """Take the directory's lock for the life of this process; None if another has it."""
-    handle = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        return None
-    return handle
-
-
-def alive(directory: Path) -> bool:
+def alive(directory: Path, lock: str = LOCK) -> bool:
     """Whether a process holds the directory."""
-    if not (directory / LOCK).exists():
+    if not (directory / lock).exists():
         return False
-    handle = hold(directory)
-    if handle is None:
-        return True
-    os.close(handle)
-    return False
+    try:
+        with _guard(directory):
+            handle = _take(directory / lock)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if handle is not None:
+        os.close(handle)
+    return handle is None
 
 
-@contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Let one thread or process in at a time."""
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+def claim(directory: Path, lock: str = LOCK) -> int | None:
+    """Take the directory for this process and those it hands the descriptor to.
+
+    None when another process has it.
+    """
+    with _guard(directory):
+        return _take(directory / lock)
 
 
-def spawn(command: list[str], directory: Path, environment: Mapping[str, str], log: Path) -> int:
-    """Start a process of its own session whose output goes to `log`; give its pid."""
+def start(
+    directory: Path, command: Sequence[str], environment: Mapping[str, str], log: Path
+) -> bool:
+    """Start a process of its own session that holds the directory, unless one does.
+
+    The descriptor of the lock is appended to the command. Answers whether one was started.
+    """
+    with _guard(directory):
+        handle = _take(directory / LOCK)
+        if handle is None:
+            return False
+        try:
+            # never let an old process's number stand beside a new one's lock
+            (directory / PROCESS).unlink(missing_ok=True)
+            pid = _spawn([*command, str(handle)], directory, environment, log, handle)
+            write_json(directory / PROCESS, {"pid": pid})
+        finally:
+            os.close(handle)
+    return True
+
+
+def announce(directory: Path) -> None:
+    """Write this process's own number, should whoever started it have died before writing it."""
+    write_json(directory / PROCESS, {"pid": os.getpid()})
+
+
+def end(directory: Path, *, patience: float = 5.0) -> None:
+    """End the process that holds the directory, with its group: asked first, killed later.
+
+    Raises `Retryable` when even a killed process is still there after a while.
+    """
+    asked, sent = time.monotonic(), None
+    while alive(directory):
+        waited = time.monotonic() - asked
+        if waited > 2 * patience + 5:
+            raise Retryable(f"the process that holds {directory} does not end")
+        wanted = signal.SIGKILL if waited > patience else signal.SIGTERM
+        if sent != wanted and _signal(directory, wanted):
+            sent = wanted
+        time.sleep(LOOK_SECONDS)
+
+
+def exit_code(directory: Path) -> int | None:
+    """Give how the directory's process ended; None when another daemon had started it."""
+    child = _children.get(read_json(directory / PROCESS).get("pid", 0))
+    return child.poll() if child else None
+
+
+def say_exit(code: int) -> str:
+    """Say in words how a process ended; negative codes are signals."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"ended by signal {-code}"
+
+
+def _signal(directory: Path, number: signal.Signals) -> bool:
+    """Send a signal to the process group; the guard keeps the lock's holder the same one."""
+    with _guard(directory):
+        handle = _take(directory / LOCK)
+        if handle is not None:
+            os.close(handle)
+            return True
+        pid = read_json(directory / PROCESS).get("pid")
+        if not isinstance(pid, int):
+            return False
+        try:
+            os.killpg(pid, number)
+        except (ProcessLookupError, PermissionError):
+            return False
+    return True
+
+
+def _spawn(
+    command: list[str], directory: Path, environment: Mapping[str, str], log: Path, handle: int
+) -> int:
+    ended = [pid for pid, child in _children.items() if child.poll() is not None]
+    for pid in ended[:-KEPT_CHILDREN]:
+        _children.pop(pid, None)
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603  # an argument list, no shell
             command,
@@ -61,68 +138,33 @@ def spawn(command: list[str], directory: Path, environment: Mapping[str, str], l
             stdout=output,
             stderr=output,
             start_new_session=True,
+            pass_fds=(handle,),
         )
-    _reap_later(process)
+    _children[process.pid] = process
     return process.pid
 
 
-def end(directory: Path, pid: int, *, patience: float = 5.0) -> None:
-    """End the process that holds the directory, and its group; never another one."""
-    for number, wait in ((signal.SIGTERM, patience), (signal.SIGKILL, 2.0)):
-        if not alive(directory):
-            return
-        try:
-            os.killpg(pid, number)
-        except (ProcessLookupError, PermissionError):
-            return
-        until = time.monotonic() + wait
-        while alive(directory) and time.monotonic() < until:
-            time.sleep(0.02)
-
-
-def exists(pid: int) -> bool:
-    """Whether a process of that number is there; one of ours that ended is collected."""
+def _take(lock: Path) -> int | None:
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        if os.waitpid(pid, os.WNOHANG)[0] == pid:
-            return False
-    except ChildProcessError:
-        pass
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle
+
+
+@contextmanager
+def _guard(directory: Path) -> Iterator[None]:
+    """Let one look or start at a time, so that no look is taken for a process."""
+    handle = os.open(directory, os.O_RDONLY)
     try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; one that is missing or half written reads as empty."""
-    try:
-        value = json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Replace a JSON file in one move."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
-    beside.write_text(json.dumps(value, indent=1))
-    beside.replace(path)
-
-
-def last_lines(path: Path, count: int) -> str:
-    """Give the last lines of a log, control characters left out."""
-    if not path.exists():
-        return ""
-    text = path.read_bytes()[-64_000:].decode(errors="replace")
-    clean = "".join(c for c in text if c == "\n" or c.isprintable())
-    return "\n".join(clean.splitlines()[-count:])
-
-
-_children: list[subprocess.Popen[bytes]] = []
-
-
-def _reap_later(process: subprocess.Popen[bytes]) -> None:
-    # children that ended are collected at the next start, so that none stays a zombie for long
-    _children[:] = [child for child in _children if child.poll() is None]
-    _children.append(process)
+# what this process has started: kept, so that it is known how they ended
+_children: dict[int, subprocess.Popen[bytes]] = {}
+KEPT_CHILDREN = 100

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
+import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
-import httpx
 from pydantic import Field
 
 from waystage.clock import CLOCK_FILE_VARIABLE
-from waystage.errors import Retryable
+from waystage.errors import Hopeless, Retryable
 from waystage.plugin import (
     Context,
     DeploySpec,
@@ -21,210 +23,289 @@ from waystage.plugin import (
     JsonObject,
     Observation,
     OnlineRuntime,
+    Phase,
     Services,
 )
-from waystage_plugins.runtimes.holder import (
-    alive,
-    end,
-    exclusive,
-    exists,
-    last_lines,
-    read_json,
-    spawn,
-    write_json,
+from waystage_plugins.repositories.layout import locked
+from waystage_plugins.repositories.tree import copy_tree, difference, tree_digest, tree_files
+from waystage_plugins.runtimes.files import last_lines, read_json
+from waystage_plugins.runtimes.holder import alive, end, exit_code, say_exit, start
+from waystage_plugins.runtimes.serving.config import (
+    FAILURE,
+    LOG,
+    SERVER,
+    Config,
+    Entry,
+    read_config,
+    write_config,
 )
-from waystage_plugins.runtimes.numbers import version_number
 
 SCORING_LOGS = ("scoring_log.sqlite",)
+KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH")
+PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+UNLOADABLE = "unloadable.json"
+PROBE = {"X-Waystage-Probe": "1"}
+NOTICE_SECONDS = 5.0
 
 
 class LocalServing(OnlineRuntime):
-    """Serve models on loopback by TensorFlow Serving's REST protocol.
+    """Serve ONNX models on loopback by TensorFlow Serving's REST protocol.
 
-        - name: serving
-          use: local.serving
-          mode: online
-          services: ["*"]
-          with: {port: 0}
+        - use: local.serving
+          with: {port: 8501, threads: 2}
 
-    One server process per service and stage holds all its versions side by side, so that the
-    address stays and a new version takes over without a gap. The process outlives the daemon.
-    `port: 0` takes a free port once and keeps it.
+    One server process per service and stage holds all its versions side by side, with the
+    labels `champion` and `challenger`, so that the address stays and a new version takes over
+    without a gap. The process outlives the daemon. `port: 0` takes a free port and keeps it;
+    a fixed port suits a runtime that serves one service.
     """
 
     use: ClassVar[str] = "local.serving"
     capabilities: ClassVar[frozenset[str]] = frozenset({"labels", "logs", "in_place_update"})
 
     port: int = Field(default=0, ge=0, le=65535, description="0: any free port")
+    threads: int = Field(default=1, ge=1, le=64, description="threads of one scoring request")
+    max_log_bytes: int = Field(default=5_000_000, ge=10_000, description="one old log is kept")
+    python: str = Field(default="", description="the interpreter; default: the daemon's own")
 
     def check(self, spec: DeploySpec) -> list[str]:
         """Say, offline, why this could never run."""
-        problems = []
+        problems = [
+            f"{what} {name!r} cannot be part of a server's path"
+            for what, name in (("service", spec.service), ("stage", spec.stage))
+            if not PLAIN.fullmatch(name)
+        ]
         if spec.snapshot.format != "onnx":
+            told = spec.snapshot.format or "of no stated format"
+            problems.append(f"local.serving serves onnx models, {spec.snapshot.id} is {told}")
+        log = (spec.scoring_log or {}).get("use")
+        if spec.scoring_log is not None and log not in SCORING_LOGS:
             problems.append(
-                f"local.serving serves onnx models, {spec.snapshot.id} is "
-                f"{spec.snapshot.format or 'of no stated format'}"
+                f"local.serving writes {' or '.join(SCORING_LOGS)}, not the scoring log {log!r}"
             )
-        log = spec.scoring_log or {}
-        if log and log.get("use") not in SCORING_LOGS:
-            problems.append(f"local.serving cannot write the scoring log {log.get('use')!r}")
+        if not self.python and find_spec("onnxruntime") is None:
+            problems.append("onnxruntime is not installed: pip install 'waystage[onnx]'")
         return problems
 
     def apply(self, ctx: Context, spec: DeploySpec) -> Handle:
-        """Add the version to the server's configuration and make sure that the server runs."""
-        directory = self._directory(ctx, spec.service, spec.stage)
+        """Add the version to what the service's server serves, and make sure that it runs."""
+        if problems := self.check(spec):
+            raise Hopeless("; ".join(problems))
+        directory = _home(ctx) / f"{spec.stage}-{spec.service}"
         directory.mkdir(parents=True, exist_ok=True)
-        number = version_number(spec.snapshot.version)
-        with exclusive(directory / "apply.lock"):
-            _place(Path(spec.source), directory / "models" / str(number))
-            config = self._config(directory, spec)
-            entry = {"snapshot": spec.snapshot.model_dump(mode="json"), "role": spec.role,
-                     "key": ctx.key}  # fmt: skip
-            config["versions"] = config["versions"] | {str(number): entry}
-            config["labels"] = config["labels"] | {spec.role: number}
-            write_json(directory / "config.json", config)
+        with locked(directory.with_suffix(".lock")):
+            config = self._config(ctx, directory, spec)
+            number = config.number_of(spec.snapshot)
+            _place(Path(spec.source), directory / "models" / str(number), spec)
+            entry = Entry(number=number, snapshot=spec.snapshot, role=spec.role, key=ctx.key)
+            again = str(number) in read_json(directory / UNLOADABLE)
+            self._make_room(directory)
+            write_config(directory, config.with_entry(entry, again=again))
             self._start(directory)
-        return Handle(ref={"directory": str(directory), "version": number, "key": ctx.key,
-                           "service": spec.service})  # fmt: skip
+        return Handle(
+            ref={
+                "directory": str(directory), "service": spec.service, "version": number,
+                "role": spec.role, "key": ctx.key,
+            }
+        )  # fmt: skip
 
     def observe(self, ctx: Services, handle: Handle) -> Observation:
         """Say what really runs."""
-        directory, number = _parts(handle)
-        config = read_json(directory / "config.json")
-        if str(number) not in config.get("versions", {}):
-            return Observation(phase="absent", reason="absent", message="it is not deployed here")
+        directory, number, role = _parts(ctx, handle)
+        config = read_config(directory)
+        entry = config.find(number, role) if config else None
+        if config is None or entry is None:
+            return _said("absent", "absent", "it is not deployed here")
         if not alive(directory):
-            return self._dead(directory)
-        server = read_json(directory / "server.json")
-        seen = _versions(ctx.http, server.get("port")) if server else None
+            return _dead(directory)
+        port = read_json(directory / SERVER).get("port")
+        if port is None:
+            return _said("pending", "starting", "the server is starting")
+        seen = _ask(ctx, port)
         if seen is None:
-            return Observation(phase="pending", reason="starting", message="the server is starting")
-        return _observed(seen, number, _endpoint(server["port"], config["model"]))
+            return _said("unknown", "no_answer", f"the server on port {port} does not answer")
+        return _observed(seen, config, entry, port)
 
     def predict(self, ctx: Services, handle: Handle, rows: list[JsonObject]) -> list[JsonObject]:
         """Send a real scoring request marked as a probe."""
-        directory, number = _parts(handle)
-        port = read_json(directory / "server.json").get("port")
+        import httpx
+
+        directory, number, _ = _parts(ctx, handle)
+        port = read_json(directory / SERVER).get("port")
+        if port is None or not alive(directory):
+            raise Retryable(f"no server runs for {handle.ref['service']}")
         url = f"{_url(port, str(handle.ref['service']))}/versions/{number}:predict"
         try:
-            answer = ctx.http.post(url, json={"instances": rows}, headers={"X-Waystage-Probe": "1"})
+            answer = ctx.http.post(url, json={"instances": rows}, headers=PROBE)
         except httpx.TransportError as error:
-            raise Retryable(f"{url}: {error}") from error
-        body = answer.json()
+            raise Retryable(f"{url}: {error or type(error).__name__}") from error
         if answer.status_code != 200:
-            raise Retryable(f"{url}: HTTP {answer.status_code}: {body.get('error', '')}")
-        predictions: list[JsonObject] = body["predictions"]
-        return predictions
+            kind = Hopeless if 400 <= answer.status_code < 500 else Retryable
+            raise kind(f"{url}: HTTP {answer.status_code}: {answer.text[:500]}")
+        return [{"score": each["score"]} for each in answer.json()["predictions"]]
 
     def delete(self, ctx: Services, handle: Handle) -> None:
         """Unload the version; the server ends with its last one."""
-        directory, number = _parts(handle)
+        directory, number, role = _parts(ctx, handle)
         if not directory.is_dir():
             return
-        with exclusive(directory / "apply.lock"):
-            config = read_json(directory / "config.json")
-            versions = {n: v for n, v in config.get("versions", {}).items() if n != str(number)}
-            if versions:
-                labels = {k: n for k, n in config["labels"].items() if n != number}
-                write_json(
-                    directory / "config.json", config | {"versions": versions, "labels": labels}
-                )
-                shutil.rmtree(directory / "models" / str(number), ignore_errors=True)
+        with locked(directory.with_suffix(".lock")):
+            config = read_config(directory)
+            if config and config.find(number, role):
+                config = config.without(number, role)
+                write_config(directory, config)
+            if config is None or not config.entries:
+                end(directory)
+                shutil.rmtree(directory, ignore_errors=True)
                 return
-            self._end(directory)
-        shutil.rmtree(directory, ignore_errors=True)
+            _await_notice(ctx, directory, config.revision)
+            if number not in config.numbers:
+                shutil.rmtree(directory / "models" / str(number), ignore_errors=True)
 
     def logs(self, ctx: Services, handle: Handle, lines: int = 50) -> str:
         """Give the last lines of what the server printed."""
-        return last_lines(_parts(handle)[0] / "log.txt", lines)
+        return last_lines(_parts(ctx, handle)[0] / LOG, lines)
 
-    def _directory(self, ctx: Services, service: str, stage: str) -> Path:
-        return ctx.state / "serving" / f"{stage}-{service}"
+    def _config(self, ctx: Services, directory: Path, spec: DeploySpec) -> Config:
+        known = read_config(directory) or Config(model=spec.service, stage=spec.stage)
+        kept = 0 if known.fixed else read_json(directory / SERVER).get("port") or known.port
+        return known.model_copy(
+            update={
+                "port": self.port or kept,
+                "fixed": bool(self.port),
+                "threads": self.threads,
+                "max_log_bytes": self.max_log_bytes,
+                "scoring_log": _absolute(ctx.project, spec.scoring_log),
+            }
+        )
 
-    def _config(self, directory: Path, spec: DeploySpec) -> dict[str, Any]:
-        known = read_json(directory / "config.json")
-        port = self.port or read_json(directory / "server.json").get("port") or 0
-        return {
-            "model": spec.service,
-            "service": spec.service,
-            "stage": spec.stage,
-            "port": port,
-            "scoring_log": spec.scoring_log,
-            "versions": known.get("versions", {}),
-            "labels": known.get("labels", {}),
-        }
+    def _make_room(self, directory: Path) -> None:
+        """End a server that listens at another port than the one that is fixed now."""
+        port = read_json(directory / SERVER).get("port")
+        if self.port and port not in (None, self.port):
+            end(directory)
 
     def _start(self, directory: Path) -> None:
         if alive(directory):
             return
-        failed = read_json(directory / "failed.json")
-        if failed and not self.port:
-            # a port that was only kept from before may be another's now: take a new one
-            config = read_json(directory / "config.json") | {"port": 0}
-            write_json(directory / "config.json", config)
-        (directory / "failed.json").unlink(missing_ok=True)
-        kept = ("PATH", "HOME", "LANG", "PYTHONPATH", "LD_LIBRARY_PATH", CLOCK_FILE_VARIABLE)
-        environment = {name: os.environ[name] for name in kept if name in os.environ}
-        command = [sys.executable, "-m", "waystage_plugins.runtimes.serving", str(directory)]
-        write_json(directory / "started.json", {"pid": spawn(
-            command, directory, environment, directory / "log.txt")})  # fmt: skip
-
-    def _end(self, directory: Path) -> None:
-        pid = read_json(directory / "server.json").get("pid")
-        if isinstance(pid, int):
-            end(directory, pid)
-
-    def _dead(self, directory: Path) -> Observation:
-        failed = read_json(directory / "failed.json")
-        if failed:
-            text = f"port {failed['port']} on 127.0.0.1 is in use by another process"
-            return Observation(phase="failed", reason="port_in_use", message=text)
-        pid = read_json(directory / "started.json").get("pid")
-        if isinstance(pid, int) and exists(pid):
-            return Observation(phase="pending", reason="starting", message="the server is starting")
-        last = last_lines(directory / "log.txt", 1) or "it printed nothing"
-        text = f"the serving process is gone; its last line: {last}"
-        return Observation(phase="failed", reason="died", message=text)
+        for stale in (SERVER, FAILURE):
+            (directory / stale).unlink(missing_ok=True)
+        environment = {name: os.environ[name] for name in KEPT if name in os.environ}
+        if clock := os.environ.get(CLOCK_FILE_VARIABLE):
+            environment[CLOCK_FILE_VARIABLE] = str(Path(clock).absolute())
+        # -P: a file beside the models must never pass for one of Python's own
+        command = [self.python or sys.executable, "-P", "-m", "waystage_plugins.runtimes.serving"]
+        try:
+            start(directory, [*command, str(directory)], environment, directory / LOG)
+        except FileNotFoundError as error:
+            raise Hopeless(f"there is no interpreter {command[0]}") from error
 
 
-def _place(source: Path, target: Path) -> None:
-    if target.is_dir():
-        shutil.rmtree(target)
+def stop_all(ctx: Services) -> int:
+    """End every server that runs below the daemon's directory; what they serve is kept.
+
+    Answers how many ran. The next `apply` for a service starts its server again.
+    """
+    running = [each for each in _home(ctx).glob("*") if each.is_dir() and alive(each)]
+    for directory in running:
+        end(directory)
+    return len(running)
+
+
+def _home(ctx: Services) -> Path:
+    return ctx.state / "serving"
+
+
+def _parts(ctx: Services, handle: Handle) -> tuple[Path, int, str]:
+    ref = handle.ref
+    directory = Path(str(ref["directory"]))
+    if directory.parent.resolve() != _home(ctx).resolve():
+        raise Hopeless(f"{directory} is not a directory of this daemon's servers")
+    return directory, int(str(ref["version"])), str(ref.get("role", "champion"))
+
+
+def _place(source: Path, target: Path, spec: DeploySpec) -> None:
+    """Put the snapshot's files where the server loads them, unless they are there."""
+    if target.is_dir() and tree_digest(tree_files(target)) == spec.snapshot.digest:
+        return
     beside = target.with_name(f"{target.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
-    shutil.copytree(source, beside, ignore=shutil.ignore_patterns("manifest.yaml"))
+    files = copy_tree(source, beside)
+    if tree_digest(files) != spec.snapshot.digest:
+        shutil.rmtree(beside)
+        told = difference(spec.snapshot.files, files) if spec.snapshot.files else ""
+        raise Hopeless(f"{source} does not hold {spec.snapshot.id}: {told or 'another digest'}")
+    shutil.rmtree(target, ignore_errors=True)
     beside.rename(target)
 
 
-def _parts(handle: Handle) -> tuple[Path, int]:
-    return Path(str(handle.ref["directory"])), int(str(handle.ref["version"]))
+def _absolute(project: Path, log: JsonObject | None) -> JsonObject | None:
+    """Make the log's path hold also where the server's process runs."""
+    settings = (log or {}).get("with")
+    if log is None or not isinstance(settings, dict) or not isinstance(settings.get("path"), str):
+        return log
+    path = str((project / str(settings["path"])).absolute())
+    return {**log, "with": {**settings, "path": path}}
 
 
 def _url(port: object, model: str) -> str:
     return f"http://127.0.0.1:{port}/v1/models/{model}"
 
 
-def _endpoint(port: object, model: str) -> Endpoint:
-    return Endpoint(url=_url(port, model))
+def _ask(ctx: Services, port: object) -> dict[str, Any] | None:
+    import httpx
 
-
-def _versions(http: httpx.Client, port: object) -> list[dict[str, Any]] | None:
     try:
-        answer = http.get(f"http://127.0.0.1:{port}/waystage/versions", timeout=5)
-    except httpx.TransportError:
+        answer = ctx.http.get(f"http://127.0.0.1:{port}/waystage/versions", timeout=5)
+        found = answer.json() if answer.status_code == 200 else None
+    except (httpx.TransportError, ValueError):
         return None
-    found: list[dict[str, Any]] = answer.json()["versions"]
-    return found
+    return found if isinstance(found, dict) else None
 
 
-def _observed(seen: list[dict[str, Any]], number: int, endpoint: Endpoint) -> Observation:
-    mine = next((each for each in seen if each["version"] == str(number)), None)
-    if mine is None or mine["state"] == "LOADING":
-        return Observation(phase="pending", reason="loading", message="the version is loading")
+def _await_notice(ctx: Services, directory: Path, revision: int) -> None:
+    """Give the server the moment that it needs to see the change."""
+    until = time.monotonic() + NOTICE_SECONDS
+    while alive(directory) and time.monotonic() < until:
+        port = read_json(directory / SERVER).get("port")
+        seen = _ask(ctx, port) if port else None
+        if seen and seen["revision"] >= revision:
+            return
+        time.sleep(0.02)
+
+
+def _observed(seen: dict[str, Any], config: Config, entry: Entry, port: int) -> Observation:
+    mine = seen["versions"].get(str(entry.number))
+    if mine is None or (mine["asked"] != config.asked(entry.number) and not mine["digest"]):
+        return _said("pending", "loading", "the version is loading")
     if mine["state"] != "AVAILABLE":
-        text = mine["status"]["error_message"]
-        reason = "digest_mismatch" if "digest" in text else "bad_model"
-        return Observation(phase="failed", reason=reason, message=text)
+        failed = mine["state"] == "END"
+        told = mine["error"] if failed else "the version is loading"
+        return _said("failed" if failed else "pending", mine["reason"] or "loading", told)
+    same_role = [each.number for each in config.entries if each.role == entry.role]
+    if same_role[-1] == entry.number and seen["labels"].get(entry.role) != entry.number:
+        return _said("pending", "labelling", f"the label {entry.role} is about to move here")
+    url = _url(port, config.model)
+    if entry.role != "champion":
+        url += f"/labels/{entry.role}"
     return Observation(
-        phase="ready", digest=mine["digest"], endpoints=(endpoint,), generation=mine["key"]
+        phase="ready",
+        digest=mine["digest"],
+        endpoints=(Endpoint(url=url),),
+        message=f"version {entry.number} answers",
+        generation=entry.key,
     )
+
+
+def _dead(directory: Path) -> Observation:
+    failure = read_json(directory / FAILURE)
+    if failure:
+        return _said("failed", failure["reason"], failure["message"])
+    code = exit_code(directory)
+    how = "is gone" if code is None else say_exit(code)
+    last = last_lines(directory / LOG, 1) or "it printed nothing"
+    return _said("failed", "died", f"the server's process {how}; last line: {last}")
+
+
+def _said(phase: Phase, reason: str, message: str) -> Observation:
+    return Observation(phase=phase, reason=reason, message=message[:1000])

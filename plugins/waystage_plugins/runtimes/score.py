@@ -1,40 +1,83 @@
-"""`python -m waystage_plugins.runtimes.score MODEL`: score a JSON-lines file as a job."""
+"""`python -m waystage_plugins.runtimes.score`: score a JSON-lines file as a job."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from waystage.errors import Hopeless
 from waystage.plugin import Snapshot
+from waystage_plugins.repositories.tree import tree_digest, tree_files
 from waystage_plugins.runtimes.onnx_model import BadRows, OnnxModel
 
 BATCH = 1000
 
 
 def main() -> int:
-    """Write `scores.jsonl`, one score per row in the same order."""
-    snapshot = Snapshot.model_validate_json(os.environ["WAYSTAGE_SNAPSHOT"])
+    """Write `scores.jsonl`, one score per row in the same order; 1 when a row cannot be scored."""
+    asked = _asked()
     try:
-        count = _score(OnnxModel(Path(sys.argv[1]), snapshot))
-    except (BadRows, Hopeless) as error:
+        snapshot = Snapshot.model_validate_json(asked.manifest)
+        digest = tree_digest(tree_files(asked.model))
+        if digest != snapshot.digest:
+            raise Hopeless(f"{asked.model} has digest {digest}, not that of {snapshot.id}")
+        count = _score(OnnxModel(asked.model, snapshot), asked.rows, asked.out / "scores.jsonl")
+    except (BadRows, Hopeless, ValidationError, OSError) as error:
         print(error)
         return 1
     print(f"scored {count} rows")
     return 0
 
 
-def _score(model: OnnxModel) -> int:
-    source = Path(os.environ["WAYSTAGE_INPUT_ROWS"])
-    target = Path(os.environ["WAYSTAGE_OUTPUT"]) / "scores.jsonl"
-    rows = [json.loads(line) for line in source.read_text().splitlines() if line.strip()]
-    with target.open("w") as output:
-        for start in range(0, len(rows), BATCH):
-            for score in model.score(rows[start : start + BATCH]):
-                output.write(json.dumps({"score": score}) + "\n")
-    return len(rows)
+def _asked() -> argparse.Namespace:
+    told = os.environ
+    parser = argparse.ArgumentParser(description=(__doc__ or "").strip())
+    parser.add_argument("--model", type=Path, required=True, help="directory with the snapshot")
+    for name, variable, kind in (
+        ("--manifest", "WAYSTAGE_SNAPSHOT", str),
+        ("--rows", "WAYSTAGE_INPUT_ROWS", Path),
+        ("--out", "WAYSTAGE_OUTPUT", Path),
+    ):
+        default = told.get(variable)
+        parser.add_argument(
+            name, type=kind, default=default, required=default is None, help=f"default: {variable}"
+        )
+    return parser.parse_args()
+
+
+def _score(model: OnnxModel, source: Path, target: Path) -> int:
+    done = 0
+    with source.open(encoding="utf-8") as lines, target.open("w") as output:
+        rows = _rows(source.name, lines)
+        while batch := list(islice(rows, BATCH)):
+            try:
+                scores = model.score(batch)
+            except BadRows as error:
+                raise BadRows(f"{source.name}, rows from {done} on: {error}") from error
+            output.writelines(json.dumps({"score": score}) + "\n" for score in scores)
+            done += len(batch)
+    return done
+
+
+def _rows(name: str, lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise BadRows(f"{name}, line {number}: is not JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise BadRows(f"{name}, line {number}: is not an object that names its columns")
+        yield row
 
 
 if __name__ == "__main__":

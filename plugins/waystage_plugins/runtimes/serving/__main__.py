@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from waystage_plugins.runtimes.holder import hold
-from waystage_plugins.runtimes.serving.http import serve
+from waystage_plugins.runtimes.holder import claim
+from waystage_plugins.runtimes.serving.serve import serve
 
 
 def main() -> int:
     """Serve until told to end; 0 also when another process serves this directory."""
     directory = Path(sys.argv[1])
-    return 0 if hold(directory) is None else serve(directory)
+    lock = int(sys.argv[2]) if len(sys.argv) > 2 else claim(directory)
+    return 0 if lock is None else serve(directory, lock)
 
 
 if __name__ == "__main__":

@@ -1,265 +1,253 @@
-"""The HTTP side: TensorFlow Serving's REST paths, bodies and errors.
-
-https://www.tensorflow.org/tfx/serving/api_rest
-"""
+"""The HTTP side of the server: one handler, on loopback only."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
-import signal
-import socket
+import socketserver
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
-from waystage_plugins.runtimes.holder import read_json, write_json
-from waystage_plugins.runtimes.onnx_model import BadRows
-from waystage_plugins.runtimes.serving.models import Models, Version
-from waystage_plugins.runtimes.serving.scores import Recorder
+from waystage.errors import WaystageError
+from waystage_plugins.runtimes.serving import protocol
+from waystage_plugins.runtimes.serving.models import Models, Table, Version
+from waystage_plugins.runtimes.serving.protocol import Problem, Rows, Scores
+from waystage_plugins.runtimes.serving.scores import (
+    Recorder,
+    new_request_id,
+    row_ids,
+    scored_rows,
+)
+from waystage_plugins.runtimes.tensors import BadRows
 
 BODY_LIMIT = 1 << 20
-PROBE_HEADER = "X-Waystage-Probe"
-REQUEST_HEADER = "X-Request-Id"
-HOSTS = {"127.0.0.1", "localhost", "[::1]"}
-PATH = re.compile(
-    r"^/v1/models/(?P<model>[A-Za-z0-9._-]+)"
-    r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[A-Za-z0-9._-]+))?"
-    r"(?P<metadata>/metadata)?(?::(?P<verb>predict|classify|regress))?$"
-)
+HEADER_SECONDS, BODY_SECONDS, IDLE_SECONDS = 5, 15, 75
+PROBE_HEADER, REQUEST_HEADER = "X-Waystage-Probe", "X-Request-Id"
+HOSTS = ("127.0.0.1", "localhost", "::1")
+VERSIONS = "/waystage/versions"  # what the runtime looks at
 
 
-class Problem(Exception):  # an answer with a status, not a fault
-    """What the client is told instead of an answer."""
+class Server(socketserver.ThreadingMixIn, HTTPServer):
+    """One thread per connection; beyond a limit connections are closed at once."""
 
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 256
+    connections = 1000
+
+    def __init__(self, port: int, models: Models, recorder: Recorder) -> None:
+        self.models, self.recorder = models, recorder
+        self._room = threading.BoundedSemaphore(self.connections)
+        self._busy, self._quiet = 0, threading.Condition()
+        super().__init__(("127.0.0.1", port), Handler)
+
+    def server_bind(self) -> None:
+        """Bind without looking up names, which may take seconds."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = "127.0.0.1", int(self.server_address[1])
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Give the connection its thread if there is room."""
+        if self._room.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve a connection until it ends."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
+
+    def answering(self, change: int) -> None:
+        """Count the requests that are being answered."""
+        with self._quiet:
+            self._busy += change
+            self._quiet.notify_all()
+
+    def drain(self, seconds: float) -> None:
+        """Wait until all requests that have begun are answered."""
+        with self._quiet:
+            self._quiet.wait_for(lambda: self._busy == 0, timeout=seconds)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One request."""
+    """One connection and its requests."""
 
+    server: Server
     protocol_version = "HTTP/1.1"
-    timeout = 15
-    models: Models
-    recorder: Recorder
-    _request_id: str = ""
+    server_version, sys_version = "waystage", ""
+    timeout = HEADER_SECONDS
+    wbufsize = -1  # head and body leave together
+    disable_nagle_algorithm = True
+    request_id = ""
 
     def do_GET(self) -> None:
-        """Status, metadata, and what the runtime looks at."""
+        """Answer status, metadata, and what the runtime looks at."""
         self._guarded(self._get)
 
     def do_POST(self) -> None:
         """Predict, classify, regress."""
         self._guarded(self._post)
 
+    def parse_request(self) -> bool:
+        """Read the head, which must come soon once it has begun."""
+        self.connection.settimeout(HEADER_SECONDS)
+        return super().parse_request()
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer what cannot be read as a request at all."""
+        self.close_connection = True
+        self._send(code, {"error": message or "bad request"})
+
     def log_message(self, format: str, *args: Any) -> None:
         """Requests are in the scoring log; only errors go to the server's own."""
 
-    def _guarded(self, answer: Any) -> None:
+    def _guarded(self, handle: Callable[[], dict[str, Any]]) -> None:
+        self.request_id = ""
+        self.server.answering(+1)
         try:
-            host = (self.headers.get("Host") or "").rsplit(":", 1)[0]
-            if host not in HOSTS:
-                raise Problem(421, f"unknown host {host!r}")
-            answer()
+            self._send(*self._answer(handle))
+            self.wfile.flush()
+        except OSError:
+            self.close_connection = True  # the client has gone away
+        finally:
+            self.server.answering(-1)
+            self.connection.settimeout(IDLE_SECONDS)
+
+    def _answer(self, handle: Callable[[], dict[str, Any]]) -> tuple[int, dict[str, Any]]:
+        try:
+            self._check_sender()
+            return 200, handle()
         except Problem as problem:
-            self._send(problem.status, {"error": str(problem)})
-        except (BrokenPipeError, ConnectionResetError):
-            self.close_connection = True
+            return problem.status, {"error": str(problem)}
+        except OSError:
+            raise
         except Exception as error:  # noqa: BLE001  # one bad request must not end the server
-            print(f"{self.path}: {error!r}", file=sys.stderr, flush=True)
-            self._send(500, {"error": "the server failed; its log says why"})
+            print(f"{self.path[:200]}: {error!r}", file=sys.stderr, flush=True)
+            return 500, {"error": "the server failed; its log says why"}
 
-    def _get(self) -> None:
-        if self.path == "/waystage/versions":
-            self._send(200, {"versions": [_seen(v) for v in self.models.versions.values()]})
-            return
-        match = self._match()
-        if match["verb"]:
-            raise Problem(405, "predict, classify and regress are POST requests")
-        version = self._version(match)
-        if match["metadata"]:
-            self._send(200, _metadata(self.models.name, version))
-        else:
-            chosen = (
-                [version] if match["version"] or match["label"] else self.models.versions.values()
-            )
-            status = [_status(v) for v in sorted(chosen, key=lambda v: -v.number)]
-            self._send(200, {"model_version_status": status})
+    def _check_sender(self) -> None:
+        """Refuse what a page in a browser could send here behind its reader's back."""
+        host = _host(f"//{self.headers.get('Host', '')}")
+        if host not in HOSTS:
+            self.close_connection = True
+            raise Problem(400, f"unknown host {str(host)[:100]!r}: this server is for loopback")
+        origin = self.headers.get("Origin")
+        if origin is not None and _host(origin) not in HOSTS:
+            self.close_connection = True
+            raise Problem(403, f"requests from {origin[:100]!r} are not answered")
 
-    def _post(self) -> None:
-        began = time.perf_counter()
-        match = self._match()
-        if not match["verb"]:
-            raise Problem(404, "say :predict, :classify or :regress")
-        body = self._body()
-        version = self._version(match)
-        if version.model is None:
-            raise Problem(503, f"version {version.number} is {version.state}: {version.error}")
-        rows = _rows(body, match["verb"])
+    def _get(self) -> dict[str, Any]:
+        if self.headers.get("Content-Length", "0") != "0" or self.headers.get("Transfer-Encoding"):
+            self.close_connection = True  # a body that nobody reads is no next request
+        table = self.server.models.table
+        if self.path == VERSIONS:
+            return protocol.seen(table)
+        target = protocol.read_path("GET", self.path)
+        if not target.metadata and not target.version and not target.label:
+            if target.model != table.config.model:
+                raise Problem(404, f"Could not find any versions of model {target.model[:200]}")
+            return protocol.status(list(table.versions.values()))
+        version, role = protocol.pick(table, target)
+        if target.metadata:
+            return protocol.metadata(table, version, role)
+        return protocol.status([version])
+
+    def _post(self) -> dict[str, Any]:
+        began, content = time.perf_counter(), self._body()
+        target = protocol.read_path("POST", self.path)
+        body = protocol.read_body(content)
+        table = self.server.models.table
+        version, role = protocol.pick(table, target)
+        rows = _rows(version, target.verb, body)
+        own = protocol.take_ids(rows, list(version.model.columns) if version.model else [])
+        ids = self._ids(own)
+        scores = _score(version, rows)
+        took = (time.perf_counter() - began) * 1000
+        self._record(table, version, role, ids, rows, scores, took)
+        return protocol.answer(target.verb, body, scores)
+
+    def _ids(self, own: list[str | None]) -> list[str]:
+        given = self.headers.get(REQUEST_HEADER) or new_request_id()
         try:
-            scores = version.model.score(rows)
-        except BadRows as error:
+            ids = row_ids(given, own)
+        except ValueError as error:
             raise Problem(400, str(error)) from error
-        self._record(version, rows, scores, (time.perf_counter() - began) * 1000)
-        self._send(200, _answer(match["verb"], body, scores))
+        self.request_id = ids[0] if len(ids) == 1 else given
+        return ids
 
     def _record(
-        self, version: Version, rows: list[dict[str, Any]], scores: list[float], took: float
-    ) -> None:
-        if self.headers.get(PROBE_HEADER):
+        self, table: Table, version: Version, role: str, ids: list[str], rows: Rows,
+        scores: Scores, took: float,
+    ) -> None:  # fmt: skip
+        """Keep what was scored; a request that cannot be kept is not answered."""
+        log = table.config.scoring_log
+        if self.headers.get(PROBE_HEADER) == "1" or log is None:
             return
+        recorder = self.server.recorder
+        scored = scored_rows(
+            ids, rows, list(scores), at=recorder.clock.now(), service=table.config.model,
+            stage=table.config.stage, snapshot=version.snapshot.id, role=role,
+            latency_ms=took / len(rows),
+        )  # fmt: skip
         try:
-            self._request_id = self.recorder.record(
-                self.models, version, rows, scores, took, self.headers.get(REQUEST_HEADER)
-            )
-        except Exception as error:  # an answer that cannot be logged is not given
+            recorder.record(log, scored)
+        except Exception as error:  # whatever a log raises
             print(f"scoring log: {error}", file=sys.stderr, flush=True)
             raise Problem(503, f"the scoring log cannot be written: {error}") from error
 
-    def _match(self) -> re.Match[str]:
-        match = PATH.match(self.path.partition("?")[0])
-        if match is None:
-            raise Problem(404, f"malformed request: {self.command} {self.path[:200]}")
-        if match["model"] != self.models.name:
-            raise Problem(404, f"Servable not found for request: {match['model']}")
-        return match
-
-    def _version(self, match: re.Match[str]) -> Version:
-        number = int(match["version"]) if match["version"] else None
-        version = self.models.pick(version=number, label=match["label"])
-        if version is None:
-            which = match["version"] or match["label"] or "any version"
-            raise Problem(404, f"Servable not found for request: {self.models.name} ({which})")
-        return version
-
-    def _body(self) -> dict[str, Any]:
-        length = self.headers.get("Content-Length")
-        if length is None or not length.isdigit() or self.headers.get("Transfer-Encoding"):
-            raise Problem(411, "the request needs a Content-Length")
-        if int(length) > BODY_LIMIT:
+    def _body(self) -> bytes:
+        length = self.headers.get("Content-Length") or ""
+        if self.headers.get("Transfer-Encoding") or not (length.isascii() and length.isdigit()):
+            self.close_connection = True
+            raise Problem(400, "the request needs one Content-Length and no Transfer-Encoding")
+        if len(length) > 9 or int(length) > BODY_LIMIT:
             self.close_connection = True
             raise Problem(413, f"the body has more than {BODY_LIMIT} bytes")
-        try:
-            body = json.loads(self.rfile.read(int(length)), parse_constant=_no_constant)
-        except ValueError as error:
-            raise Problem(400, f"JSON Parse error: {error}") from error
-        if not isinstance(body, dict):
-            raise Problem(400, "the body is not a JSON object")
-        return body
+        if len(set(self.headers.get_all("Content-Length", []))) > 1:
+            self.close_connection = True
+            raise Problem(400, "the request has several Content-Length")
+        self.connection.settimeout(BODY_SECONDS)
+        return self.rfile.read(int(length))
 
     def _send(self, status: int, body: dict[str, Any]) -> None:
-        content = json.dumps(body).encode()
+        content = json.dumps(body, allow_nan=False).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
-        if self._request_id:
-            self.send_header(REQUEST_HEADER, self._request_id)
-            self._request_id = ""
+        if self.request_id:
+            self.send_header(REQUEST_HEADER, self.request_id)
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(content)
 
 
-class Server(ThreadingHTTPServer):
-    """One thread per connection; restarts take the port over at once."""
-
-    daemon_threads = True
-    allow_reuse_address = True
-    request_queue_size = 128
-
-
-def serve(directory: Path) -> int:
-    """Listen on loopback and serve; 3 when the port is in use."""
-    models = Models(directory)
-    models.refresh()
-    wanted = int(read_json(directory / "config.json").get("port") or 0)
-    handler = type("BoundHandler", (Handler,), {"models": models, "recorder": Recorder()})
+def _host(url: str) -> str | None:
     try:
-        server = Server(("127.0.0.1", wanted), handler)
-    except OSError as error:
-        print(f"port {wanted} on 127.0.0.1: {error.strerror}", flush=True)
-        write_json(directory / "failed.json", {"reason": "port_in_use", "port": wanted})
-        return 3
-    server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    (directory / "failed.json").unlink(missing_ok=True)
-    write_json(directory / "server.json", {"pid": os.getpid(), "port": server.server_address[1]})
-    models.follow()
-    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
-    server.serve_forever(poll_interval=0.1)
-    return 0
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
 
 
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+def _rows(version: Version, verb: str, body: dict[str, Any]) -> Rows:
+    if version.model is None:
+        told = f": {version.error}" if version.error else ""
+        raise Problem(503, f"version {version.number} is {version.state}{told}")
+    return protocol.read_rows(verb, body, list(version.model.columns))
 
 
-def _rows(body: dict[str, Any], verb: str) -> list[dict[str, Any]]:
-    key = "instances" if verb == "predict" else "examples"
-    if verb == "predict" and "inputs" in body and "instances" not in body:
-        return _columns(body["inputs"])
-    rows = body.get(key)
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise Problem(400, f"{key!r} is a list of objects, one per row, each value by its column")
-    return rows
-
-
-def _columns(inputs: Any) -> list[dict[str, Any]]:
-    if not isinstance(inputs, dict) or not inputs:
-        raise Problem(400, "'inputs' is an object of columns")
-    lists = {k: v if isinstance(v, list) else [v] for k, v in inputs.items()}
-    length = {len(values) for values in lists.values()}
-    if len(length) != 1 or 0 in length:
-        raise Problem(400, "the columns of 'inputs' have different lengths")
-    return [{k: values[i] for k, values in lists.items()} for i in range(length.pop())]
-
-
-def _answer(verb: str, body: dict[str, Any], scores: list[float]) -> dict[str, Any]:
-    if verb == "classify":
-        return {"results": [[["0", 1 - s], ["1", s]] for s in scores]}
-    if verb == "regress":
-        return {"results": scores}
-    if "instances" in body:
-        return {"predictions": [{"score": s} for s in scores]}
-    return {"outputs": {"score": scores}}
-
-
-def _status(version: Version) -> dict[str, Any]:
-    good = not version.error
-    return {
-        "version": str(version.number),
-        "state": version.state,
-        "status": {"error_code": "OK" if good else "INTERNAL", "error_message": version.error},
-    }
-
-
-def _seen(version: Version) -> dict[str, Any]:
-    return _status(version) | {"digest": version.digest, "snapshot": version.snapshot.id,
-                               "role": version.role, "key": version.key}  # fmt: skip
-
-
-def _metadata(name: str, version: Version) -> dict[str, Any]:
-    kinds = version.model.columns if version.model else {}
-    types = {"tensor(string)": "DT_STRING", "tensor(int64)": "DT_INT64"}
-    shape = {"dim": [{"size": "-1"}, {"size": "1"}], "unknown_rank": False}
-    inputs = {
-        k: {"dtype": types.get(v, "DT_FLOAT"), "tensor_shape": shape} for k, v in kinds.items()
-    }
-    signature = {
-        "inputs": inputs,
-        "outputs": {"score": {"dtype": "DT_FLOAT", "tensor_shape": shape}},
-        "method_name": "tensorflow/serving/predict",
-    }
-    return {
-        "model_spec": {"name": name, "signature_name": "", "version": str(version.number)},
-        "metadata": {"signature_def": {"signature_def": {"serving_default": signature}}},
-        "waystage": {
-            "snapshot": version.snapshot.id,
-            "digest": version.digest,
-            "role": version.role,
-        },
-    }
+def _score(version: Version, rows: Rows) -> Scores:
+    assert version.model is not None
+    try:
+        return version.model.score(rows)
+    except BadRows as error:
+        raise Problem(400, str(error)) from error
+    except WaystageError as error:
+        raise Problem(500, str(error)) from error

@@ -1,119 +1,125 @@
-"""The versions that a server holds: loaded side by side, labels moved when loaded."""
+"""The versions that a server holds: loaded side by side, labels moved once they are loaded."""
 
 from __future__ import annotations
 
-import threading
-import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
+from waystage.errors import Hopeless
 from waystage.plugin import Snapshot
 from waystage_plugins.repositories.tree import tree_digest, tree_files
-from waystage_plugins.runtimes.holder import read_json
+from waystage_plugins.runtimes.files import read_json, write_json
 from waystage_plugins.runtimes.onnx_model import OnnxModel
+from waystage_plugins.runtimes.serving.config import Config
 
-CONFIG = "config.json"
-LOOK_SECONDS = 0.1
+UNLOADABLE = "unloadable.json"
+State = Literal["LOADING", "AVAILABLE", "END"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Version:
-    """One version: what it is and whether it answers."""
+    """One version: what it is and whether it answers. `asked` as in the config."""
 
     number: int
     snapshot: Snapshot
-    role: str
-    key: str
-    state: str = "LOADING"
+    asked: int
+    state: State = "LOADING"
+    reason: str = ""
     error: str = ""
     digest: str = ""
     model: OnnxModel | None = None
 
 
-@dataclass
+@dataclass(frozen=True)
+class Table:
+    """What a request sees: replaced as a whole, so that no request sees half a change."""
+
+    config: Config
+    versions: Mapping[int, Version] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """Each role's latest version that answers: the old one keeps it until the new one does."""
+        found: dict[str, int] = {}
+        for entry in self.config.entries:
+            version = self.versions.get(entry.number)
+            if version is not None and version.model is not None:
+                found[entry.role] = entry.number
+        return found
+
+    def role_of(self, number: int) -> str:
+        """Give the role in which a version answers those who ask for it by its number."""
+        roles = {entry.role for entry in self.config.entries if entry.number == number}
+        return "challenger" if roles == {"challenger"} else "champion"
+
+
 class Models:
-    """All versions of the one model that a server serves; follows the config file."""
+    """Loads and unloads as the config says."""
 
-    directory: Path
-    name: str = ""
-    versions: dict[int, Version] = field(default_factory=dict)
-    labels: dict[str, int] = field(default_factory=dict)
-    log: dict[str, Any] = field(default_factory=dict)
-    service: str = ""
-    stage: str = ""
-    _seen: int = -1
+    def __init__(self, directory: Path, config: Config) -> None:
+        self._directory = directory
+        self.table = Table(config)
 
-    def follow(self) -> None:
-        """Load and unload as the config file says, for ever, in a thread of its own."""
-        threading.Thread(target=self._follow, name="models", daemon=True).start()
+    def follow(self, config: Config) -> None:
+        """Load what is new, then let go of what is not wanted."""
+        numbers = config.numbers
+        kept = {n: v for n, v in self.table.versions.items() if numbers.get(n) == v.snapshot.id}
+        missing = [n for n in numbers if _to_load(kept.get(n), config.asked(n))]
+        for number in missing:
+            kept[number] = self._version(config, number)
+        # announced before loading, which may take long
+        self.table = Table(config, dict(kept))
+        for number in missing:
+            kept[number] = self._load(kept[number])
+            self.table = Table(config, dict(kept))
 
-    def pick(self, *, version: int | None = None, label: str | None = None) -> Version | None:
-        """Give the version asked for, else the champion, else the newest that answers."""
-        if label is not None:
-            version = self.labels.get(label, -1)
-        if version is None:
-            version = self.labels.get("champion")
-        if version is None:
-            version = max((n for n, v in self.versions.items() if v.model), default=-1)
-        return self.versions.get(version)
+    def _version(self, config: Config, number: int) -> Version:
+        snapshot = next(e.snapshot for e in config.entries if e.number == number)
+        return Version(number, snapshot, config.asked(number))
 
-    def refresh(self) -> None:
-        """Look at the config file once."""
-        path = self.directory / CONFIG
-        try:
-            changed = path.stat().st_mtime_ns
-        except FileNotFoundError:
-            return
-        if changed == self._seen:
-            return
-        config = read_json(path)
-        if not config:
-            return
-        self.name, self.service, self.stage = config["model"], config["service"], config["stage"]
-        self.log = config.get("scoring_log") or {}
-        self._load(config)
-        self._seen = changed
+    def _load(self, version: Version) -> Version:
+        failed = read_json(self._directory / UNLOADABLE)
+        known = failed.get(str(version.number))
+        if known and known["asked"] == version.asked:
+            # a restart alone must not bring back what a run has given up
+            return _ended(version, known["reason"], known["error"])
+        loaded = load(self._directory / "models", version, self.table.config.threads)
+        if loaded.state == "END":
+            failed[str(version.number)] = {
+                "asked": loaded.asked, "reason": loaded.reason, "error": loaded.error
+            }  # fmt: skip
+            with suppress(OSError):  # a full disk leaves it to be found out again
+                write_json(self._directory / UNLOADABLE, failed)
+        return loaded
 
-    def _load(self, config: dict[str, Any]) -> None:
-        wanted = {int(number): entry for number, entry in config["versions"].items()}
-        for number, entry in wanted.items():
-            known = self.versions.get(number)
-            if known is None or known.key != entry["key"]:
-                self._add(number, entry)
-        ready = {number for number, version in self.versions.items() if version.model}
-        self.labels = {k: int(n) for k, n in config["labels"].items() if int(n) in ready} | {
-            label: number
-            for label, number in self.labels.items()
-            # the old version keeps its label until the new one answers
-            if label in config["labels"] and int(config["labels"][label]) not in ready
-            and number in wanted
-        }  # fmt: skip
-        self.versions = {n: version for n, version in self.versions.items() if n in wanted}
 
-    def _add(self, number: int, entry: dict[str, Any]) -> None:
-        snapshot = Snapshot.model_validate(entry["snapshot"])
-        version = Version(number, snapshot, entry["role"], entry["key"])
-        known = self.versions.get(number)
-        if known is None or known.model is None:
-            self.versions = self.versions | {number: version}
-        directory = self.directory / "models" / str(number)
-        try:
-            version.digest = tree_digest(tree_files(directory))
-            if version.digest != snapshot.digest:
-                raise ValueError(f"files have digest {version.digest}, not {snapshot.digest}")
-            version.model = OnnxModel(directory, snapshot)
-            version.state = "AVAILABLE"
-        except Exception as error:  # noqa: BLE001  # whatever is wrong with a model is its own state
-            version.state, version.error = "END", str(error)
-            print(f"version {number} cannot be served: {error}", flush=True)
-        self.versions = self.versions | {number: version}
+def load(models: Path, version: Version, threads: int) -> Version:
+    """Load a version from its files, whose digest must be the snapshot's."""
+    directory = models / str(version.number)
+    try:
+        digest = tree_digest(tree_files(directory))
+        if digest != version.snapshot.digest:
+            return _ended(version, "digest_mismatch", f"its files have digest {digest}")
+        model = OnnxModel(directory, version.snapshot, threads=threads)
+        model.warm_up(list(version.snapshot.example))
+    except Hopeless as error:
+        return _ended(version, "bad_model", str(error))
+    except Exception as error:  # noqa: BLE001  # whatever is wrong with a model, the others go on
+        return _ended(version, "load_failed", f"{type(error).__name__}: {error}")
+    return Version(
+        version.number, version.snapshot, version.asked, "AVAILABLE", digest=digest, model=model
+    )
 
-    def _follow(self) -> None:
-        while True:
-            try:
-                self.refresh()
-            except Exception as error:  # noqa: BLE001  # a server goes on with what it has
-                print(f"config cannot be followed: {error}", flush=True)
-                self._seen = -1
-            time.sleep(LOOK_SECONDS)
+
+def _to_load(known: Version | None, asked: int) -> bool:
+    return known is None or (known.model is None and known.asked != asked)
+
+
+def _ended(version: Version, reason: str, error: str) -> Version:
+    print(f"version {version.number} ({version.snapshot.id}): {reason}: {error}", flush=True)
+    return Version(
+        version.number, version.snapshot, version.asked, "END", reason=reason, error=error
+    )

@@ -1,0 +1,96 @@
+"""What a server should serve: a file that the runtime writes and the server follows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from waystage.plugin import JsonObject, Role, Snapshot
+from waystage.plugin.values import Value
+from waystage_plugins.repositories.tree import write_durably
+from waystage_plugins.runtimes.numbers import number_among
+
+CONFIG = "config.json"
+SERVER = "server.json"  # pid and port, written by the server once it listens
+FAILURE = "failure.json"  # why the server ended by itself
+LOG = "log.txt"
+
+
+class Entry(Value):
+    """One deployment: a version in a role, by the call that made it.
+
+    `asked` counts how often it was asked for again after it could not be loaded.
+    """
+
+    number: int
+    snapshot: Snapshot
+    role: Role
+    key: str
+    asked: int = 0
+
+
+class Config(Value):
+    """All deployments of one service in one stage, the latest last."""
+
+    model: str
+    stage: str
+    port: int = 0
+    fixed: bool = False
+    threads: int = 1
+    max_log_bytes: int = 5_000_000
+    scoring_log: JsonObject | None = None
+    revision: int = 0
+    entries: tuple[Entry, ...] = ()
+
+    @property
+    def numbers(self) -> dict[int, str]:
+        """Which snapshot each version number stands for."""
+        return {entry.number: entry.snapshot.id for entry in self.entries}
+
+    def number_of(self, snapshot: Snapshot) -> int:
+        """Give the version number that a snapshot has, or would get."""
+        return number_among(snapshot.id, self.numbers)
+
+    def find(self, number: int, role: str) -> Entry | None:
+        """Give the deployment of a version in a role."""
+        return next((e for e in self.entries if (e.number, e.role) == (number, role)), None)
+
+    def asked(self, number: int) -> int:
+        """Count how often a version was asked for, over its roles."""
+        return sum(entry.asked + 1 for entry in self.entries if entry.number == number)
+
+    def with_entry(self, entry: Entry, *, again: bool) -> Config:
+        """Add a deployment as the latest; the same call twice leaves its place.
+
+        With `again` a version that could not be loaded is to be tried once more.
+        """
+        known = self.find(entry.number, entry.role)
+        more = {"asked": (known.asked if known else 0) + int(again)}
+        entry = entry.model_copy(update=more)
+        if known and known.key == entry.key:
+            entries = tuple(entry if each is known else each for each in self.entries)
+        else:
+            entries = (*(each for each in self.entries if each is not known), entry)
+        return self._next(entries)
+
+    def without(self, number: int, role: str) -> Config:
+        """Take a deployment away."""
+        gone = self.find(number, role)
+        return self._next(tuple(each for each in self.entries if each is not gone))
+
+    def _next(self, entries: tuple[Entry, ...]) -> Config:
+        return self.model_copy(update={"entries": entries, "revision": self.revision + 1})
+
+
+def read_config(directory: Path) -> Config | None:
+    """Read what the directory's server should serve; None when there is nothing to read."""
+    try:
+        return Config.model_validate_json((directory / CONFIG).read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValidationError):
+        return None
+
+
+def write_config(directory: Path, config: Config) -> None:
+    """Replace it in one durable move."""
+    write_durably(directory / CONFIG, config.model_dump_json(indent=1).encode())

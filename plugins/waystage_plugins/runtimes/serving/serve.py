@@ -1,0 +1,112 @@
+"""The life of a server: listen, follow the config, end when nothing is left to serve."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+from waystage_plugins.runtimes.files import keep_small, write_json
+from waystage_plugins.runtimes.holder import LOCK, announce
+from waystage_plugins.runtimes.serving.config import (
+    CONFIG,
+    FAILURE,
+    LOG,
+    SERVER,
+    Config,
+    read_config,
+)
+from waystage_plugins.runtimes.serving.http import Server
+from waystage_plugins.runtimes.serving.models import Models
+from waystage_plugins.runtimes.serving.scores import Recorder
+
+LOOK_SECONDS = 0.05
+DRAIN_SECONDS = 3.0
+PORT_IN_USE = 3
+
+
+def serve(directory: Path, lock: int) -> int:
+    """Serve the directory until told to end or nothing is left; `lock` is its descriptor."""
+    announce(directory)
+    config = read_config(directory)
+    if config is None or not config.entries:
+        return 0
+    models = Models(directory, config)
+    server = _listen(directory, config, models)
+    if server is None:
+        return PORT_IN_USE
+    (directory / FAILURE).unlink(missing_ok=True)
+    write_json(directory / SERVER, {"pid": os.getpid(), "port": server.server_port})
+    follower = Follower(directory, lock, models, server)
+    threading.Thread(target=follower.run, name="config", daemon=True).start()
+    signal.signal(signal.SIGTERM, lambda *_: follower.stop())
+    server.serve_forever(poll_interval=0.05)
+    server.server_close()
+    server.drain(DRAIN_SECONDS)
+    return 0
+
+
+class Follower:
+    """Looks at the config and follows its changes."""
+
+    def __init__(self, directory: Path, lock: int, models: Models, server: Server) -> None:
+        self._directory, self._models, self._server = directory, models, server
+        self._lock = os.fstat(lock).st_ino
+        self._seen = (0, 0)
+
+    def stop(self) -> None:
+        """End the server, from whichever thread."""
+        threading.Thread(target=self._server.shutdown, daemon=True).start()
+
+    def run(self) -> None:
+        """Follow until nothing is left to serve."""
+        while self._is_ours():
+            try:
+                self._look()
+            except Exception:  # noqa: BLE001  # a server goes on with what it has
+                traceback.print_exc(file=sys.stderr)
+                sys.stderr.flush()
+                time.sleep(1)
+            time.sleep(LOOK_SECONDS)
+        self.stop()
+
+    def _is_ours(self) -> bool:
+        """Whether the directory is there, is still that of our lock, and has something to serve."""
+        try:
+            if (self._directory / LOCK).stat().st_ino != self._lock:
+                return False
+            (self._directory / CONFIG).stat()
+        except FileNotFoundError:
+            return False
+        return bool(self._models.table.config.entries)
+
+    def _look(self) -> None:
+        found = (self._directory / CONFIG).stat()
+        changed = (found.st_mtime_ns, found.st_ino)
+        keep_small(self._directory / LOG, self._models.table.config.max_log_bytes)
+        if changed == self._seen:
+            return
+        config = read_config(self._directory)
+        if config is not None:
+            self._models.follow(config)
+            self._seen = changed
+
+
+def _listen(directory: Path, config: Config, models: Models) -> Server | None:
+    recorder = Recorder()
+    for port in (config.port,) if config.fixed else (config.port, 0):
+        try:
+            return Server(port, models, recorder)
+        except OSError as error:
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise
+            reason = "forbidden" if error.errno == errno.EACCES else "port_in_use"
+            message = f"port {port} on 127.0.0.1 cannot be had: {error.strerror}"
+            print(message, flush=True)
+            write_json(directory / FAILURE, {"reason": reason, "message": message})
+    return None
