@@ -40,8 +40,9 @@ def frozen_before(ctx: Context) -> Frozen | None:
 def freeze(ctx: Context, which: Slice, holdout: float) -> Frozen:
     """Write the labelled, scored requests of the slice below `ctx.scratch`.
 
-    `rows.jsonl` has the inputs that the challenger takes, one object a line; `known.jsonl`, line by line beside it,
-    [request id, champion's score, event]. With `holdout` only requests kept out of training.
+    `rows.jsonl` has the inputs that the challenger takes, one object a line; `known.jsonl`,
+    line by line beside it, [request id, champion's score, event]. With `holdout` only
+    requests kept out of training.
     """
     frozen = Frozen(
         counts=_write(ctx, which, holdout),
