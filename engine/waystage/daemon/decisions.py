@@ -56,10 +56,28 @@ def repair(
         row = incident_row(tx.connection, incident)
         if row.closed_at is not None:
             raise Conflict(f"incident {incident} is closed: {row.how} by {row.closed_by}")
+        _mendable(tx, row, kind, str(data.get("to", "")))
         tx.deliver([Delivery(row.run, events.repair(kind, row.state, data, person))])
         return {"incident": incident, "run": tx.touched[row.run].hot.run.id, "did": kind}
 
     return daemon.engine.act(act).result(timeout=60)
+
+
+def _mendable(tx: Transaction, row: Any, kind: str, target: str) -> None:
+    """Raise `Conflict` where the kernel would have nothing to do; batched cures are seen too."""
+    tx.load([row.run])
+    touched = tx.touched[row.run]
+    found = touched.hot.run.incidents.get(row.state)
+    if found is None:
+        raise Conflict(f"incident {row.id} was mended by someone else at the same moment")
+    if kind == "retry" and found.get("retrying"):
+        raise Conflict(f"incident {row.id} is being tried again already")
+    if kind == "skip" and found.get("resume") != "step":
+        raise Conflict(f"incident {row.id} has no step to skip; retry, goto or abort it")
+    nodes = touched.definition.nodes
+    beside = [n.path for n in nodes.values() if n.region == nodes[row.state].region]
+    if kind == "goto" and target not in beside:
+        raise Conflict(f"there is no state {target!r} to go to; there is {', '.join(beside)}")
 
 
 def send_signal(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from waystage import __version__
@@ -37,6 +38,7 @@ def create_app(daemon: Daemon, token: str) -> FastAPI:
     app.middleware("http")(guard(token))
     app.add_exception_handler(WaystageError, _refused)
     app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _unfit)
     _reads(app, daemon)
     _acts(app, daemon)
     _operations(app, daemon)
@@ -53,6 +55,11 @@ def _malformed(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     parts = [f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors()]
     return refusal(400, "E-REQUEST", "; ".join(parts))
+
+
+def _unfit(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return refusal(error.status_code, "E-REQUEST", str(error.detail))
 
 
 def _reads(app: FastAPI, daemon: Daemon) -> None:

@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from math import isfinite
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def _finite(value: Any) -> Any:
+    """Refuse NaN and infinities at any depth: no JSON reader could take them back."""
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError(f"{value} is no finite number")
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for part in parts:
+        _finite(part)
+    return value
+
+
+Object = Annotated[dict[str, Any], AfterValidator(_finite)]
 
 
 class Body(BaseModel):
@@ -28,7 +42,7 @@ class Answer(Body):
     """A person's answer to a task."""
 
     outcome: str
-    form: dict[str, Any] = {}
+    form: Object = {}
     comment: str = Field(default="", max_length=10_000)
     shown: str = ""
 
@@ -39,7 +53,7 @@ class SendSignal(Body):
     name: str = Field(max_length=100)
     run: str = ""
     service: str = ""
-    payload: dict[str, Any] = {}
+    payload: Object = {}
 
 
 class Repair(Body):
@@ -47,7 +61,7 @@ class Repair(Body):
 
     reason: str = ""
     to: str = ""
-    values: dict[str, Any] = {}
+    values: Object = {}
 
 
 class LabelRow(Body):

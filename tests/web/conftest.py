@@ -1,0 +1,180 @@
+"""A real daemon with its API on a real port, for a project with two small lifecycles."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import httpx
+import pytest
+
+from waystage.cli.main import run as waystage
+from waystage.clock import Clock
+from waystage.daemon.daemon import Daemon
+from waystage.errors import Hopeless
+from waystage.plugin import Done, Step
+from waystage.registry import load_catalog
+from waystage.web.server import WebServer
+
+ASKING = """
+lifecycle: asking
+services: ["*"]
+initial: approve
+states:
+  approve:
+    task:
+      title: "Approve {{ snapshot.name }} {{ snapshot.version }}?"
+      for: [role:validator]
+      exclude: [author, starter]
+      form: {limit: {type: number}}
+      outcomes: [approve, reject]
+    next: {approve: approved, reject: rejected}
+  approved: {final: true, outcome: approved}
+  rejected: {final: true, outcome: rejected}
+"""
+BREAKING = """
+lifecycle: breaking
+services: ["*"]
+initial: work
+states:
+  work:
+    steps: [{use: test.moody}]
+    next: {done: worked, refused: worked}
+  worked: {final: true}
+"""
+
+
+class Moody(Step):
+    """Fail for good until the project has a file `mended`.
+
+    - use: test.moody
+    """
+
+    use: ClassVar[str] = "test.moody"
+
+    def run(self, ctx: Any) -> Done:
+        if not (ctx.project / "mended").exists():
+            raise Hopeless("it cannot be done")
+        return Done({})
+
+
+class Api:
+    """A daemon, its API and who asks."""
+
+    def __init__(self, root: Path, clock: Clock | None = None) -> None:
+        catalog = {**load_catalog(), Moody.use: Moody}
+        self.root = root
+        self.daemon = Daemon(root, clock=clock, catalog=catalog)
+        self.web = WebServer(self.daemon, "127.0.0.1", 0)
+        self.daemon.start()
+        self.web.start()
+        self.token = json.loads((root / ".waystage/daemon.json").read_text())["token"]
+        self.http = httpx.Client(base_url=self.web.url, trust_env=False, timeout=30)
+
+    def stop(self) -> None:
+        self.http.close()
+        self.web.stop()
+        self.daemon.stop()
+
+    def ask(self, method: str, path: str, person: str = "otto", **more: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.token}", "X-Waystage-Person": person}
+        return self.http.request(
+            method, f"/v1/{path}", headers=headers | more.pop("headers", {}), **more
+        )
+
+    def get(self, path: str, **query: Any) -> Any:
+        answer = self.ask("GET", path, params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def post(self, path: str, person: str, body: dict[str, Any]) -> httpx.Response:
+        return self.ask("POST", path, person, json=body)
+
+    def open(self, lifecycle: str = "asking", version: str = "1", key: str = "") -> str:
+        body = {"lifecycle": lifecycle, "service": "credit-risk", "model": "credit",
+                "version": version, "key": key}  # fmt: skip
+        answer = self.post("runs", "otto", body)
+        assert answer.status_code == 200, answer.text
+        run: str = answer.json()["run"]
+        return run
+
+    def task(self, **more: str) -> tuple[str, int]:
+        """Open a run that asks; give it and its task."""
+        run = self.open(**more)
+        self.until(lambda: self.get(f"runs/{run}")["tasks"])
+        return run, int(self.get(f"runs/{run}")["tasks"][0]["id"])
+
+    def incident(self) -> tuple[str, int]:
+        """Open a run that breaks; give it and its incident."""
+        run = self.open("breaking")
+        self.until(lambda: self.get(f"runs/{run}")["incidents"])
+        return run, int(self.get(f"runs/{run}")["incidents"][0]["id"])
+
+    def answer(self, task: int, person: str, outcome: str, **more: Any) -> httpx.Response:
+        return self.post(f"tasks/{task}/complete", person, {"outcome": outcome, **more})
+
+    def said(self, run: str, what: str) -> list[list[str]]:
+        """Give the records of one kind in the run's history."""
+        return [r for row in self.get(f"runs/{run}/history") for r in row["records"]
+                if r[0] == what]  # fmt: skip
+
+    def until(self, holds: Callable[[], Any]) -> None:
+        end = time.monotonic() + 20
+        while not holds():
+            assert time.monotonic() < end, "nothing happens any more"
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return make_project(tmp_path / "project")
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """One daemon for all tests that are refused before anything is done."""
+    found = Api(make_project(tmp_path_factory.mktemp("standing") / "project"))
+    yield found
+    found.stop()
+
+
+def make_project(root: Path) -> Path:
+    """Make a project with the verb that people use, and three versions of a model."""
+    assert waystage(["init", str(root)]) == 0
+    for file in (root / "lifecycles").iterdir():
+        file.unlink()
+    (root / "lifecycles" / "asking.yaml").write_text(ASKING)
+    (root / "lifecycles" / "breaking.yaml").write_text(BREAKING)
+    for version, author in (("1", "dana"), ("2", "vera"), ("3", "dana")):
+        place = root / "models" / "credit" / version
+        place.mkdir(parents=True)
+        (place / "model.onnx").write_bytes(b"weights")
+        (place / "manifest.yaml").write_text(
+            f"name: credit\nversion: '{version}'\nservices: [credit-risk]\nauthor: {author}\n"
+            "format: onnx\n"
+        )
+    return root
+
+
+@pytest.fixture
+def api(project: Path) -> Iterator[Api]:
+    found = Api(project)
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def new_api() -> Iterator[Callable[..., Api]]:
+    """Start daemons that the test did not necessarily end."""
+    made: list[Api] = []
+
+    def make(root: Path, clock: Clock | None = None) -> Api:
+        made.append(Api(root, clock))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.stop()
