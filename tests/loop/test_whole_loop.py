@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -61,6 +62,20 @@ def test_a_model_reaches_production_though_the_daemon_is_killed_on_the_way(world
     answer = world.http.post(f"{_endpoint(world)}:predict", json={"instances": [manifest_row]})
     assert 0 <= answer.json()["predictions"][0]["score"] <= 1
 
-    # a scoring process that is killed in PROD is seen, and the run says so when it is probed
-    status = world.http.get(_endpoint(world)).json()["model_version_status"][0]
-    assert status["state"] == "AVAILABLE"
+    kill_the_server(world)
+    world.until(lambda: "failed" in seen_in(world, "PROD"), "the dead server is not noticed")
+    world.until((world.root / "messages.jsonl").exists, "nobody is told")
+    assert "PROD" in (world.root / "messages.jsonl").read_text()
+
+
+def kill_the_server(world: World) -> None:
+    """Kill the process that serves in PROD, and wait until it is gone."""
+    rows = world.api("placements", service="credit-risk")
+    ref = next(row["body"]["deployed"]["handle"] for row in rows if row["stage"] == "PROD")
+    pid = json.loads((Path(ref["directory"]) / "process.json").read_text())["pid"]
+    os.kill(pid, signal.SIGKILL)
+
+
+def seen_in(world: World, stage: str) -> str:
+    rows = world.api("placements", service="credit-risk")
+    return next(f"{row['seen']} {row['seen_why']}" for row in rows if row["stage"] == stage)

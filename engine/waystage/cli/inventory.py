@@ -22,9 +22,9 @@ def where_verb(ctx: click.Context, service: str | None, at: str | None, as_json:
         emit_json(rows)
         return
     for stage in dict.fromkeys(row["stage"] for row in rows):
-        shown = [(r["runtime"], r["role"], r["snapshot"], r["digest"][7:19], when(r["since"]))
+        shown = [(r["runtime"], r["role"], r["snapshot"], _health(r), when(r["since"]))
                  for r in rows if r["stage"] == stage]  # fmt: skip
-        table(stage, ("runtime", "role", "snapshot", "digest", "since (UTC)"), shown)
+        table(stage, ("runtime", "role", "snapshot", "seen", "since (UTC)"), shown)
         for url in dict.fromkeys(_url(r) for r in rows if r["stage"] == stage and _url(r)):
             click.echo(f"  requests go to {url}\n")
     if not rows:
@@ -50,6 +50,12 @@ def measurements_verb(
         for r in rows
     ]  # fmt: skip
     table("Measurements", ("monitor", "snapshot", "window", "value", "verdict", "why"), shown)
+
+
+def _health(row: dict[str, Any]) -> str:
+    if row["mode"] == "batch":
+        return "batch"
+    return f"{row['seen']}: {row['seen_why']}" if row["seen_why"] else str(row["seen"])
 
 
 def _url(row: dict[str, Any]) -> str:

@@ -35,7 +35,6 @@ VERBS = {
     "skip": "incidents",
     "goto": "incidents",
     "abort": "incidents",
-    "graph": "graph",
     "plugins": "plugins",
     "clock": "clock",
     "demo": "demo",

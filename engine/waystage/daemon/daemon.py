@@ -10,7 +10,7 @@ from typing import Any
 
 from waystage.check import check_project
 from waystage.clock import Clock, SystemClock
-from waystage.daemon import outbox, watch
+from waystage.daemon import inventory, outbox, watch
 from waystage.daemon.connections import Connections
 from waystage.daemon.definitions import Definitions
 from waystage.daemon.engine import Engine
@@ -25,6 +25,7 @@ from waystage.store.codec import micros
 
 log = logging.getLogger("waystage.daemon")
 IDLE_SECONDS = 0.5
+LOOK_SECONDS = 5.0  # between two looks at what runs
 
 
 class Daemon:
@@ -57,18 +58,19 @@ class Daemon:
             for c in self.files.project.spec.repositories
         ]
         self._sender = threading.Thread(target=self._send, name="outbox", daemon=True)
+        self._observer = threading.Thread(target=self._observe, name="inventory", daemon=True)
 
     def start(self) -> None:
         """Take the database and begin."""
         self.engine.start()
-        for thread in (*self._looks, self._sender):
+        for thread in (*self._looks, self._sender, self._observer):
             thread.start()
 
     def stop(self) -> None:
         """Finish what is being committed and let go of everything."""
         self._stopping.set()
         self.engine.stop()
-        for thread in (*self._looks, self._sender):
+        for thread in (*self._looks, self._sender, self._observer):
             if thread.is_alive():
                 thread.join(timeout=5)
         self.connections.close()
@@ -129,6 +131,15 @@ class Daemon:
                 if not self._stopping.is_set():
                     log.warning("messages cannot be sent: %s", error)
             self._stopping.wait(IDLE_SECONDS)
+
+    def _observe(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                inventory.look(self.engine, self.connections)
+            except Exception as error:  # noqa: BLE001  # look again: the world may be back
+                if not self._stopping.is_set():
+                    log.warning("the inventory cannot be looked at: %s", error)
+            self._stopping.wait(LOOK_SECONDS)
 
 
 def refuse_problems(files: ProjectFiles, catalog: Mapping[str, type[Plugin]]) -> None:

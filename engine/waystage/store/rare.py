@@ -104,6 +104,12 @@ def displace(service: str, stage: str, runtime: str, snapshot: str, at: int) -> 
     return update(t.placements).where(gone).values(until=at)
 
 
+def look_at(placement: int, phase: str, why: str) -> Executable:
+    """Write what a look at a deployment showed."""
+    mine = t.placements.c.id == placement
+    return update(t.placements).where(mine).values(seen=phase, seen_why=why)
+
+
 def verify(run: int, stage: str, at: int) -> Executable:
     """Write that the run's snapshot passed its checks in the stage."""
     p = t.placements.c

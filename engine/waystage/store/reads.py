@@ -211,6 +211,7 @@ def _placement(row: Any) -> r.PlacementRow:
     return r.PlacementRow(
         row.service, row.stage, row.runtime, row.mode, row.role, row.snapshot, row.digest,
         row.run_id, instant(row.since), _when(row.until), _when(row.verified_at), load(row.body),
+        row.id, row.seen, row.seen_why,
     )  # fmt: skip
 
 

@@ -93,6 +93,9 @@ class PlacementRow:
     until: datetime | None
     verified_at: datetime | None
     body: dict[str, Any]
+    id: int = 0
+    seen: str = ""
+    seen_why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

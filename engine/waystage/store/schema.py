@@ -189,6 +189,8 @@ placements = Table(
     Column("since", BigInteger, nullable=False),
     Column("until", BigInteger),
     Column("verified_at", BigInteger),
+    Column("seen", String(20), nullable=False, default=""),  # the phase at the last look
+    Column("seen_why", Text, nullable=False, default=""),
 )  # fmt: skip
 Index("placements_now", placements.c.service, placements.c.until)
 

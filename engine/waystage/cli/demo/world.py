@@ -186,7 +186,7 @@ def stop_daemon(root: Path) -> None:
 def end_server(directory: Path) -> None:
     """End a model server that a demo's project started."""
     try:
-        pid = json.loads((directory / "server.json").read_text())["pid"]
+        pid = json.loads((directory / "process.json").read_text())["pid"]
         os.kill(pid, signal.SIGTERM)
     except (FileNotFoundError, json.JSONDecodeError, ProcessLookupError):
         return
