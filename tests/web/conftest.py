@@ -15,7 +15,7 @@ from waystage.cli.main import run as waystage
 from waystage.clock import Clock
 from waystage.daemon.daemon import Daemon
 from waystage.errors import Hopeless
-from waystage.plugin import Done, Step
+from waystage.plugin import Done, Plugin, Step
 from waystage.registry import load_catalog
 from waystage.web.server import WebServer
 
@@ -65,7 +65,7 @@ class Api:
     """A daemon, its API and who asks."""
 
     def __init__(self, root: Path, clock: Clock | None = None) -> None:
-        catalog = {**load_catalog(), Moody.use: Moody}
+        catalog: dict[str, type[Plugin]] = {**load_catalog(), Moody.use: Moody}
         self.root = root
         self.daemon = Daemon(root, clock=clock, catalog=catalog)
         self.web = WebServer(self.daemon, "127.0.0.1", 0)
