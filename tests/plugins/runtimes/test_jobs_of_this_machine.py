@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from waystage.errors import Hopeless
-from waystage.plugin import DeploySpec, Job, JobStatus
+from waystage.plugin import DeploySpec, Job, JobStatus, JsonObject
 from waystage.testing import FakeContext
 from waystage_plugins.runtimes import LocalProcess
 
@@ -122,7 +122,7 @@ def test_a_job_that_is_not_there_is_absent_and_a_foreign_directory_refused(
     ctx: FakeContext, tmp_path: Path
 ) -> None:
     runtime = LocalProcess()
-    nowhere = {"directory": str(ctx.state / "jobs" / "nothing")}
+    nowhere: JsonObject = {"directory": str(ctx.state / "jobs" / "nothing")}
     assert runtime.poll(ctx, nowhere).phase == "absent"
     runtime.cancel(ctx, nowhere)
     with pytest.raises(Hopeless, match="not a directory of this daemon's jobs"):
