@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,6 +46,13 @@ def claim(directory: Path, lock: str = LOCK) -> int | None:
     """
     with _guard(directory):
         return _take(directory / lock)
+
+
+def wait_for(directory: Path, holds: Callable[[], bool], seconds: float) -> None:
+    """Wait until something holds, the process is gone, or the time is over."""
+    until = time.monotonic() + seconds
+    while alive(directory) and time.monotonic() < until and not holds():
+        time.sleep(LOOK_SECONDS)
 
 
 def start(
@@ -93,7 +100,11 @@ def end(directory: Path, *, patience: float = 5.0) -> None:
 def exit_code(directory: Path) -> int | None:
     """Give how the directory's process ended; None when another daemon had started it."""
     child = _children.get(read_json(directory / PROCESS).get("pid", 0))
-    return child.poll() if child else None
+    try:
+        # the lock is free a moment before the system can say how the process ended
+        return child.wait(timeout=1) if child else None
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def say_exit(code: int) -> str:

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import sys
-import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,7 +28,7 @@ from waystage.plugin import (
 from waystage_plugins.repositories.layout import locked
 from waystage_plugins.repositories.tree import copy_tree, difference, tree_digest, tree_files
 from waystage_plugins.runtimes.files import last_lines, read_json
-from waystage_plugins.runtimes.holder import alive, end, exit_code, say_exit, start
+from waystage_plugins.runtimes.holder import alive, end, exit_code, say_exit, start, wait_for
 from waystage_plugins.runtimes.serving.config import (
     FAILURE,
     LOG,
@@ -122,6 +121,8 @@ class LocalServing(OnlineRuntime):
         if port is None:
             return _said("pending", "starting", "the server is starting")
         seen = _ask(ctx, port)
+        if seen is None and not alive(directory):
+            return _dead(directory)
         if seen is None:
             return _said("unknown", "no_answer", f"the server on port {port} does not answer")
         return _observed(seen, config, entry, port)
@@ -265,13 +266,13 @@ def _ask(ctx: Services, port: object) -> dict[str, Any] | None:
 
 def _await_notice(ctx: Services, directory: Path, revision: int) -> None:
     """Give the server the moment that it needs to see the change."""
-    until = time.monotonic() + NOTICE_SECONDS
-    while alive(directory) and time.monotonic() < until:
+
+    def noticed() -> bool:
         port = read_json(directory / SERVER).get("port")
         seen = _ask(ctx, port) if port else None
-        if seen and seen["revision"] >= revision:
-            return
-        time.sleep(0.02)
+        return bool(seen and seen["revision"] >= revision)
+
+    wait_for(directory, noticed, NOTICE_SECONDS)
 
 
 def _observed(seen: dict[str, Any], config: Config, entry: Entry, port: int) -> Observation:

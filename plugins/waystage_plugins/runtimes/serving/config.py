@@ -48,6 +48,10 @@ class Config(Value):
         """Which snapshot each version number stands for."""
         return {entry.number: entry.snapshot.id for entry in self.entries}
 
+    def snapshot_of(self, number: int) -> Snapshot | None:
+        """Give the snapshot that a version number stands for."""
+        return next((e.snapshot for e in reversed(self.entries) if e.number == number), None)
+
     def number_of(self, snapshot: Snapshot) -> int:
         """Give the version number that a snapshot has, or would get."""
         return number_among(snapshot.id, self.numbers)

@@ -65,20 +65,16 @@ class Models:
 
     def follow(self, config: Config) -> None:
         """Load what is new, then let go of what is not wanted."""
-        numbers = config.numbers
-        kept = {n: v for n, v in self.table.versions.items() if numbers.get(n) == v.snapshot.id}
-        missing = [n for n in numbers if _to_load(kept.get(n), config.asked(n))]
+        wanted = {n: s for n in config.numbers if (s := config.snapshot_of(n))}
+        kept = {n: v for n, v in self.table.versions.items() if wanted.get(n) == v.snapshot}
+        missing = [n for n in wanted if _to_load(kept.get(n), config.asked(n))]
         for number in missing:
-            kept[number] = self._version(config, number)
+            kept[number] = Version(number, wanted[number], config.asked(number))
         # announced before loading, which may take long
         self.table = Table(config, dict(kept))
         for number in missing:
             kept[number] = self._load(kept[number])
             self.table = Table(config, dict(kept))
-
-    def _version(self, config: Config, number: int) -> Version:
-        snapshot = next(e.snapshot for e in config.entries if e.number == number)
-        return Version(number, snapshot, config.asked(number))
 
     def _load(self, version: Version) -> Version:
         failed = read_json(self._directory / UNLOADABLE)
