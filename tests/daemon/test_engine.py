@@ -289,3 +289,13 @@ def test_hundreds_of_overdue_timers_fire_once_each(bench):
     bench.until(lambda: all(r.status == "ended" for r in bench.store.runs(limit=500)))
     for row in bench.store.runs(limit=5):
         assert sum("moved c later" in line for line in bench.said(row.id)) == 1
+
+
+def test_a_retry_that_fails_leaves_one_open_incident(bench):
+    bench.play.answers["one"] = [Hopeless("no"), Hopeless("still no")]
+    run = bench.open(bench.lifecycle(CHAIN))
+    bench.until(lambda: len(bench.store.incidents(run=run)) == 1)
+    bench.send(run, events.repair("retry", "a", {}, "otto"))
+    bench.until(lambda: any("still no" in i.message for i in bench.store.incidents(run=run)))
+    assert [i.message.count("still no") for i in bench.store.incidents(run=run)] == [1]
+    assert len(bench.store.incidents(run=run, open_only=False)) == 2
