@@ -35,6 +35,7 @@ VERBS = {
     "skip": "incidents",
     "goto": "incidents",
     "abort": "incidents",
+    "graph": "graph",
     "plugins": "plugins",
     "clock": "clock",
     "demo": "demo",

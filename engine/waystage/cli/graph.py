@@ -1,0 +1,62 @@
+"""`waystage graph`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from waystage.cli.client import Client
+from waystage.errors import NotFound
+
+if TYPE_CHECKING:
+    from waystage.draw import Chart, Track
+
+
+@click.command("graph")
+@click.argument("what", metavar="FILE|LIFECYCLE|RUN")
+@click.option("--format", "form", type=click.Choice(["svg", "mermaid"]), default=None,
+              help="Else by the name of --output, or svg.")  # fmt: skip
+@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), default=None,
+              help="Write to this file, not to the terminal.")  # fmt: skip
+@click.pass_context
+def graph_verb(ctx: click.Context, what: str, form: str | None, output: Path | None) -> None:
+    """Draw a lifecycle, or where a run is in its own and how it came there."""
+    from waystage.draw import mermaid, svg
+
+    chart, track = _chart(ctx, what)
+    by_name = "mermaid" if output and output.suffix in (".mmd", ".mermaid") else "svg"
+    draw: dict[str, Callable[[Chart, Track | None], str]] = {"svg": svg, "mermaid": mermaid}
+    text = draw[form or by_name](chart, track)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    output.write_text(text, encoding="utf-8")
+    click.echo(f"{chart.title} is drawn in {output}.")
+
+
+def _chart(ctx: click.Context, what: str) -> tuple[Chart, Track | None]:
+    from waystage.draw import chart_of
+    from waystage.spec.load import load_lifecycle
+
+    if Path(what).is_file():
+        return chart_of(load_lifecycle(Path(what)).spec), None
+    if what.endswith((".yaml", ".yml")):
+        raise NotFound(f"there is no file {what}")
+    client = Client(ctx)
+    named = client.root / "lifecycles" / f"{what}.yaml"
+    if named.is_file():
+        return chart_of(load_lifecycle(named).spec), None
+    return _of_run(client, what)
+
+
+def _of_run(client: Client, run: str) -> tuple[Chart, Track]:
+    from waystage.draw import chart_of, track_of
+    from waystage.spec.lifecycle import Lifecycle
+
+    found = client.get(f"runs/{run}")
+    chart = chart_of(Lifecycle.model_validate(client.get(f"runs/{run}/lifecycle")))
+    records = [record for row in client.get(f"runs/{run}/history") for record in row["records"]]
+    return chart, track_of(chart, found["places"], records)
