@@ -77,7 +77,7 @@ def whole_lifecycles() -> Iterator[Any]:
                 yield pytest.param(text, id=f"{named(page)}-{number}")
 
 
-@pytest.mark.parametrize("text", whole_lifecycles())
+@pytest.mark.parametrize("text", list(whole_lifecycles()))
 def test_every_whole_lifecycle_in_the_docs_is_proved(
     text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -150,21 +150,22 @@ def test_every_verb_is_explained_or_used_outside_of_the_reference() -> None:
 
 
 def commands(page: Path) -> Iterator[list[str]]:
-    """Give the words of every `waystage` command that stands in a block of code."""
+    """Give the words from the verb on of every `waystage` command in a block of code."""
     text = page.read_text()
     code = [found["text"] for found in FENCE.finditer(text) if found["kind"] in ("sh", "", "bash")]
     code += [re.sub(r"^ {4}", "", t, flags=re.MULTILINE) for t in INDENTED.findall(text)]
     for line in "\n".join(code).splitlines():
         if found := re.match(r"(?:\$ )?waystage (?P<rest>[^#|&]*)", line):
-            yield found["rest"].split()
+            words = found["rest"].split()
+            while words and words[0] in GLOBAL:
+                words = words[2:]
+            yield words
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if p.parent != REFERENCE], ids=named)
 def test_commands_in_the_docs_name_verbs_and_options_that_exist(page: Path) -> None:
     known, wrong = verbs(), []
     for words in commands(page):
-        while words and words[0] in GLOBAL:
-            words = words[2:]
         verb = words[0] if words else ""
         taken = {o for p in known[verb].params for o in p.opts} if verb in known else set()
         options = {word.partition("=")[0] for word in words if word.startswith("--")}
