@@ -86,10 +86,10 @@ def _box(parent: Box, name: str, spec: State) -> Box:
     path = f"{parent.path}.{name}" if parent.path else name
     stages = spec.stages or ((spec.stage,) if spec.stage else ())
     kind = "states" if spec.activity == "stages" else spec.activity
-    return Box(path, spec.title or name, kind, tuple(_lines(spec)), stages, parent)
+    return Box(path, spec.title or name, kind, tuple(_lines(name, spec)), stages, parent)
 
 
-def _lines(spec: State) -> Iterator[str]:
+def _lines(name: str, spec: State) -> Iterator[str]:
     for step in spec.steps or ():
         yield step.use + (" (if …)" if step.if_ else "")
     if spec.task:
@@ -101,11 +101,11 @@ def _lines(spec: State) -> Iterator[str]:
         yield f"check {monitor}"
     if spec.call:
         yield f"run {spec.call.lifecycle}"
-    if spec.final and spec.outcome:
+    if spec.final and spec.outcome and spec.outcome != name:
         yield spec.outcome
-    for name, timer in spec.timers.items():
-        if name not in spec.next:
-            yield f"{name}: {when(timer)}"
+    for event, timer in spec.timers.items():
+        if event not in spec.next:
+            yield f"{event}: {when(timer)}"
 
 
 def when(timer: Timer) -> str:

@@ -47,19 +47,22 @@ def rank(vertices: Sequence[V], arrows: Sequence[tuple[V, V]]) -> tuple[dict[V, 
     upward: set[int] = set()
     done: list[V] = []
 
-    def visit(vertex: V) -> None:
-        state[vertex] = 1
-        for number, target in after[vertex]:
-            if state.get(target) == 1:
-                upward.add(number)
-            elif target not in state:
-                visit(target)
-        state[vertex] = 2
-        done.append(vertex)
-
-    for vertex in vertices:
-        if vertex not in state:
-            visit(vertex)
+    for first in vertices:
+        path = [] if first in state else [(first, iter(after[first]))]
+        state.setdefault(first, 1)
+        while path:
+            vertex, rest = path[-1]
+            for number, target in rest:
+                if state.get(target) == 1:
+                    upward.add(number)
+                elif target not in state:
+                    state[target] = 1
+                    path.append((target, iter(after[target])))
+                    break
+            else:
+                state[vertex] = 2
+                done.append(vertex)
+                path.pop()
     rows = dict.fromkeys(vertices, 0)
     for vertex in reversed(done):
         for number, target in after[vertex]:
@@ -71,29 +74,50 @@ def rank(vertices: Sequence[V], arrows: Sequence[tuple[V, V]]) -> tuple[dict[V, 
 def order(rows: list[list[Cell]], joins: Sequence[Join]) -> None:
     """Order each row so that few lines cross; the best of some sweeps stays."""
     best, fewest = [list(row) for row in rows], crossings(rows, joins)
+    above, below = _neighbors(joins)
+    places = {cell: float(index) for row in rows for index, cell in enumerate(row)}
     for sweep in range(SWEEPS):
         down = sweep % 2 == 0
         for row in rows if down else rows[::-1]:
-            places = {cell: float(i) for each in rows for i, cell in enumerate(each)}
-            row.sort(key=lambda cell, p=places, d=down: _center(cell, joins, p, down=d))  # type: ignore[misc]  # defaults bind the loop's values
+            near = above if down else below
+            centers = {cell: _center(cell, near.get(cell, ()), places) for cell in row}
+            row.sort(key=centers.__getitem__)
+            places.update((cell, float(index)) for index, cell in enumerate(row))
         count = crossings(rows, joins)
         if count < fewest:
             best, fewest = [list(row) for row in rows], count
     rows[:] = best
 
 
-def _center(cell: Cell, joins: Sequence[Join], places: dict[Cell, float], *, down: bool) -> float:
-    near = [places[j.upper] for j in joins if down and j.lower is cell]
-    near += [places[j.lower] for j in joins if not down and j.upper is cell]
-    return sum(near) / len(near) if near else places[cell]
+Near = tuple[Cell, float, float]  # the neighbor; where the line meets it, and where oneself
+
+
+def _neighbors(joins: Sequence[Join]) -> tuple[dict[Cell, list[Near]], dict[Cell, list[Near]]]:
+    """Give each cell's neighbors in the row above and in the row below."""
+    above: dict[Cell, list[Near]] = {}
+    below: dict[Cell, list[Near]] = {}
+    for join in joins:
+        above.setdefault(join.lower, []).append((join.upper, join.upper_at, join.lower_at))
+        below.setdefault(join.upper, []).append((join.lower, join.lower_at, join.upper_at))
+    return above, below
+
+
+def _center(cell: Cell, near: Sequence[Near], places: dict[Cell, float]) -> float:
+    meets = [_at(other, at, places) for other, at, _ in near]
+    return sum(meets) / len(meets) if meets else places[cell]
+
+
+def _at(cell: Cell, offset: float, places: dict[Cell, float]) -> float:
+    """Give where in its row a line meets a cell: 2.25 is in the right half of the third."""
+    return places[cell] + offset / (cell.width + 1)
 
 
 def crossings(rows: Sequence[Sequence[Cell]], joins: Sequence[Join]) -> int:
     """Count how many pairs of lines cross."""
-    place = {cell: index for row in rows for index, cell in enumerate(row)}
-    by_row: dict[int, list[tuple[int, int]]] = {}
+    places = {cell: float(index) for row in rows for index, cell in enumerate(row)}
+    by_row: dict[int, list[tuple[float, float]]] = {}
     for join in joins:
-        ends = (place[join.upper], place[join.lower])
+        ends = (_at(join.upper, join.upper_at, places), _at(join.lower, join.lower_at, places))
         by_row.setdefault(join.upper.rank, []).append(ends)
     return sum(
         (a[0] - b[0]) * (a[1] - b[1]) < 0
@@ -105,26 +129,17 @@ def crossings(rows: Sequence[Sequence[Cell]], joins: Sequence[Join]) -> int:
 
 def spread(rows: Sequence[Sequence[Cell]], joins: Sequence[Join]) -> None:
     """Set every cell's `x` (its middle): near its neighbors, apart from those beside it."""
+    above, below = _neighbors(joins)
     for row in rows:
         _settle(row, [0.0] * len(row))
     for sweep in range(2 * SWEEPS):
-        down = sweep % 2 == 0
-        for row in rows if down else rows[::-1]:
-            _settle(row, [_wish(cell, joins) for cell in row])
+        for row in rows if sweep % 2 == 0 else rows[::-1]:
+            _settle(row, [_wish(c, [*above.get(c, ()), *below.get(c, ())]) for c in row])
 
 
-def _wish(cell: Cell, joins: Sequence[Join]) -> float:
-    total = weight = 0.0
-    for join in joins:
-        if join.lower is cell:
-            pull = join.upper.stiff * cell.stiff
-            total += pull * (join.upper.x + join.upper_at - join.lower_at)
-        elif join.upper is cell:
-            pull = join.lower.stiff * cell.stiff
-            total += pull * (join.lower.x + join.lower_at - join.upper_at)
-        else:
-            continue
-        weight += pull
+def _wish(cell: Cell, near: Sequence[Near]) -> float:
+    weight = sum(other.stiff * cell.stiff for other, _, _ in near)
+    total = sum(other.stiff * cell.stiff * (other.x + at - own) for other, at, own in near)
     return total / weight if weight else cell.x
 
 
@@ -145,3 +160,36 @@ def _settle(row: Sequence[Cell], wishes: Sequence[float]) -> None:
     settled = [mean for mean, size in pools for _ in range(size)]
     for cell, base, offset in zip(row, settled, offsets, strict=True):
         cell.x = base + offset
+
+
+def straighten(rows: Sequence[Sequence[Cell]], chains: Sequence[Sequence[Cell]]) -> None:
+    """Let the points of each long line stand below each other wherever there is room."""
+    beside = {
+        cell: (row[index - 1] if index else None, row[index + 1] if index + 1 < len(row) else None)
+        for row in rows
+        for index, cell in enumerate(row)
+    }
+    for chain in chains:
+        group: list[Cell] = []
+        low, high = float("-inf"), float("inf")
+        for cell in chain:
+            left, right = _room(cell, *beside[cell])
+            if max(low, left) > min(high, right):
+                _align(group, low, high)
+                group, low, high = [], float("-inf"), float("inf")
+            group.append(cell)
+            low, high = max(low, left), min(high, right)
+        _align(group, low, high)
+
+
+def _room(cell: Cell, before: Cell | None, after: Cell | None) -> tuple[float, float]:
+    left = before.x + (before.width + cell.width) / 2 + APART if before else float("-inf")
+    right = after.x - (after.width + cell.width) / 2 - APART if after else float("inf")
+    return min(left, cell.x), max(right, cell.x)
+
+
+def _align(group: Sequence[Cell], low: float, high: float) -> None:
+    if group:
+        middle = sorted(cell.x for cell in group)[len(group) // 2]
+        for cell in group:
+            cell.x = min(max(middle, low), high)

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Literal
 
 from waystage.draw.chart import Box, Chart, Link
-from waystage.draw.layers import Cell, Join, order, rank, spread
+from waystage.draw.layers import Cell, Join, order, rank, spread, straighten
 
 CHAR, LINE, PAD, GAP, HEAD = 6.3, 14.0, 16.0, 18.0, 26.0
 Side = Literal["top", "bottom"]
@@ -50,6 +50,12 @@ def text_width(text: str) -> float:
 def head_height(box: Box) -> float:
     """Give the height of a box's title and lines."""
     return HEAD + LINE * len(box.lines)
+
+
+def head_width(box: Box) -> float:
+    """Give the width of a box's title and of its stages beside it."""
+    stages = text_width(" → ".join(box.stages)) + 14 if box.stages else 0.0
+    return text_width(box.title) * 1.15 + stages
 
 
 def areas_of(chart: Chart) -> dict[Box, Area]:
@@ -122,14 +128,17 @@ def _lay(area: Area, areas: dict[Box, Area]) -> None:
     rows = _rows(area)
     order(rows, _joins(area, areas))
     spread(rows, _joins(area, areas))
+    boxes = set(area.cells.values())
+    chains = [[cell for cell in wire.cells if cell not in boxes] for wire in area.wires]
+    for _ in range(3):
+        straighten(rows, chains)
     _finish(area, rows)
 
 
 def _size(box: Box, areas: dict[Box, Area]) -> tuple[float, float]:
     if box in areas:
         return areas[box].width, areas[box].height
-    badge = text_width(" → ".join(box.stages)) + 14 if box.stages else 0
-    widest = max(text_width(box.title) * 1.1 + badge, *(text_width(t) for t in (*box.lines, "")))
+    widest = max(head_width(box), *(text_width(text) for text in (*box.lines, "")))
     return max(64.0, widest + 2 * PAD), head_height(box) + (6 if box.lines else 2)
 
 
@@ -189,16 +198,16 @@ def port_at(areas: dict[Box, Area], link: Link, box: Box | None) -> float:
 
 
 def _finish(area: Area, rows: list[list[Cell]]) -> None:
-    y = head_height(area.box) + PAD / 2
+    y, boxes = head_height(area.box) + PAD / 2, set(area.cells.values())
     for row in rows:
         tall = max(cell.height for cell in row)
         for cell in row:
             cell.y, cell.floor = y, y + tall
-            cell.height = cell.height if cell in area.cells.values() else tall
-        y += tall + GAP
+            cell.height = cell.height if cell in boxes else tall
+        y += tall + (GAP if tall else GAP / 2)
     left = min(cell.x - cell.width / 2 for row in rows for cell in row) - PAD
     right = max(cell.x + cell.width / 2 for row in rows for cell in row) + PAD
-    spare = max(0.0, text_width(area.box.title) * 1.1 + 90 - (right - left)) / 2
+    spare = max(0.0, head_width(area.box) + 2 * PAD - (right - left)) / 2
     for row in rows:
         for cell in row:
             cell.x += spare - left
