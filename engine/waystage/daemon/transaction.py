@@ -295,8 +295,7 @@ def _open_incident(tx: Transaction, touched: Touched, command: c.OpenIncident) -
     run, at = touched.hot.run, micros(tx.now)
     where = (touched.hot.no, command.state)
     # a retry that failed ends the incident that it was for: one is open per state
-    again = ("failed again", "engine", "", at)
-    tx.batch.rest.append(rare.close_incident(*where, *again))
+    tx.batch.rest.append(rare.close_incident(*where, "failed again", "engine", "", at))
     tx.batch.rest.append(rare.open_incident(*where, command.kind, command.message, at))
     text = f"{run.id} is parked in {command.state}: {command.message}"
     key = f"{run.id}/{run.revision}/incident/{command.state}"
