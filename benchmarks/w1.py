@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,18 +20,40 @@ from typing import Any
 
 from raw_commit import raw_rate
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 CACHE = HERE.parent / ".cache"
-PEER = CACHE / "bench-venv" / "bin" / "python"
+PEER_ENVIRONMENT = CACHE / "bench-venv"
+PEER = PEER_ENVIRONMENT / "bin" / "python"
 
 
 def main() -> None:
     """Measure all sides and print them."""
     given = _arguments()
     if not given.peer_python.exists():
-        sys.exit(f"{given.peer_python} is missing: `make bench` installs the peer there")
+        _install_peer(given.peer_python)
     found = measure(given)
-    print(json.dumps(found) if given.json else as_text(found))
+    if given.json:
+        print(json.dumps(found))
+    else:
+        show(found)
+
+
+def _install_peer(python: Path) -> None:
+    """Make the peer's own environment; what it says goes to stderr, which holds no result."""
+    if python != PEER:
+        sys.exit(f"{python} is missing: leave --peer-python away and it is made")
+    print(f"Installing the peer into {PEER_ENVIRONMENT} (once) ...", file=sys.stderr)
+    pip = [str(PEER), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    pins = ["-c", "constraints.txt"]
+    for command in (
+        [sys.executable, "-m", "venv", str(PEER_ENVIRONMENT)],
+        [*pip, *pins, "pip"],
+        [*pip, *pins, "--group", "bench"],
+    ):
+        done = subprocess.run(command, cwd=HERE.parent, stdout=sys.stderr, check=False)
+        if done.returncode:
+            shutil.rmtree(PEER_ENVIRONMENT, ignore_errors=True)
+            sys.exit("DBOS could not be installed: is a package index within reach?")
 
 
 def measure(given: argparse.Namespace) -> dict[str, Any]:
@@ -58,10 +81,18 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def as_text(found: dict[str, Any]) -> str:
-    """Write the figures as a table for people."""
+def show(found: dict[str, Any]) -> None:
+    """Print the figures as a table for people."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
     flight = found["in_flight"]
-    rows = [
+    table = Table(box=box.SIMPLE_HEAD, caption_justify="left", caption=_caption(found))
+    table.add_column("W1 on SQLite")
+    table.add_column("transitions/s", justify="right")
+    table.add_column("")
+    for name, key, note in (
         (f"Waystage, {flight} runs in flight", "ours", f"{found['of_raw']:.0%} of the raw limit"),
         (f"DBOS {found['dbos_version']} as shipped", "dbos", f"Waystage is {found['ratio']} x"),
         ("DBOS with WAL", "dbos_wal", f"Waystage is {found['ratio_wal']} x"),
@@ -69,13 +100,16 @@ def as_text(found: dict[str, Any]) -> str:
         ("Waystage, one run at a time", "alone", ""),
         ("DBOS, one run at a time", "dbos_alone", f"Waystage is {found['ratio_alone']} x"),
         ("raw SQLite, one row a commit", "raw_alone", ""),
-    ]
-    lines = [f"{name:<34}{found[key]:>9,} /s  {note}".rstrip() for name, key, note in rows]
-    lines.append(f"slowest 1 % of runs: {found['p99_ms']} ms, DBOS {found['dbos_p99_ms']} ms")
-    lines.append(
-        f"a transition: {found['cpu_us']} us of CPU, {found['history_bytes']} B of history"
+    ):
+        table.add_row(name, f"{found[key]:,}", note)
+    Console().print(table)
+
+
+def _caption(found: dict[str, Any]) -> str:
+    return (
+        f"slowest 1 % of runs: {found['p99_ms']} ms, DBOS {found['dbos_p99_ms']} ms\n"
+        f"a transition: {found['cpu_us']} µs of CPU, {found['history_bytes']} B of history"
     )
-    return "\n".join(lines)
 
 
 def _peer(given: argparse.Namespace, flight: int, database: Path, *more: str) -> dict[str, Any]:
