@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import checks
 import click
 import yaml
 from pydantic import BaseModel
@@ -60,6 +61,7 @@ def pages() -> dict[str, str]:
         "expressions.md": expressions_page(),
         "errors.md": errors_page(),
         "http.md": http_page(),
+        **checks.pages(),
     }
 
 
@@ -211,8 +213,11 @@ def codes() -> set[str]:
 
 
 def errors_page() -> str:
-    """Give every code with what it means and what to do, from `docs/errors.yaml`."""
+    """Give every code with what it means and what to do, from the checks and `errors.yaml`."""
     explained = yaml.safe_load((DOCS / "errors.yaml").read_text())
+    if twice := explained.keys() & checks.codes().keys():
+        raise SystemExit(f"docs/errors.yaml: the checks explain {twice} themselves")
+    explained |= checks.codes()
     silent, idle = codes() - explained.keys(), explained.keys() - codes()
     if silent or idle:
         raise SystemExit(f"docs/errors.yaml: not explained {silent}; no longer there {idle}")
@@ -257,6 +262,7 @@ def main(arguments: list[str]) -> int:
         if not page.is_file() or page.read_text() != full:
             stale.append(name)
             if "--check" not in arguments:
+                page.parent.mkdir(exist_ok=True)
                 page.write_text(full)
     print(f"out of date: {', '.join(stale)}" if stale else "docs/reference is as the code says")
     return int(bool(stale) and "--check" in arguments)

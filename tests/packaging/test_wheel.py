@@ -13,9 +13,14 @@ from zipfile import ZipFile
 
 import pytest
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).parents[2]
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (ROOT / "engine").is_dir(), reason="the checkout that a wheel is built from is not here"
+    ),
+]
 BUILD = (
     "import sys; from hatchling import build; build.build_wheel(sys.argv[1]);"
     "build.build_sdist(sys.argv[1])"
@@ -52,7 +57,16 @@ def test_the_wheel_has_the_shipped_yaml_and_the_example_s_data(names: set[str]) 
 def test_the_wheel_has_types_migrations_and_license(names: set[str]) -> None:
     assert {"waystage/py.typed", "waystage_plugins/py.typed"} <= names
     assert "waystage/store/migrations/env.py" in names
+    assert any(name.startswith("waystage/store/migrations/versions/0") for name in names)
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+
+
+def test_the_wheel_names_the_command_and_the_plugins(built: Path) -> None:
+    with ZipFile(next(built.glob("*.whl"))) as wheel:
+        (name,) = [name for name in wheel.namelist() if name.endswith("/entry_points.txt")]
+        told = wheel.read(name).decode()
+    assert "[console_scripts]\nwaystage = waystage.cli.main:main\n" in told
+    assert "[waystage.plugins]\nbuiltin = waystage_plugins:PLUGINS\n" in told
 
 
 def test_no_cache_and_no_database_slips_in(names: set[str]) -> None:

@@ -1,30 +1,81 @@
-"""The proofs of `waystage validate`: each check is one file, all are in one list."""
+"""The proofs of `waystage validate`: each check is one small file, all are in two lists.
+
+A code that begins with `E-` is an error, one with `W-` a warning; the file's docstring says
+what each finds, why it hurts and how to mend it.
+"""
 
 from __future__ import annotations
 
-from waystage.check import expressions, guards, handled, names, places, plugins, reach
-from waystage.check.order import check_order
+from collections.abc import Callable, Iterable, Iterator
+
+from waystage.check import (
+    answers,
+    calls,
+    early,
+    expressions,
+    fits,
+    guards,
+    handled,
+    loops,
+    monitors,
+    names,
+    order,
+    params,
+    people,
+    plugins,
+    reach,
+    reserved,
+    rights,
+    runtimes,
+    secrets,
+    services,
+    stages,
+    tasks,
+    timers,
+)
 from waystage.check.subject import Catalog, Subject
 from waystage.errors import Problem
 from waystage.spec.lifecycle import Lifecycle
 from waystage.spec.load import Loaded, ProjectFiles
 
-CHECKS = (
+CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (
     names.check,
-    guards.check,
     handled.check,
+    answers.check,
     reach.check,
+    loops.check,
+    guards.check,
+    reserved.check,
     plugins.check,
     expressions.check,
-    places.check,
+    fits.check,
+    early.check,
+    monitors.check,
+    timers.check,
+    tasks.check,
+    people.check,
+    stages.check,
+    runtimes.check,
+    services.check,
+    params.check,
+    calls.check,
+    secrets.check,
+)
+PROJECT_CHECKS: tuple[Callable[[ProjectFiles, Catalog], Iterator[Problem]], ...] = (
+    plugins.check_project_uses,
+    order.check_stages,
+    params.check_services,
+    services.check_notify_channel,
+    rights.check_people,
+    secrets.check_project_secrets,
 )
 
 
 def check_project(files: ProjectFiles, catalog: Catalog) -> list[Problem]:
     """Give every problem of the project's files, by file and line."""
-    found = [*plugins.check_connections(files, catalog), *check_order(files)]
+    found = [problem for check in PROJECT_CHECKS for problem in check(files, catalog)]
     for loaded in files.lifecycles.values():
-        found.extend(check_lifecycle(loaded, files, catalog))
+        found += check_lifecycle(loaded, files, catalog)
     return _sorted(found)
 
 
@@ -33,11 +84,11 @@ def check_lifecycle(
 ) -> list[Problem]:
     """Give every problem of one lifecycle; without a project, of what it says by itself."""
     subject = Subject(loaded, files, catalog)
-    return _sorted([problem for check in CHECKS for problem in check(subject)])
+    return _sorted(problem for check in CHECKS for problem in check(subject))
 
 
-def _sorted(problems: list[Problem]) -> list[Problem]:
+def _sorted(problems: Iterable[Problem]) -> list[Problem]:
     return sorted(set(problems), key=lambda p: (p.file, p.line, p.column, p.code, p.message))
 
 
-__all__ = ["CHECKS", "check_lifecycle", "check_project"]
+__all__ = ["CHECKS", "PROJECT_CHECKS", "check_lifecycle", "check_project"]

@@ -1,18 +1,22 @@
-"""States that `next` and `initial` name but that do not exist.
+"""States that `next` or `initial` names and that do not exist, or not here.
 
-Why it hurts: the run would have nowhere to go. To mend it, name a state of the same level, of
-a level around it, or one below such a state with dots (`production.serving`).
+- E-STATE-UNKNOWN: there is no such state.
+- E-BRANCH-LEFT: the arrow leads out of its branch, or into one.
+
+Why it hurts: the run would have nowhere to go, or leave the other branches behind.
+To mend it, name a state of the same level, of a level around it, or one below such a state with dots
+(`production.serving`); end a branch with a final state, and lead on from the state around it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from waystage.check.subject import Subject, YamlPath, did_you_mean
+from waystage.check.places import YamlPath
+from waystage.check.skeleton import Nowhere
+from waystage.check.subject import Subject, did_you_mean
 from waystage.errors import Problem
 from waystage.spec.lifecycle import State
-
-CODE = "E-STATE-UNKNOWN"
 
 
 def check(subject: Subject) -> Iterator[Problem]:
@@ -21,17 +25,12 @@ def check(subject: Subject) -> Iterator[Problem]:
     for place in subject.places:
         spec = place.spec
         if spec.initial and spec.states:
-            yield from _initial(subject, (*place.path, "initial"), spec.initial, spec.states)
+            yield from _initial(subject, place.at("initial"), spec.initial, spec.states)
         for name, branch in (spec.branches or {}).items():
-            where = (*place.path, "branches", name, "initial")
-            yield from _initial(subject, where, branch.initial, branch.states)
-        for event, arrows in spec.next.items():
-            for arrow in arrows:
-                if not any(_found(level, arrow.to) for level in place.levels):
-                    known = [name for level in place.levels for name in level]
-                    text = f"there is no state {arrow.to!r}"
-                    where = (*place.path, "next", event)
-                    yield subject.problem(CODE, where, text, did_you_mean(arrow.to, known))
+            path = place.at("branches", name, "initial")
+            yield from _initial(subject, path, branch.initial, branch.states)
+    for lost in subject.skeleton.nowhere:
+        yield _lost(subject, lost)
 
 
 def _initial(
@@ -39,17 +38,14 @@ def _initial(
 ) -> Iterator[Problem]:
     if name not in states:
         text = f"there is no state {name!r} to begin with"
-        yield subject.problem(CODE, path, text, did_you_mean(name, states))
+        yield subject.problem("E-STATE-UNKNOWN", path, text, did_you_mean(name, states))
 
 
-def _found(level: Mapping[str, State], target: str) -> bool:
-    first, _, rest = target.partition(".")
-    if first not in level:
-        return False
-    spec = level[first]
-    if not rest:
-        return True
-    if spec.stages and rest.partition(".")[0] in spec.stages:
-        rest = rest.partition(".")[2]
-        return not rest or _found(spec.states or {}, rest)
-    return _found(spec.states or {}, rest)
+def _lost(subject: Subject, lost: Nowhere) -> Problem:
+    path = lost.place.at("next", lost.event, lost.number, "to")
+    if lost.leaves_branch:
+        text = f"{lost.target!r} lies on the other side of a branch"
+        hint = "end the branch with a final state; next: of the state around it leads on"
+        return subject.problem("E-BRANCH-LEFT", path, text, hint)
+    text = f"there is no state {lost.target!r} here"
+    return subject.problem("E-STATE-UNKNOWN", path, text, did_you_mean(lost.target, lost.known))

@@ -1,37 +1,45 @@
-"""Stages whose `after:` names no stage or goes in a circle.
+"""Stages whose own file goes wrong.
 
-Why it hurts: nothing could be promoted in that order. To mend it, let `after:` name the stages
-that come before.
+- E-STAGE-UNKNOWN: `after` names no stage.
+- E-STAGE-CYCLE: a stage comes after itself.
+- E-RUNTIME-TWICE: two runtimes of a stage have one name, by which deployments find them again.
+
+Why it hurts: nothing could be promoted in that order, or be found again. To mend it, let
+`after` name the stages that come before, and give each runtime a name of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from waystage.check.subject import did_you_mean
+from waystage.check.graph import reachable
+from waystage.check.subject import Catalog, did_you_mean
 from waystage.errors import Problem
 from waystage.spec.load import ProjectFiles
 
 
-def check_order(files: ProjectFiles) -> Iterator[Problem]:
-    """Follow `after:` from every stage."""
+def check_stages(files: ProjectFiles, catalog: Catalog) -> Iterator[Problem]:
+    """Follow `after` from every stage."""
+    del catalog  # all checks of a project are called alike
     for name, stage in files.stages.items():
-        for number, before in enumerate(stage.spec.after):
-            if before not in files.stages:
-                hint = did_you_mean(before, files.stages)
-                text = f"there is no stage {before!r}"
+        for number, each in enumerate(stage.spec.after):
+            if each not in files.stages:
+                text, hint = f"there is no stage {each!r}", did_you_mean(each, files.stages)
                 yield stage.source.problem("E-STAGE-UNKNOWN", ("after", number), text, hint)
-        if name in _before(files, name):
+        if name in before(files, name):
             text = f"{name} comes after itself"
             yield stage.source.problem("E-STAGE-CYCLE", ("after",), text)
+        names = [runtime.name for runtime in stage.spec.runtimes]
+        for number, each in enumerate(names):
+            if each in names[:number]:
+                text = f"there is another runtime {each!r}"
+                path = ("runtimes", number, "name")
+                yield stage.source.problem("E-RUNTIME-TWICE", path, text, "rename one")
 
 
-def _before(files: ProjectFiles, name: str) -> set[str]:
-    found: set[str] = set()
-    todo = list(files.stages[name].spec.after)
-    while todo:
-        each = todo.pop()
-        if each not in found and each in files.stages:
-            found.add(each)
-            todo.extend(files.stages[each].spec.after)
-    return found
+def before(files: ProjectFiles, stage: str) -> set[str]:
+    """Give all stages that come before one, however far."""
+    if stage not in files.stages:
+        return set()
+    edges = {name: list(loaded.spec.after) for name, loaded in files.stages.items()}
+    return reachable(edges, files.stages[stage].spec.after)

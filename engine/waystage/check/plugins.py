@@ -1,4 +1,9 @@
-"""Plugins that are not installed, of the wrong kind, or given settings that they do not have.
+"""Plugins that are not there, do not fit their place, or get settings that they do not have.
+
+- E-PLUGIN-UNKNOWN: no installed plugin has that name.
+- E-PLUGIN-KIND: the plugin is of another kind than its place needs.
+- E-PLUGIN-SETTINGS: `with` lacks a field, has one that the plugin does not know, or a value
+  that it refuses. A text with `{{ }}` is held against its field when it is rendered.
 
 Why it hurts: the run would be parked at its first call. To mend it, take a name from
 `waystage plugins` and the fields from the reference.
@@ -10,108 +15,89 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
-from waystage.check.subject import Catalog, Subject, YamlPath, did_you_mean
+from waystage.check.places import YamlPath
+from waystage.check.subject import Catalog, Subject, did_you_mean
+from waystage.check.uses import Use, project_uses, uses
 from waystage.errors import Problem
 from waystage.expressions import BadExpression, compile_template
-from waystage.plugin import (
-    BatchRuntime,
-    Monitor,
-    Notifier,
-    OnlineRuntime,
-    Plugin,
-    Repository,
-    ScoringLog,
-    Step,
-)
-from waystage.spec.load import Loaded, ProjectFiles
-
-Use = tuple[YamlPath, str, Mapping[str, Any], type[Plugin]]
+from waystage.plugin import Plugin
+from waystage.spec.load import ProjectFiles
+from waystage.spec.source import Source
 
 
 def check(subject: Subject) -> Iterator[Problem]:
-    """Look at every `use:` of a lifecycle."""
-    for path, use, settings, kind in uses(subject):
-        yield from settings_problems(subject.loaded, subject.catalog, path, use, settings, kind)
+    """Look at every `use` of a lifecycle."""
+    for use in uses(subject.spec, subject.places):
+        yield from _problems(subject.loaded.source, use, subject.catalog)
 
 
-def uses(subject: Subject) -> Iterator[Use]:
-    """Give every `use:` with its settings and the kind that its place needs."""
-    for name, monitor in subject.spec.monitors.items():
-        yield ("monitors", name), monitor.use, monitor.with_, Monitor
-    for place in subject.places:
-        for number, step in enumerate(place.spec.steps or ()):
-            path = (*place.path, "steps", number)
-            yield path, step.use, step.with_, Step
-            if step.undo:
-                yield (*path, "undo"), step.undo.use, step.undo.with_, Step
+def check_project_uses(files: ProjectFiles, catalog: Catalog) -> Iterator[Problem]:
+    """Look at every `use` of the project file and of the stages."""
+    for source, use in project_uses(files):
+        yield from _problems(source, use, catalog)
 
 
-def check_connections(files: ProjectFiles, catalog: Catalog) -> Iterator[Problem]:
-    """Look at every `use:` of the project file and of the stages."""
-    project, source = files.project.spec, files.project
-    for number, repository in enumerate(project.repositories):
-        path: YamlPath = ("repositories", number)
-        yield from settings_problems(
-            source, catalog, path, repository.use, repository.with_, Repository
-        )
-    if project.scoring_log:
-        log = project.scoring_log
-        yield from settings_problems(
-            source, catalog, ("scoring_log",), log.use, log.with_, ScoringLog
-        )
-    for name, channel in project.channels.items():
-        yield from settings_problems(
-            source, catalog, ("channels", name), channel.use, channel.with_, Notifier
-        )
-    for stage in files.stages.values():
-        for number, runtime in enumerate(stage.spec.runtimes):
-            kind = OnlineRuntime if runtime.mode == "online" else BatchRuntime
-            path = ("runtimes", number)
-            yield from settings_problems(stage, catalog, path, runtime.use, runtime.with_, kind)
-
-
-def settings_problems(
-    loaded: Loaded[Any], catalog: Catalog, path: YamlPath, use: str,
-    settings: Mapping[str, Any], kind: type[Plugin],
-) -> Iterator[Problem]:  # fmt: skip
-    """Hold one use against the plugin's fields; templates are left to when they are rendered."""
-    source, plugin = loaded.source, catalog.get(use)
+def _problems(source: Source, use: Use, catalog: Catalog) -> Iterator[Problem]:
+    plugin = catalog.get(use.name)
     if plugin is None:
-        same = [name for name, each in catalog.items() if issubclass(each, kind)]
-        text, hint = f"there is no plugin {use!r}", did_you_mean(use, same)
-        yield source.problem("E-PLUGIN-UNKNOWN", (*path, "use"), text, hint)
-        return
-    if not issubclass(plugin, kind):
-        text = f"{use!r} is a {plugin.kind}, and here a {kind.kind} is needed"
-        yield source.problem("E-PLUGIN-KIND", (*path, "use"), text)
-        return
+        fitting = [name for name, each in catalog.items() if issubclass(each, use.kind)]
+        text, hint = f"there is no plugin {use.name!r}", did_you_mean(use.name, fitting)
+        yield source.problem("E-PLUGIN-UNKNOWN", (*use.path, "use"), text, hint)
+    elif not issubclass(plugin, use.kind):
+        text = f"{use.name!r} is a {plugin.kind}, and here a {use.kind.kind} is needed"
+        yield source.problem("E-PLUGIN-KIND", (*use.path, "use"), text)
+    else:
+        yield from _settings(source, use, plugin)
+
+
+def _settings(source: Source, use: Use, plugin: type[Plugin]) -> Iterator[Problem]:
     try:
-        plugin.model_validate(dict(settings))
+        plugin.model_validate(dict(use.settings))
     except ValidationError as error:
         for each in error.errors(include_url=False, include_input=False):
-            at = tuple(part for part in each["loc"] if isinstance(part, str | int))
-            if _templated(settings, at):
-                continue
-            hint = (
-                did_you_mean(str(at[-1]), _fields(plugin))
-                if each["type"] == "extra_forbidden" and at
-                else ""
-            )
-            message = "unknown setting" if each["type"] == "extra_forbidden" else each["msg"]
-            text = f"{use}: {at[-1] if at else 'with'}: {message.removeprefix('Value error, ')}"
-            yield source.problem("E-PLUGIN-SETTINGS", (*path, "with", *at), text, hint)
+            if not _left_open(use.settings, each):
+                yield _refused(source, use, plugin, each)
 
 
-def _templated(settings: Mapping[str, Any], at: tuple[str | int, ...]) -> bool:
+def _refused(source: Source, use: Use, plugin: type[Plugin], error: ErrorDetails) -> Problem:
+    at = _written(use.settings, error["loc"])
+    field = ".".join(str(part) for part in error["loc"]) or "with"
+    message, hint = error["msg"].removeprefix("Value error, "), ""
+    if error["type"] == "extra_forbidden":
+        message, hint = "there is no such setting", did_you_mean(field, _fields(plugin))
+    elif error["type"] == "missing":
+        message = "is missing"
+    text = f"{use.name}: {field}: {message[:1].lower()}{message[1:]}"
+    path = (*use.path, "with", *at) if use.settings else use.path
+    return source.problem("E-PLUGIN-SETTINGS", path, text, hint)
+
+
+def _written(settings: Mapping[str, Any], loc: tuple[int | str, ...]) -> YamlPath:
+    """Give the part of a location that somebody wrote; pydantic adds parts for unions."""
     value: Any = settings
-    for part in at:
+    path: YamlPath = ()
+    for part in loc:
         try:
             value = value[part]
         except (KeyError, IndexError, TypeError):
-            break
-    if value is settings:
+            continue
+        path = (*path, part)
+    return path
+
+
+def _left_open(settings: Mapping[str, Any], error: ErrorDetails) -> bool:
+    """Whether an error is about a text that is rendered only when the step is called."""
+    if error["type"] in ("extra_forbidden", "missing") and error["loc"]:
         return False
+    value: Any = settings
+    for part in _written(settings, error["loc"]):
+        value = value[part]
+    return _templated(value)
+
+
+def _templated(value: Any) -> bool:
     try:
         return not compile_template(value).constant
     except BadExpression:

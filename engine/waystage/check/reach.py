@@ -1,115 +1,74 @@
-"""States that nothing leads to, states that nothing leads out of, and loops without a wait.
+"""States that nothing leads to, and states that nothing leads out of.
 
-Why it hurts: the first are dead text that reviewers believe in; in the second a run stands for
-ever; in the third it would spin until it is parked. To mend it, lead an arrow there, add a way
-on (a timer, a signal, a task), or put a wait into the loop.
+- E-STATE-UNREACHABLE: no arrow leads to the state.
+- E-STATE-DEAD-END: the state is not final and nothing ever happens in it, or the states that
+  it leads to go round without any way to a final state.
+
+Why it hurts: the first is dead text that reviewers believe in, in the second a run stays open
+for ever. To mend it, lead an arrow there; give it an activity, a timer or a signal, and a way
+to a final state.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from waystage.check.handled import own_events
+from waystage.check.flow import END, SAFE
+from waystage.check.graph import reachable, reverse
+from waystage.check.handled import unanswered
+from waystage.check.places import YamlPath
 from waystage.check.subject import Subject
 from waystage.errors import Problem
-from waystage.kernel import Definition, Node
-
-WAITS = frozenset({"task", "wait", "call"})
 
 
 def check(subject: Subject) -> Iterator[Problem]:
-    """Follow every arrow."""
-    definition = subject.definition
-    if definition is None:
+    """Follow every arrow; where one leads nowhere, that is said first."""
+    if subject.skeleton.nowhere:
         return
-    edges = {path: _onward(definition, node) for path, node in definition.nodes.items()}
-    reached = _closure(edges, [definition.region_initial[""]], definition)
-    told: set[object] = set()
-    for path, place in subject.nodes.items():
-        if path not in reached and place.path not in told:
-            told.add(place.path)
-            yield subject.problem("E-STATE-UNREACHABLE", place.path, "no arrow leads to this state")
-    yield from _dead_ends(subject, definition, edges)
-    yield from _loops(subject, definition, edges)
+    edges = {leaf: [edge.target for edge in found] for leaf, found in subject.flow.edges.items()}
+    reached = reachable(edges, [subject.flow.start])
+    yield from _unreachable(subject, reached)
+    yield from _dead_ends(subject, edges, reached)
 
 
-def _onward(definition: Definition, node: Node) -> set[str]:
-    targets = {way.target for ways in node.ways.values() for way in ways}
-    if node.next_stage:
-        targets.add(node.next_stage)
-    return targets
-
-
-def _closure(edges: dict[str, set[str]], start: list[str], definition: Definition) -> set[str]:
-    reached: set[str] = set()
-    todo = list(start)
-    while todo:
-        path = todo.pop()
-        if path in reached:
-            continue
-        node = definition.nodes[path]
-        reached.add(path)
-        todo.extend(edges[path])
-        if node.initial:
-            todo.append(node.initial)
-        todo.extend(definition.region_initial[branch] for branch in node.branches)
-        if node.parent and node.parent in definition.nodes:
-            todo.append(node.parent)
-    return reached
+def _unreachable(subject: Subject, reached: set[str]) -> Iterator[Problem]:
+    places = subject.skeleton.places
+    entered: set[YamlPath] = set()
+    for leaf in reached - {END}:
+        place = places[leaf]
+        while place.path not in entered:
+            entered.add(place.path)
+            place = place.parent or place
+    for place in subject.places:
+        around = place.parent
+        if place.path not in entered and (around is None or around.path in entered):
+            text, hint = "no arrow leads to this state", "lead one here, or take it away"
+            yield subject.problem("E-STATE-UNREACHABLE", place.path, text, hint)
 
 
 def _dead_ends(
-    subject: Subject, definition: Definition, edges: dict[str, set[str]]
+    subject: Subject, edges: dict[str, list[str]], reached: set[str]
 ) -> Iterator[Problem]:
-    for place in {id(p): p for p in subject.nodes.values()}.values():
-        node = next(definition.nodes[n] for n, p in subject.nodes.items() if p is place)
-        if node.activity != "wait":
-            continue
-        around = [
-            own_events(definition, each)
-            for each in definition.chain(node.path)
-            if each.activity in ("wait", "states")
-        ]
-        if not own_events(definition, node) and not any(a - {"done"} for a in around):
-            text = "nothing ever happens in this state"
-            hint = "give it an activity, a timer, a signal, or final: true"
-            yield subject.problem("E-STATE-DEAD-END", place.path, text, hint)
+    told = {raised.leaf for raised in unanswered(subject) if raised.kind != "signal"}
+    back = reachable(reverse(edges), [END, *told])
+    trapped = [leaf for leaf in subject.flow.leaves if leaf in reached and leaf not in back]
+    told_at: set[YamlPath] = set()
+    for leaf in trapped:
+        onward = reachable(edges, [leaf])
+        path = subject.skeleton.places[leaf].path
+        # where it ends is told, not the ways that lead there
+        if path not in told_at and all(leaf in reachable(edges, [each]) for each in onward):
+            told_at |= {subject.skeleton.places[each].path for each in onward}
+            yield _dead_end(subject, leaf, sorted(onward))
 
 
-def _loops(
-    subject: Subject, definition: Definition, edges: dict[str, set[str]]
-) -> Iterator[Problem]:
-    quick = {
-        path
-        for path, node in definition.nodes.items()
-        if node.leaf and not _waits(definition, node)
-    }
-    told: set[frozenset[str]] = set()
-    for start in sorted(quick):
-        loop = _loop_from(start, quick, edges, definition)
-        if loop and frozenset(loop) not in told and start in subject.nodes:
-            told.add(frozenset(loop))
-            text = f"the loop {' → '.join([*loop, start])} never waits"
-            hint = "put a timer, a task or a signal into it"
-            yield subject.problem("E-LOOP-WITHOUT-WAIT", subject.nodes[start].path, text, hint)
-
-
-def _waits(definition: Definition, node: Node) -> bool:
-    return node.activity in WAITS or bool(node.branches)
-
-
-def _loop_from(
-    start: str, quick: set[str], edges: dict[str, set[str]], definition: Definition
-) -> list[str]:
-    stack: list[tuple[str, list[str]]] = [(start, [start])]
-    seen: set[str] = set()
-    while stack:
-        path, way = stack.pop()
-        for target in edges[path]:
-            leaf = definition.leaf_of(target)
-            if leaf == start:
-                return way
-            if leaf in quick and leaf not in seen and definition.nodes[leaf].activity != "final":
-                seen.add(leaf)
-                stack.append((leaf, [*way, leaf]))
-    return []
+def _dead_end(subject: Subject, leaf: str, onward: list[str]) -> Problem:
+    place = subject.skeleton.places[leaf]
+    happens = [r for r in subject.flow.raised if r.leaf == leaf and r.event not in SAFE]
+    if len(onward) == 1 and not happens:
+        text = "nothing ever happens in this state"
+        hint = "give it an activity, a timer or a signal, or say final: true"
+    else:
+        text = f"no way leads from here to a final state (only to {', '.join(onward)})"
+        hint = "lead an arrow on"
+    return subject.problem("E-STATE-DEAD-END", place.path, text, hint)

@@ -8,7 +8,7 @@ import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -17,34 +17,39 @@ from waystage.errors import Hopeless, Retryable
 from waystage.plugin import (
     Context,
     DeploySpec,
-    Endpoint,
     Handle,
     JsonObject,
     Observation,
     OnlineRuntime,
-    Phase,
     Services,
 )
 from waystage_plugins.repositories.layout import locked
 from waystage_plugins.repositories.tree import copy_tree, difference, tree_digest, tree_files
 from waystage_plugins.runtimes.files import last_lines, read_json
-from waystage_plugins.runtimes.holder import alive, end, exit_code, say_exit, start, wait_for
+from waystage_plugins.runtimes.holder import alive, end, start
 from waystage_plugins.runtimes.serving.config import (
     FAILURE,
     LOG,
+    PROBE_HEADER,
     SERVER,
+    UNLOADABLE,
     Config,
     Entry,
     read_config,
     write_config,
 )
+from waystage_plugins.runtimes.serving.look import (
+    ask,
+    await_notice,
+    dead,
+    model_url,
+    observed,
+    said,
+)
 
 SCORING_LOGS = ("scoring_log.sqlite",)
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH")
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-UNLOADABLE = "unloadable.json"
-PROBE = {"X-Waystage-Probe": "1"}
-NOTICE_SECONDS = 5.0
 
 
 class LocalServing(OnlineRuntime):
@@ -114,18 +119,18 @@ class LocalServing(OnlineRuntime):
         config = read_config(directory)
         entry = config.find(number, role) if config else None
         if config is None or entry is None:
-            return _said("absent", "absent", "it is not deployed here")
+            return said("absent", "absent", "it is not deployed here")
         if not alive(directory):
-            return _dead(directory)
+            return dead(directory)
         port = read_json(directory / SERVER).get("port")
         if port is None:
-            return _said("pending", "starting", "the server is starting")
-        seen = _ask(ctx, port)
+            return said("pending", "starting", "the server is starting")
+        seen = ask(ctx, port)
         if seen is None and not alive(directory):
-            return _dead(directory)
+            return dead(directory)
         if seen is None:
-            return _said("unknown", "no_answer", f"the server on port {port} does not answer")
-        return _observed(seen, config, entry, port)
+            return said("unknown", "no_answer", f"the server on port {port} does not answer")
+        return observed(seen, config, entry, port)
 
     def predict(self, ctx: Services, handle: Handle, rows: list[JsonObject]) -> list[JsonObject]:
         """Send a real scoring request marked as a probe."""
@@ -135,9 +140,9 @@ class LocalServing(OnlineRuntime):
         port = read_json(directory / SERVER).get("port")
         if port is None or not alive(directory):
             raise Retryable(f"no server runs for {handle.ref['service']}")
-        url = f"{_url(port, str(handle.ref['service']))}/versions/{number}:predict"
+        url = f"{model_url(port, str(handle.ref['service']))}/versions/{number}:predict"
         try:
-            answer = ctx.http.post(url, json={"instances": rows}, headers=PROBE)
+            answer = ctx.http.post(url, json={"instances": rows}, headers={PROBE_HEADER: "1"})
         except httpx.TransportError as error:
             raise Retryable(f"{url}: {error or type(error).__name__}") from error
         if answer.status_code != 200:
@@ -159,7 +164,7 @@ class LocalServing(OnlineRuntime):
                 end(directory)
                 shutil.rmtree(directory, ignore_errors=True)
                 return
-            _await_notice(ctx, directory, config.revision)
+            await_notice(ctx, directory, config.revision)
             if number not in config.numbers:
                 shutil.rmtree(directory / "models" / str(number), ignore_errors=True)
 
@@ -247,66 +252,3 @@ def _absolute(project: Path, log: JsonObject | None) -> JsonObject | None:
         return log
     path = str((project / str(settings["path"])).absolute())
     return {**log, "with": {**settings, "path": path}}
-
-
-def _url(port: object, model: str) -> str:
-    return f"http://127.0.0.1:{port}/v1/models/{model}"
-
-
-def _ask(ctx: Services, port: object) -> dict[str, Any] | None:
-    import httpx
-
-    try:
-        answer = ctx.http.get(f"http://127.0.0.1:{port}/waystage/versions", timeout=5)
-        found = answer.json() if answer.status_code == 200 else None
-    except (httpx.TransportError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _await_notice(ctx: Services, directory: Path, revision: int) -> None:
-    """Give the server the moment that it needs to see the change."""
-
-    def noticed() -> bool:
-        port = read_json(directory / SERVER).get("port")
-        seen = _ask(ctx, port) if port else None
-        return bool(seen and seen["revision"] >= revision)
-
-    wait_for(directory, noticed, NOTICE_SECONDS)
-
-
-def _observed(seen: dict[str, Any], config: Config, entry: Entry, port: int) -> Observation:
-    mine = seen["versions"].get(str(entry.number))
-    if mine is None or (mine["asked"] != config.asked(entry.number) and not mine["digest"]):
-        return _said("pending", "loading", "the version is loading")
-    if mine["state"] != "AVAILABLE":
-        failed = mine["state"] == "END"
-        told = mine["error"] if failed else "the version is loading"
-        return _said("failed" if failed else "pending", mine["reason"] or "loading", told)
-    same_role = [each.number for each in config.entries if each.role == entry.role]
-    if same_role[-1] == entry.number and seen["labels"].get(entry.role) != entry.number:
-        return _said("pending", "labelling", f"the label {entry.role} is about to move here")
-    url = _url(port, config.model)
-    if entry.role != "champion":
-        url += f"/labels/{entry.role}"
-    return Observation(
-        phase="ready",
-        digest=mine["digest"],
-        endpoints=(Endpoint(url=url),),
-        message=f"version {entry.number} answers",
-        generation=entry.key,
-    )
-
-
-def _dead(directory: Path) -> Observation:
-    failure = read_json(directory / FAILURE)
-    if failure:
-        return _said("failed", failure["reason"], failure["message"])
-    code = exit_code(directory)
-    how = "is gone" if code is None else say_exit(code)
-    last = last_lines(directory / LOG, 1) or "it printed nothing"
-    return _said("failed", "died", f"the server's process {how}; last line: {last}")
-
-
-def _said(phase: Phase, reason: str, message: str) -> Observation:
-    return Observation(phase=phase, reason=reason, message=message[:1000])

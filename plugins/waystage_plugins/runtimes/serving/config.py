@@ -15,6 +15,9 @@ CONFIG = "config.json"
 SERVER = "server.json"  # pid and port, written by the server once it listens
 FAILURE = "failure.json"  # why the server ended by itself
 LOG = "log.txt"
+UNLOADABLE = "unloadable.json"  # versions that could not be loaded, and why
+VERSIONS = "/waystage/versions"  # where the server tells the runtime what it holds
+PROBE_HEADER = "X-Waystage-Probe"
 
 
 class Entry(Value):

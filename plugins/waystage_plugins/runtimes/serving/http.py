@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from waystage.errors import WaystageError
 from waystage_plugins.runtimes.serving import protocol
+from waystage_plugins.runtimes.serving.config import PROBE_HEADER, VERSIONS
 from waystage_plugins.runtimes.serving.models import Models, Table, Version
 from waystage_plugins.runtimes.serving.protocol import Problem, Rows, Scores
 from waystage_plugins.runtimes.serving.scores import (
@@ -26,9 +27,8 @@ from waystage_plugins.runtimes.tensors import BadRows
 
 BODY_LIMIT = 1 << 20
 HEADER_SECONDS, BODY_SECONDS, IDLE_SECONDS = 5, 15, 75
-PROBE_HEADER, REQUEST_HEADER = "X-Waystage-Probe", "X-Request-Id"
+REQUEST_HEADER = "X-Request-Id"
 HOSTS = ("127.0.0.1", "localhost", "::1")
-VERSIONS = "/waystage/versions"  # what the runtime looks at
 
 
 class Server(socketserver.ThreadingMixIn, HTTPServer):

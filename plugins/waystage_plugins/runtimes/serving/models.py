@@ -13,9 +13,8 @@ from waystage.plugin import Snapshot
 from waystage_plugins.repositories.tree import tree_digest, tree_files
 from waystage_plugins.runtimes.files import read_json, write_json
 from waystage_plugins.runtimes.onnx_model import OnnxModel
-from waystage_plugins.runtimes.serving.config import Config
+from waystage_plugins.runtimes.serving.config import UNLOADABLE, Config
 
-UNLOADABLE = "unloadable.json"
 State = Literal["LOADING", "AVAILABLE", "END"]
 
 

@@ -1,0 +1,69 @@
+"""Child runs of lifecycles that are not there.
+
+- E-LIFECYCLE-UNKNOWN: `call` names a lifecycle that the project does not have.
+- E-PARAM: `with` gives the child a parameter that it does not have, or a value that it does
+  not take.
+- E-CALL-CIRCLE: lifecycles call each other in a circle.
+
+Why it hurts: the child could not be opened, or each run would wait for itself. To mend it, name
+a lifecycle of the project and its parameters; go back by an arrow, not by a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from waystage.check.fields import unfit
+from waystage.check.graph import circle
+from waystage.check.places import Place
+from waystage.check.subject import Subject, did_you_mean
+from waystage.errors import Problem
+from waystage.spec.lifecycle import Call, State
+from waystage.spec.load import ProjectFiles
+
+
+def check(subject: Subject) -> Iterator[Problem]:
+    """Hold every call against the lifecycle that it names."""
+    if subject.files is None:
+        return
+    calling = [place for place in subject.places if place.spec.call]
+    edges = _edges(subject.files) if calling else {}
+    for place in calling:
+        assert place.spec.call
+        yield from _call(subject, place, place.spec.call, subject.files)
+        way = circle(edges, subject.spec.lifecycle)
+        if place.spec.call.lifecycle in way:
+            text = f"{' → '.join([*way, subject.spec.lifecycle])} calls itself"
+            yield subject.problem("E-CALL-CIRCLE", place.at("call", "lifecycle"), text)
+
+
+def _call(subject: Subject, place: Place, call: Call, files: ProjectFiles) -> Iterator[Problem]:
+    loaded = files.lifecycles.get(call.lifecycle)
+    if loaded is None:
+        text = f"there is no lifecycle {call.lifecycle!r}"
+        hint = did_you_mean(call.lifecycle, files.lifecycles)
+        yield subject.problem("E-LIFECYCLE-UNKNOWN", place.at("call", "lifecycle"), text, hint)
+        return
+    params = loaded.spec.params
+    for name, value in call.with_.items():
+        wrong = unfit(params[name], value) if name in params else f"there is no parameter {name!r}"
+        if wrong:
+            hint = "" if name in params else did_you_mean(name, params)
+            yield subject.problem("E-PARAM", place.at("call", "with", name), wrong, hint)
+
+
+def _edges(files: ProjectFiles) -> dict[str, list[str]]:
+    return {
+        name: [call for state in loaded.spec.states.values() for call in _calls(state)]
+        for name, loaded in files.lifecycles.items()
+    }
+
+
+def _calls(state: State) -> Iterator[str]:
+    if state.call:
+        yield state.call.lifecycle
+    for each in (state.states or {}).values():
+        yield from _calls(each)
+    for branch in (state.branches or {}).values():
+        for each in branch.states.values():
+            yield from _calls(each)

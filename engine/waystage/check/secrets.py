@@ -1,0 +1,102 @@
+"""Secrets that stand in a file in clear, and references that no store can resolve.
+
+- W-SECRET-IN-CLEAR: a text looks like a token, a key or a password.
+- E-SECRET-STORE: a reference names a secret store that is not installed.
+
+Why it hurts: whoever reads the repository has the secret, for ever. To mend it, replace the
+secret, put the new one into the environment or a file, and write `{secret: env/NAME}`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from waystage.check.places import YamlPath
+from waystage.check.subject import Catalog, Subject, did_you_mean
+from waystage.check.uses import project_uses, uses
+from waystage.errors import Problem
+from waystage.spec.load import ProjectFiles
+from waystage.spec.source import Source
+
+# shapes that the issuers of tokens publish
+SHAPES = {
+    "an AWS access key": r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
+    "a GitHub token": r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,})",
+    "a GitLab token": r"\bglpat-[A-Za-z0-9_-]{20,}",
+    "a Slack token": r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
+    "a Slack webhook": r"hooks\.slack\.com/services/T\w+/B\w+/\w+",
+    "a Teams webhook": r"webhook\.office\.com/\S{20,}|[?&]sig=[A-Za-z0-9%_-]{20,}",
+    "an OpenShift token": r"\bsha256~[A-Za-z0-9_-]{40,}",
+    "a JSON Web Token": r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}",
+    "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
+    "a password in an address": r"\b[a-z][a-z0-9+.-]*://[^/\s:@{}]+:[^/\s@{}]{3,}@",
+    "a bearer token": r"(?i)\bbearer\s+[A-Za-z0-9._~+/-]{16,}",
+}
+COMPILED = {what: re.compile(shape) for what, shape in SHAPES.items()}
+TELLING = re.compile(r"(?i)pass(word|wd|phrase)?$|secret|token|api_?key|credential")
+RANDOM = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
+DIGEST = re.compile(r"(?:sha(?:1|256|512):)?[0-9a-f]+")
+BITS = 4.2  # per character; words of a language have about 3.5
+
+
+def check(subject: Subject) -> Iterator[Problem]:
+    """Look at every setting of a lifecycle."""
+    for use in uses(subject.spec, subject.places):
+        path = (*use.path, "with")
+        yield from _values(subject.loaded.source, path, use.settings, subject.catalog)
+
+
+def check_project_secrets(files: ProjectFiles, catalog: Catalog) -> Iterator[Problem]:
+    """Look at every setting of the project file and of the stages."""
+    yield from _values(files.project.source, ("database",), files.project.spec.database, catalog)
+    for source, use in project_uses(files):
+        yield from _values(source, (*use.path, "with"), use.settings, catalog)
+
+
+def _values(source: Source, path: YamlPath, value: Any, catalog: Catalog) -> Iterator[Problem]:
+    if isinstance(value, Mapping):
+        if set(value) == {"secret"} and isinstance(value["secret"], str):
+            yield from _reference(source, (*path, "secret"), value["secret"], catalog)
+            return
+        for key, each in value.items():
+            yield from _values(source, (*path, str(key)), each, catalog)
+    elif isinstance(value, list | tuple):
+        for number, each in enumerate(value):
+            yield from _values(source, (*path, number), each, catalog)
+    elif isinstance(value, str) and (what := _looks_like(str(path[-1]), value)):
+        text, hint = f"looks like {what} in clear", "write {secret: env/NAME} and set NAME"
+        yield source.problem("W-SECRET-IN-CLEAR", path, text, hint, "warning")
+
+
+def _reference(source: Source, path: YamlPath, name: str, catalog: Catalog) -> Iterator[Problem]:
+    store = name.partition("/")[0]
+    if f"secret.{store}" not in catalog:
+        stores = [use.removeprefix("secret.") for use in catalog if use.startswith("secret.")]
+        text = f"there is no secret store {store!r}"
+        yield source.problem("E-SECRET-STORE", path, text, did_you_mean(store, stores))
+
+
+def _looks_like(key: str, value: str) -> str:
+    for what, shape in COMPILED.items():
+        if shape.search(value):
+            return what
+    if "{{" in value:
+        return ""
+    if TELLING.search(key) and len(value) >= 8 and not re.search(r"\s", value):
+        return "a secret"
+    if any(_random(word) for word in RANDOM.findall(value)):
+        return "a random key"
+    return ""
+
+
+def _random(word: str) -> bool:
+    """Whether a word has more information per character than names and digests have."""
+    if DIGEST.fullmatch(word) or not (re.search(r"\d", word) and re.search(r"[A-Za-z]", word)):
+        return False
+    counts = Counter(word)
+    bits = -sum(n / len(word) * math.log2(n / len(word)) for n in counts.values())
+    return bits >= BITS

@@ -1,0 +1,66 @@
+"""Stages that a lifecycle names and that do not exist, or in an order that is not theirs.
+
+- E-STAGE-UNKNOWN: there is no such stage.
+- E-STAGE-ORDER: `stages` lists a stage before one that it comes after, or twice.
+- E-STAGE-SKIP: a promotion enters a stage and leaves out one that it comes after.
+
+Why it hurts: what an earlier stage proves would be missing. To mend it, list the stages in the
+order of their `after`, and all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from waystage.check.order import before
+from waystage.check.places import Place
+from waystage.check.subject import Subject, did_you_mean
+from waystage.errors import Problem
+from waystage.spec.lifecycle import State
+from waystage.spec.load import ProjectFiles
+
+
+def check(subject: Subject) -> Iterator[Problem]:
+    """Hold every `stage` and `stages` against the stages that there are."""
+    if subject.files is None:
+        return
+    for place in subject.places:
+        if place.spec.stage:
+            yield from _known(subject, place, subject.files, ("stage",), place.spec.stage)
+        for number, stage in enumerate(place.spec.stages or ()):
+            yield from _known(subject, place, subject.files, ("stages", number), stage)
+        if place.spec.stages:
+            yield from _order(subject, place, subject.files, place.spec.stages)
+
+
+def _known(
+    subject: Subject, place: Place, files: ProjectFiles, key: tuple[str | int, ...], stage: str
+) -> Iterator[Problem]:
+    if stage not in files.stages:
+        text, hint = f"there is no stage {stage!r}", did_you_mean(stage, files.stages)
+        yield subject.problem("E-STAGE-UNKNOWN", place.at(*key), text, hint)
+
+
+def _order(
+    subject: Subject, place: Place, files: ProjectFiles, stages: tuple[str, ...]
+) -> Iterator[Problem]:
+    promotes = _promotes(subject, place.spec)
+    for number, stage in enumerate(stages):
+        path = place.at("stages", number)
+        late = [each for each in stages[number + 1 :] if each in before(files, stage)]
+        if stage in stages[:number]:
+            yield subject.problem("E-STAGE-ORDER", path, f"{stage} is there twice")
+        if late:
+            text = f"{stage} comes after {', '.join(late)}"
+            yield subject.problem("E-STAGE-ORDER", path, text, "list them in their order")
+        elif number and promotes and stage in files.stages:
+            skipped = [s for s in files.stages[stage].spec.after if s not in stages]
+            if skipped:
+                text = f"{stage} comes after {', '.join(skipped)}, which is skipped"
+                yield subject.problem("E-STAGE-SKIP", path, text, "add it")
+
+
+def _promotes(subject: Subject, spec: State) -> bool:
+    """Whether a step inside says that it brings a snapshot into its stage."""
+    own = any(getattr(subject.catalog.get(s.use), "promotes", False) for s in spec.steps or ())
+    return own or any(_promotes(subject, each) for each in (spec.states or {}).values())
