@@ -20,11 +20,16 @@ from waystage_plugins.steps.window import Frozen, freeze
 
 
 class Data(Value):
-    """Which part of the scoring log: `length` up to `label_delay` before now."""
+    """Which part of the scoring log: `length` up to `label_delay` before now.
+
+    The share `holdout` of the requests, always the same ones, is left for `challenger.compare`
+    with the same `holdout`.
+    """
 
     length: timedelta = Field(default=timedelta(days=90), gt=timedelta())
     label_delay: timedelta = Field(default=timedelta(), ge=timedelta())
     stage: str | None = None
+    holdout: float = Field(default=0.0, ge=0, lt=1)
 
 
 class Train(Step):
@@ -87,7 +92,7 @@ class Train(Step):
         end = ctx.now - self.data.label_delay
         stage = self.data.stage or need_stage(ctx)
         which = Slice(ctx.service, stage, end - self.data.length, end)
-        frozen = freeze(ctx.scoring_log, which, ctx.snapshot.inputs, ctx.scratch)
+        frozen = freeze(ctx.scoring_log, which, ctx.snapshot.inputs, ctx.scratch, self.data.holdout)
         counts: JsonObject = {"rows": frozen.rows, "events": frozen.events}
         if frozen.rows < self.minimum_rows:
             return Refused(

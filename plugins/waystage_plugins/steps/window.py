@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from waystage.plugin import Column, ScoringLog, Slice
+from waystage_plugins.monitors.split import is_holdout
 
 
 class Frozen(BaseModel):
@@ -24,17 +25,20 @@ class Frozen(BaseModel):
     end: datetime
 
 
-def freeze(log: ScoringLog, which: Slice, columns: Sequence[Column], into: Path) -> Frozen:
+def freeze(
+    log: ScoringLog, which: Slice, columns: Sequence[Column], into: Path, holdout: float = 0.0
+) -> Frozen:
     """Write the labelled rows of the slice to `data.csv`, or give what is there already.
 
     The columns are those of the model and `event` (1 or 0); booleans are 1 and 0, a missing
-    value is empty. Rows come by time, then by request id.
+    value is empty. Rows come by time, then by request id. The share `holdout` of the requests is
+    left out: those on which `is_holdout` says that models are compared.
     """
     told = into / "data.json"
     if told.exists():
         return Frozen.model_validate_json(told.read_text())
     place, beside = into / "data.csv", into / "data.csv.new"
-    rows, events = _write(beside, columns, log.rows(which, labelled=True))
+    rows, events = _write(beside, columns, _kept(log.rows(which, labelled=True), holdout))
     beside.replace(place)
     frozen = Frozen(
         path=str(place),
@@ -60,6 +64,12 @@ def _write(
             writer.writerow([*(_cell(inputs.get(name)) for name in names), event])
             count, events = count + 1, events + event
     return count, events
+
+
+def _kept(rows: Iterable[Sequence[object]], holdout: float) -> Iterable[Sequence[object]]:
+    if holdout == 0:
+        return rows
+    return (row for row in rows if not is_holdout(str(row[0]), holdout))
 
 
 def _labelled(rows: Iterable[Sequence[object]]) -> Iterator[tuple[dict[str, object], int]]:

@@ -16,6 +16,7 @@ import pytest
 from waystage.errors import Hopeless, Retryable
 from waystage.plugin import Done, Label, Refused, ScoredRow, Waiting
 from waystage.testing import FakeContext, check_step, run_to_end
+from waystage_plugins.monitors.split import is_holdout
 from waystage_plugins.scoring.sqlite import SqliteScoringLog
 from waystage_plugins.steps.batch_score import ScoreBatch
 from waystage_plugins.steps.batch_train import Data, Train
@@ -111,6 +112,16 @@ def test_rows_of_another_stage_are_taken_only_when_it_is_named(ctx: FakeContext)
     assert isinstance(run_to_end(train(), ctx), Refused)
     ctx.key += "-again"
     assert isinstance(run_to_end(train(data=Data(stage="DEV")), ctx), Done)
+
+
+def test_requests_that_are_held_out_are_not_trained_on(ctx: FakeContext) -> None:
+    answer = run_to_end(train(data=Data(holdout=0.3), minimum_rows=1), ctx)
+    assert isinstance(answer, Done)
+    trained = {float(row["income"]) for row in data_of(ctx)}
+    held = {n + 0.5 for n in range(200) if n % 10 != 9 and is_holdout(f"r{n}", 0.3)}
+    assert len(held) in range(30, 80)
+    assert not trained & held
+    assert len(trained) == 180 - len(held)
 
 
 def test_too_few_labelled_rows_are_refused_before_a_job_starts(
