@@ -1,10 +1,10 @@
 """Lists of guarded arrows with a hole, or with entries that are never tried.
 
 - E-GUARD-NO-DEFAULT: every entry has `if`.
-- E-GUARD-SHADOWED: an entry comes after one without `if`, or asks the same again.
+- E-GUARD-SHADOWED: an entry comes after one without `if`.
 
 Why it hurts: where no guard holds the run is parked, and reviewers believe in entries that
-are dead. To mend it, end the list with one entry without `if` and take repeated ones away.
+are dead. To mend it, end the list with one entry without `if`.
 """
 
 from __future__ import annotations
@@ -31,10 +31,6 @@ def check(subject: Subject) -> Iterator[Problem]:
 
 
 def _shadowed(arrows: tuple[Arrow, ...]) -> Iterator[tuple[int, str]]:
-    asked: dict[str | None, int] = {}
-    for number, arrow in enumerate(arrows):
-        if None in asked:
-            yield number, f"entry {asked[None] + 1} has no if:"
-        elif arrow.if_ in asked:
-            yield number, f"entry {asked[arrow.if_] + 1} has the same if:"
-        asked.setdefault(arrow.if_, number)
+    last = next((n for n, arrow in enumerate(arrows) if arrow.if_ is None), len(arrows))
+    for number in range(last + 1, len(arrows)):
+        yield number, f"entry {last + 1} has no if:"

@@ -4,8 +4,9 @@
 - E-BRANCH-LEFT: the arrow leads out of its branch, or into one.
 
 Why it hurts: the run would have nowhere to go, or leave the other branches behind.
-To mend it, name a state of the same level, of a level around it, or one below such a state with dots
-(`production.serving`); end a branch with a final state, and lead on from the state around it.
+To mend it, name a state of the same level, of a level around it, or one below such a state
+with dots (`production.serving`); end a branch with a final state, and lead on from the state
+around it.
 """
 
 from __future__ import annotations
