@@ -11,11 +11,12 @@ from typing import Any
 from waystage.check import check_project
 from waystage.clock import Clock, SystemClock
 from waystage.daemon import inventory, outbox, watch
+from waystage.daemon.children import CHILD
 from waystage.daemon.connections import Connections
 from waystage.daemon.definitions import Definitions
 from waystage.daemon.engine import Engine
 from waystage.daemon.opening import Opening
-from waystage.errors import Invalid
+from waystage.errors import Conflict, Invalid
 from waystage.kernel import Definition
 from waystage.plugin import Plugin
 from waystage.registry import load_catalog
@@ -80,6 +81,8 @@ class Daemon:
         self, lifecycle: str, service: str, name: str, version: str, actor: str, key: str = ""
     ) -> str:
         """Open a run by hand; raises `NotFound` for an unknown lifecycle or snapshot."""
+        if key.startswith(CHILD):
+            raise Conflict(f"a key that begins with {CHILD} is that of a child run; choose another")
         definition = self.definitions.by_name(lifecycle)
         repository = self.connections.repository(service)
         snapshot = repository.get(self.connections, name, version).model_dump(mode="json")
@@ -95,10 +98,7 @@ class Daemon:
         key: str = "",
     ) -> Opening:
         """Describe a run of this lifecycle; without a key, one per snapshot and service."""
-        known = self.files.project.spec.services.get(service)
-        params = {
-            k: v for k, v in (known.params if known else {}).items() if k in definition.spec.params
-        }
+        params = self.definitions.params_of(definition, service)
         parts = (definition.spec.lifecycle, service, snapshot["name"], snapshot["version"])
         return Opening(definition, service, snapshot, key or "|".join(parts), actor, params)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from waystage.errors import NotFound
 from waystage.kernel import Definition, compile_lifecycle
@@ -23,10 +23,12 @@ class Definitions:
         self._lock = threading.Lock()
         self._compiled: dict[str, Definition] = {}
         self._present: dict[str, Loaded[Lifecycle]] = {}
+        self._files: ProjectFiles | None = None
 
     def present(self, files: ProjectFiles) -> None:
         """Take the project's lifecycles as those that new runs follow."""
         self._present = dict(files.lifecycles)
+        self._files = files
 
     def names(self) -> list[str]:
         """Give the names of the lifecycles that new runs may follow."""
@@ -47,6 +49,12 @@ class Definitions:
             known = ", ".join(self.names()) or "none"
             raise NotFound(f"there is no lifecycle {name!r}; the project has {known}")
         return self._compile(loaded.digest, loaded.spec)
+
+    def params_of(self, definition: Definition, service: str) -> dict[str, Any]:
+        """Give what the project says for the service about the lifecycle's parameters."""
+        known = self._files.project.spec.services.get(service) if self._files else None
+        given = known.params if known else {}
+        return {name: value for name, value in given.items() if name in definition.spec.params}
 
     def by_hash(self, digest: str) -> Definition:
         """Give the lifecycle that a run is pinned to; raises `NotFound`."""

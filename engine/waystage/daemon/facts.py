@@ -49,7 +49,7 @@ def _verified(tx: Transaction, touched: Touched, fact: Verified) -> None:
 def _championed(tx: Transaction, touched: Touched) -> None:
     run = touched.hot.run
     event = events.signal("snapshot.superseded", {"by": _name(touched), "run": run.id}, run.id)
-    for no in older_open_runs(tx.connection, run.service, touched.hot.no):
+    for no in older_open_runs(tx.connection, run.service, touched.hot.no, _name(touched)):
         tx.batch.rest.append(rare.tell_run(no, run.id, event.to_json()))
     tx.rings_at(micros(tx.now))
 

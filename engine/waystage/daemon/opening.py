@@ -26,6 +26,8 @@ class Opening:
     key: str
     actor: str
     params: dict[str, Any] = field(default_factory=dict)
+    starter: str = ""  # for a child run: who started its parent
+    parent: dict[str, Any] = field(default_factory=dict)
 
 
 def open_run(tx: Transaction, opening: Opening) -> str:
@@ -33,6 +35,13 @@ def open_run(tx: Transaction, opening: Opening) -> str:
     known = run_opened_by(tx.connection, opening.key)
     if known is not None:
         return known
+    run = enlist(tx, opening)
+    tx.deliver([])
+    return run
+
+
+def enlist(tx: Transaction, opening: Opening) -> str:
+    """Write the new run and put its start into the transaction's queue; gives its id."""
     crash_point("before-open")
     spec, at = opening.definition.spec, micros(tx.now)
     body = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
@@ -49,7 +58,7 @@ def open_run(tx: Transaction, opening: Opening) -> str:
     from waystage.daemon.transaction import GENESIS, Delivery
 
     tx.add(HotRun(no, run, GENESIS), opening.definition)
-    tx.deliver([Delivery(no, events.start(opening.actor, run.to_json()))])
+    tx.queue.append(Delivery(no, events.start(opening.actor, run.to_json())))
     return run.id
 
 
@@ -62,7 +71,7 @@ def _run(opening: Opening, run_id: str) -> Run:
     return Run(
         id=run_id, lifecycle=spec.lifecycle, definition=opening.definition.hash,
         service=opening.service, snapshot=opening.snapshot, params=params,
-        starter=opening.actor, data=data,
+        starter=opening.starter or opening.actor, data=data, parent=opening.parent,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from waystage.daemon.children import abort_child, open_child, tell_parent
 from waystage.daemon.definitions import Definitions
 from waystage.daemon.facts import apply_fact
 from waystage.daemon.hot import HotRun, HotRuns
@@ -62,8 +63,6 @@ class Transaction:
     queue: deque[Delivery] = field(default_factory=deque)
     claims: list[Claim] = field(default_factory=list)
     answered: list[tuple[int, str]] = field(default_factory=list)
-    children: list[tuple[int, c.StartChild]] = field(default_factory=list)
-    ended: list[Run] = field(default_factory=list)
     wake: int | None = None  # the earliest instant at which this batch made something due
 
     def deliver(self, deliveries: list[Delivery]) -> None:
@@ -280,10 +279,6 @@ def _free_lease(tx: Transaction, touched: Touched, command: c.FreeLease) -> None
         tx.queue.append(Delivery(holder.run, events.lease_granted(holder.state, holder.entry)))
 
 
-def _start_child(tx: Transaction, touched: Touched, command: c.StartChild) -> None:
-    tx.children.append((touched.hot.no, command))
-
-
 def _notify(tx: Transaction, touched: Touched, command: c.Notify) -> None:
     body = asdict(command) | {"run": touched.hot.run.id, "service": touched.hot.run.service,
                               "at": tx.now.isoformat()}  # fmt: skip
@@ -307,10 +302,6 @@ def _close_incident(tx: Transaction, touched: Touched, command: c.CloseIncident)
     tx.batch.rest.append(rare.close_incident(touched.hot.no, command.state, *how))
 
 
-def _end_run(tx: Transaction, touched: Touched, command: c.EndRun) -> None:
-    tx.ended.append(touched.hot.run)
-
-
 HANDLERS: dict[type[Any], Any] = {
     c.StartStep: _start_step,
     c.DropWork: _drop_work,
@@ -321,9 +312,10 @@ HANDLERS: dict[type[Any], Any] = {
     c.CancelTimers: _cancel_timers,
     c.TakeLease: _take_lease,
     c.FreeLease: _free_lease,
-    c.StartChild: _start_child,
+    c.StartChild: open_child,
+    c.AbortChild: abort_child,
     c.Notify: _notify,
     c.OpenIncident: _open_incident,
     c.CloseIncident: _close_incident,
-    c.EndRun: _end_run,
+    c.EndRun: tell_parent,
 }

@@ -89,11 +89,19 @@ def _visit(m: Macrostep, kind: str, event: Event) -> None:
     elif kind == "vote":
         if m.run.activities.get(event.state, {}).get("task"):
             tasks.vote(m, node, event.name, event.data, event.actor)
-    elif kind == "child":
-        m.run.steps[node.name] = event.data
-        m.raise_(event.state, event.name, event.data)
+    elif kind.startswith("child"):
+        _child(m, kind, event)
     else:
         m.record(event.name, event.state, event.actor, str(event.data.get("detail", "")))
+
+
+def _child(m: Macrostep, kind: str, event: Event) -> None:
+    if not m.run.activities.get(event.state, {}).get("child"):
+        m.record("ignored", event.state, kind, "no child is waited for")
+    elif kind == "child":
+        work.child_ended(m, m.node(event.state), event.name, event.data)
+    else:
+        work.child_lost(m, m.node(event.state), event.name, event.data["error"])
 
 
 def _repair(m: Macrostep, kind: str, event: Event) -> None:
@@ -176,6 +184,9 @@ def _unanswered(m: Macrostep, raised: Raised) -> None:
     if raised.name == "failed":
         why = raised.payload
         text = f"{why.get('step', 'the step')}: {why.get('error', 'failed')}"
+        if m.node(raised.state).spec.call:  # a new visit calls a new child
+            m.park(raised.state, "failed", text, resume="reenter")
+            return
         resume = {"index": why.get("index", 0), "undone": bool(why.get("undone"))}
         m.park(raised.state, "failed", text, resume="step", **resume)
     elif raised.name == "error":

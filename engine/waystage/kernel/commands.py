@@ -108,6 +108,14 @@ class StartChild:
 
 
 @dataclass(frozen=True, slots=True)
+class AbortChild:
+    """The state that called the child is left: end the child too."""
+
+    state: str
+    entry: int
+
+
+@dataclass(frozen=True, slots=True)
 class Notify:
     """Tell people about the run."""
 
@@ -140,14 +148,15 @@ class CloseIncident:
 
 @dataclass(frozen=True, slots=True)
 class EndRun:
-    """Nothing follows."""
+    """Nothing follows; `aborted` when a person, or the calling run, ended it."""
 
     outcome: str
+    aborted: bool = False
 
 
 Command = (
     StartStep | DropWork | OpenTask | UpdateTask | CloseTask | SetTimer | CancelTimers | TakeLease
-    | FreeLease | StartChild | Notify | OpenIncident | CloseIncident | EndRun
+    | FreeLease | StartChild | AbortChild | Notify | OpenIncident | CloseIncident | EndRun
 )  # fmt: skip
 
 

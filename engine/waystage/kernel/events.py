@@ -96,8 +96,13 @@ def noted(state: str, entry: int, what: str, detail: dict[str, Any], actor: str)
 
 
 def child_ended(state: str, entry: int, outcome: str, data: dict[str, Any]) -> Event:
-    """The child run of a `call` state ended."""
+    """The child run of a `call` state ended by itself, with the outcome of its final state."""
     return Event("child", state, entry, outcome, data)
+
+
+def child_lost(state: str, entry: int, why: str, run: str = "") -> Event:
+    """The child run was aborted, or could not be opened."""
+    return Event("child.lost", state, entry, run, {"error": why})
 
 
 def repair(kind: str, state: str, data: dict[str, Any], actor: str) -> Event:

@@ -71,7 +71,7 @@ def set_value(m: Macrostep) -> None:
 def abort(m: Macrostep) -> None:
     """End the run where it stands."""
     m.record("abort", "", "", _why(m))
-    end(m, "aborted")
+    end(m, "aborted", aborted=True)
 
 
 def _why(m: Macrostep) -> str:

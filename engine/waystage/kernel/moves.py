@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from waystage.errors import ExpressionError
 from waystage.kernel.commands import (
+    AbortChild,
     CancelTimers,
     CloseIncident,
     CloseTask,
@@ -80,6 +81,8 @@ def leave(m: Macrostep, state: str) -> None:
         m.order(DropWork(state))
     if activity is not None and activity.get("task"):
         m.order(CloseTask(state, entry, "", m.event.actor))
+    if activity is not None and activity.get("child"):
+        m.order(AbortChild(state, entry))
     if node.lease is not None:
         m.run.waiting.pop(state, None)
         m.order(FreeLease(state))
@@ -88,14 +91,14 @@ def leave(m: Macrostep, state: str) -> None:
         m.order(CloseIncident(state, "left", m.event.actor))
 
 
-def end(m: Macrostep, outcome: str) -> None:
+def end(m: Macrostep, outcome: str, *, aborted: bool = False) -> None:
     """End the run: every state is left."""
     for region in list(m.run.regions):
         if region in m.run.regions:
             _leave_below(m, region, None)
     m.run.status, m.run.outcome = "ended", outcome
     m.record("ended", "", outcome)
-    m.order(EndRun(outcome))
+    m.order(EndRun(outcome, aborted))
 
 
 def _leave_below(m: Macrostep, region: str, domain: str | None) -> None:

@@ -13,7 +13,8 @@ class Run:
     `regions` maps each region (`""` is the lifecycle itself, a branch is its path) to the leaf
     that it is in; `entered` maps every active state to the number of its entry; `waiting` maps
     a state whose lease is not granted yet to the states still to be entered below it;
-    `activities` holds how far each leaf's work is; `incidents` what is parked and why.
+    `activities` holds how far each leaf's work is; `incidents` what is parked and why. `parent`
+    names the run, state and entry that this one was called from.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Run:
     tasks: dict[str, Any] = field(default_factory=dict)
     monitors: dict[str, Any] = field(default_factory=dict)
     incidents: dict[str, dict[str, Any]] = field(default_factory=dict)
+    parent: dict[str, Any] = field(default_factory=dict)
 
     def fork(self) -> Run:
         """Give a copy whose own dictionaries may be changed; what they hold is only replaced."""
@@ -45,7 +47,7 @@ class Run:
             self.starter, self.status, self.outcome, self.revision, self.entries, self.hops,
             self.regions.copy(), self.entered.copy(), self.waiting.copy(), self.activities.copy(),
             self.data.copy(), self.steps.copy(), self.tasks.copy(), self.monitors.copy(),
-            self.incidents.copy(),
+            self.incidents.copy(), self.parent,
         )  # fmt: skip
 
     @property

@@ -270,11 +270,31 @@ def _call(m: Macrostep, node: Node) -> None:
     assert node.spec.call
     call, entry = node.spec.call, m.run.entered[node.path]
     m.run.hops = 0
+    m.run.activities[node.path] = {"child": True}
+    m.record("called", node.path, call.lifecycle)
     m.order(StartChild(node.path, entry, call.lifecycle, dict(call.with_)))
+
+
+def child_ended(m: Macrostep, node: Node, outcome: str, data: dict[str, Any]) -> None:
+    """The child's outcome is the state's event; `steps.<state>` tells of the child."""
+    m.run.activities[node.path] = {}
+    m.run.steps[node.name] = data
+    m.record("child", node.path, outcome, str(data.get("run", "")))
+    m.raise_(node.path, outcome, data)
+
+
+def child_lost(m: Macrostep, node: Node, run: str, error: str) -> None:
+    """Without a child the state has failed."""
+    assert node.spec.call
+    m.run.activities[node.path] = {}
+    m.record("child", node.path, "lost", run)
+    m.raise_(node.path, "failed", {"error": error, "step": node.spec.call.lifecycle})
 
 
 __all__ = [
     "begin_work",
+    "child_ended",
+    "child_lost",
     "resume_step",
     "skip_step",
     "step_done",

@@ -39,10 +39,10 @@ def runs_named(connection: Connection, run: str, service: str) -> list[Any]:
     return list(connection.execute(select(r.no, r.id).where(where)))
 
 
-def older_open_runs(connection: Connection, service: str, no: int) -> list[int]:
-    """Give the numbers of the service's open runs that were opened before this one."""
+def older_open_runs(connection: Connection, service: str, no: int, snapshot: str) -> list[int]:
+    """Give the service's open runs that were opened before this one, on other snapshots."""
     r = t.runs.c
-    where = (r.service == service) & (r.status == "open") & (r.no < no)
+    where = (r.service == service) & (r.status == "open") & (r.no < no) & (r.snapshot != snapshot)
     return [row.no for row in connection.execute(select(r.no).where(where))]
 
 
@@ -50,6 +50,13 @@ def run_opened_by(connection: Connection, key: str) -> str | None:
     """Give the id of the run that this key opened."""
     found = connection.execute(select(t.runs.c.id).where(t.runs.c.opened_by == key)).scalar()
     return None if found is None else str(found)
+
+
+def run_number_opened_by(connection: Connection, key: str) -> int | None:
+    """Give the number of the run that this key opened."""
+    query = select(t.runs.c.no).where(t.runs.c.opened_by == key)
+    found: int | None = connection.execute(query).scalar()
+    return found
 
 
 def insert_run(connection: Connection, service: str, row: dict[str, Any]) -> tuple[int, str]:
@@ -61,12 +68,11 @@ def insert_run(connection: Connection, service: str, row: dict[str, Any]) -> tup
 
 
 def keep_cursor(connection: Connection, repository: str, cursor: Any, *, new: bool) -> None:
-    """Write how far a repository was looked at."""
-    if new:
-        connection.execute(insert(t.cursors).values(repository=repository, body=dump(cursor)))
-        return
+    """Write how far a repository was looked at; `new` may be wrong where daemons share a store."""
     where = t.cursors.c.repository == repository
-    connection.execute(update(t.cursors).where(where).values(body=dump(cursor)))
+    kept = connection.execute(update(t.cursors).where(where).values(body=dump(cursor))).rowcount
+    if not kept:
+        connection.execute(insert(t.cursors).values(repository=repository, body=dump(cursor)))
 
 
 def keep_snapshot(connection: Connection, repository: str, body: dict[str, Any], at: int) -> bool:

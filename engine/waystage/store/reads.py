@@ -43,6 +43,11 @@ class Reader:
             (_run(row) for row in self._all(select(t.runs).where(t.runs.c.id == run))), None
         )
 
+    def children(self, run: str) -> list[r.RunRow]:
+        """Give the runs that a run called, the oldest first."""
+        mine = t.runs.c.opened_by.startswith(f"child/{run}/", autoescape=True)
+        return [_run(row) for row in self._all(select(t.runs).where(mine).order_by(t.runs.c.no))]
+
     def run_body(self, run: str) -> dict[str, Any] | None:
         """Give the whole value of one run."""
         found = self._all(select(t.runs.c.body).where(t.runs.c.id == run))
