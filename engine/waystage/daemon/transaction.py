@@ -13,6 +13,7 @@ from waystage.daemon.facts import apply_fact
 from waystage.daemon.hot import HotRun, HotRuns
 from waystage.kernel import Definition, Event, Run, advance, events
 from waystage.kernel import commands as c
+from waystage.kernel.migration import MIGRATED
 from waystage.plugin import Fact
 from waystage.store import Connection, Store, rare
 from waystage.store.codec import chained, dump, micros
@@ -126,7 +127,8 @@ class Transaction:
             return  # the run was removed by retention
         hot = touched.hot
         before = hot.run
-        step = advance(touched.definition, before, delivery.event, self.now)
+        definition = self._definition_for(touched, delivery.event)
+        step = advance(definition, before, delivery.event, self.now)
         hot.run = step.run
         self._remember(hot, delivery.event, [record.to_json() for record in step.records])
         for command in step.commands:
@@ -135,6 +137,11 @@ class Transaction:
             apply_fact(self, touched, fact)
         if delivery.claim is not None and delivery.claim.order["kind"] == "monitor":
             self._keep_measurement(touched, before, delivery.claim)
+
+    def _definition_for(self, touched: Touched, event: Event) -> Definition:
+        if event.kind == MIGRATED:  # played under the definition that it leads to
+            return self.definitions.by_hash(event.data["to"])
+        return touched.definition
 
     def _remember(self, hot: HotRun, event: Event, records: list[list[str]]) -> None:
         at = micros(self.now)
@@ -286,6 +293,11 @@ def _notify(tx: Transaction, touched: Touched, command: c.Notify) -> None:
     tx.rings_at(micros(tx.now))
 
 
+def _adopt(tx: Transaction, touched: Touched, command: c.Adopt) -> None:
+    touched.definition = tx.definitions.by_hash(command.definition)
+    tx.batch.rest.append(rare.adopt(touched.hot.no, command.definition))
+
+
 def _open_incident(tx: Transaction, touched: Touched, command: c.OpenIncident) -> None:
     run, at = touched.hot.run, micros(tx.now)
     where = (touched.hot.no, command.state)
@@ -317,5 +329,6 @@ HANDLERS: dict[type[Any], Any] = {
     c.Notify: _notify,
     c.OpenIncident: _open_incident,
     c.CloseIncident: _close_incident,
+    c.Adopt: _adopt,
     c.EndRun: tell_parent,
 }

@@ -8,7 +8,7 @@ from functools import partial
 
 from waystage.errors import ExpressionError
 from waystage.expressions.types import DYN, conform
-from waystage.kernel import incidents, moves, tasks, work
+from waystage.kernel import incidents, migration, moves, tasks, work
 from waystage.kernel.commands import Command, Record, SetTimer
 from waystage.kernel.definition import ROOT, Definition, Way
 from waystage.kernel.events import Event
@@ -53,6 +53,8 @@ def _dispatch(m: Macrostep, event: Event) -> None:
         _signal(m, event)
     elif kind.startswith("incident."):
         _repair(m, kind.partition(".")[2], event)
+    elif kind == migration.MIGRATED:
+        migration.migrate(m)
     elif not m.current(event.state, event.entry):
         m.record("ignored", event.state, event.name or kind, "the run has left that state")
     elif kind.startswith("step."):

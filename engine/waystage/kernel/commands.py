@@ -147,6 +147,13 @@ class CloseIncident:
 
 
 @dataclass(frozen=True, slots=True)
+class Adopt:
+    """The run follows this definition from here on; orders before it are about the old one."""
+
+    definition: str
+
+
+@dataclass(frozen=True, slots=True)
 class EndRun:
     """Nothing follows; `aborted` when a person, or the calling run, ended it."""
 
@@ -156,7 +163,8 @@ class EndRun:
 
 Command = (
     StartStep | DropWork | OpenTask | UpdateTask | CloseTask | SetTimer | CancelTimers | TakeLease
-    | FreeLease | StartChild | AbortChild | Notify | OpenIncident | CloseIncident | EndRun
+    | FreeLease | StartChild | AbortChild | Notify | OpenIncident | CloseIncident | Adopt
+    | EndRun
 )  # fmt: skip
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from waystage.errors import WaystageError
 from waystage.kernel.advance import advance
 from waystage.kernel.definition import Definition
 from waystage.kernel.events import Event
+from waystage.kernel.migration import MIGRATED
 from waystage.kernel.run import Run
 
 
@@ -18,15 +19,27 @@ class HistoryUnfit(WaystageError):
     code = "E-HISTORY"
 
 
-def rebuild(definition: Definition, history: Iterable[tuple[Event, datetime]]) -> Run:
-    """Give the run that the events lead to, the first of which opened it."""
+def rebuild(
+    definition: Definition,
+    history: Iterable[tuple[Event, datetime]],
+    others: Callable[[str], Definition] | None = None,
+) -> Run:
+    """Give the run that the events lead to, the first of which opened it.
+
+    `others` gives the definitions, by hash, that the run was migrated to.
+    """
     run: Run | None = None
     for event, at in history:
         if run is None:
             if event.kind != "start" or "opened" not in event.data:
                 raise HistoryUnfit
             run = Run.from_json(event.data["opened"])
-        run = advance(definition, run, event, at).run
+        if event.kind == MIGRATED and others is not None:
+            later = others(event.data["to"])
+            run = advance(later, run, event, at).run
+            definition = later if run.definition == later.hash else definition
+        else:
+            run = advance(definition, run, event, at).run
     if run is None:
         raise HistoryUnfit
     return run

@@ -16,6 +16,11 @@ def settle_new_run(no: int, **values: Any) -> Executable:
     return update(t.runs).where(t.runs.c.no == no).values(**values)
 
 
+def adopt(no: int, definition: str) -> Executable:
+    """Pin a run to another version of its lifecycle."""
+    return update(t.runs).where(t.runs.c.no == no).values(definition=definition)
+
+
 def open_task(run: int, state: str, entry: int, stage: str, body: Any, at: int) -> Executable:
     """Show a task."""
     return insert(t.tasks).values(
