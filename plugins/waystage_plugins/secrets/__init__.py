@@ -2,7 +2,8 @@
 
 from waystage_plugins.secrets.env import EnvironmentSecrets
 from waystage_plugins.secrets.file import FileSecrets
+from waystage_plugins.secrets.vault import VaultSecrets
 
-SECRETS = (EnvironmentSecrets, FileSecrets)
+SECRETS = (EnvironmentSecrets, FileSecrets, VaultSecrets)
 
-__all__ = ["SECRETS", "EnvironmentSecrets", "FileSecrets"]
+__all__ = ["SECRETS", "EnvironmentSecrets", "FileSecrets", "VaultSecrets"]
