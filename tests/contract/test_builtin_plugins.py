@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from collections import Counter
@@ -30,6 +31,13 @@ def test_a_step_says_which_runtime_it_needs_and_types_its_output(plugin: type[St
     assert plugin.needs_runtime in ("any", "online", "batch", None)  # type: ignore[attr-defined]  # a class attribute by convention
     assert "Output" in vars(plugin)
     assert plugin.Output.__doc__
+
+
+@pytest.mark.parametrize(
+    "plugin", [p for p in PLUGINS if issubclass(p, Step)], ids=lambda plugin: plugin.use
+)
+def test_a_step_refuses_if_and_only_if_it_says_so(plugin: type[Step]) -> None:
+    assert ("Refused(" in inspect.getsource(sys.modules[plugin.__module__])) == plugin.refuses
 
 
 def test_importing_the_plugins_loads_no_heavy_library() -> None:

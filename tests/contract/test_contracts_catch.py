@@ -47,6 +47,22 @@ class Counting(Step):
         return Done()
 
 
+class Sure(Step):
+    """Promise never to refuse."""
+
+    use: ClassVar[str] = "test.sure"
+    refuses: ClassVar[bool] = False
+
+    def run(self, ctx: Context) -> Answer:
+        return Refused("no, after all")
+
+
+def test_a_step_that_never_refuses_and_does_is_caught(tmp_path: Path) -> None:
+    sure = Sure()
+    with pytest.raises(AssertionError, match="never refuses"):
+        check_answer(sure, sure.run(FakeContext(tmp_path)))
+
+
 class Telling(Step):
     """Log a secret."""
 

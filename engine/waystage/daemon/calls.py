@@ -67,20 +67,22 @@ def _step(
     if claim.tries > 1 and plugin.repeat != "safe":
         found = step.look(ctx) if plugin.repeat == "look" else None
         if found is not None:
-            return _answered(found, where)
+            return _answered(plugin, found, where)
         if plugin.repeat == "ask":
             why = "an earlier call was cut off and may have acted; say what is true"
             return Answered(events.step_uncertain(*where, why))
     crash_point("before-call")
     answer = step.run(ctx)
     crash_point("after-call")
-    return _answered(answer, where)
+    return _answered(plugin, answer, where)
 
 
-def _answered(answer: object, where: tuple[str, int, int]) -> Answered:
+def _answered(plugin: type[Step], answer: object, where: tuple[str, int, int]) -> Answered:
     if isinstance(answer, Done):
         return Answered(events.step_done(*where, as_output(answer.output)), tuple(answer.facts))
     if isinstance(answer, Refused):
+        if not plugin.refuses:  # the lifecycle was allowed to say nothing about it
+            raise Hopeless(f"{plugin.use} says that it never refuses, and refused: {answer.why}")
         return Answered(events.step_refused(*where, answer.why, as_output(answer.output)))
     if isinstance(answer, Waiting):
         return Answered(None, again=answer.again, memo=as_output(answer.memo))

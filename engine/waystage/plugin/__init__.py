@@ -19,6 +19,7 @@ from waystage.plugin.base import Plugin
 from waystage.plugin.context import Context, Mode, PlacedRuntime, Placement, Services
 from waystage.plugin.kinds import (
     BatchRuntime,
+    Change,
     DeploySpec,
     Handle,
     Job,
@@ -46,6 +47,7 @@ __all__ = [
     "Answer",
     "BatchRuntime",
     "Championed",
+    "Change",
     "Column",
     "Context",
     "DeploySpec",

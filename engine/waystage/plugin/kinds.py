@@ -17,6 +17,7 @@ from waystage.plugin.snapshot import Snapshot
 from waystage.plugin.values import JsonObject, Value
 
 Repeat: TypeAlias = Literal["safe", "look", "ask"]
+Change: TypeAlias = Literal["none", "forward", "back"]
 
 
 class Step(Plugin):
@@ -29,11 +30,20 @@ class Step(Plugin):
     `repeat` says what repeating does when an answer was lost: `safe` (harmless), `look`
     (`look` finds out first), `ask` (a person says what is true). `inline` promises that `run`
     neither blocks nor computes for long, so that the daemon may call it in its own loop.
+
+    `refuses` says whether `run` can answer `Refused` at all; where no step of a state can, its
+    `next` need not say what follows. `changes` says what the step does to its stage: `forward`
+    brings something new and waits for the stage's windows and conditions, `back` takes
+    something back and waits for strict freezes alone. `promotes` says that it brings the
+    snapshot into the stage.
     """
 
     kind: ClassVar[str] = "step"
     repeat: ClassVar[Repeat] = "safe"
     inline: ClassVar[bool] = False
+    refuses: ClassVar[bool] = True
+    changes: ClassVar[Change] = "none"
+    promotes: ClassVar[bool] = False
 
     class Output(BaseModel):
         """What `steps.<id>` offers to expressions."""

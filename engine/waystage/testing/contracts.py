@@ -97,6 +97,7 @@ def check_answer(step: Step, answer: object) -> None:
     text = as_json(answer.output)
     assert len(text) <= MAX_OUTPUT, f"{step.use}: its output is larger than 256 KiB"
     if isinstance(answer, Refused):
+        assert type(step).refuses, f"{step.use}: says that it never refuses, and refused"
         assert answer.why.strip(), f"{step.use}: a refusal says why"
         return
     type(step).Output.model_validate_json(text)

@@ -32,6 +32,7 @@ class BuildBundle(Step):
     """
 
     use: ClassVar[str] = "bundle.build"
+    refuses: ClassVar[bool] = False
     needs_runtime: ClassVar[Literal["any", "online", "batch"] | None] = None
 
     tag: str | None = Field(default=None, pattern=NAME)

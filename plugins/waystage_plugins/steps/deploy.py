@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from waystage.errors import Hopeless, Retryable
 from waystage.plugin import (
     Answer,
+    Change,
     Context,
     Deployed,
     Done,
@@ -44,6 +45,8 @@ class Deploy(Step):
     """
 
     use: ClassVar[str] = "runtime.deploy"
+    changes: ClassVar[Change] = "forward"
+    promotes: ClassVar[bool] = True
     needs_runtime: ClassVar[Literal["any", "online", "batch"] | None] = "any"
 
     role: Role = "champion"

@@ -17,6 +17,7 @@ class Notify(Step):
     """
 
     use: ClassVar[str] = "notify"
+    refuses: ClassVar[bool] = False
     needs_runtime: ClassVar[Literal["any", "online", "batch"] | None] = None
 
     to: str = Field(min_length=1, max_length=63)

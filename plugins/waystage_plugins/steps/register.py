@@ -26,6 +26,7 @@ class Register(Step):
     """
 
     use: ClassVar[str] = "repository.register"
+    refuses: ClassVar[bool] = False
     needs_runtime: ClassVar[Literal["any", "online", "batch"] | None] = None
 
     from_: str = Field(alias="from", min_length=1, max_length=4096)

@@ -18,6 +18,7 @@ class FetchSnapshot(Step):
     """
 
     use: ClassVar[str] = "repository.fetch"
+    refuses: ClassVar[bool] = False
     needs_runtime: ClassVar[Literal["any", "online", "batch"] | None] = None
 
     class Output(BaseModel):

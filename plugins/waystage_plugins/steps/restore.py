@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel
 
 from waystage.errors import Retryable
-from waystage.plugin import Answer, Context, Done, Handle, Placement, Step, Undeployed
+from waystage.plugin import Answer, Change, Context, Done, Handle, Placement, Step, Undeployed
 from waystage_plugins.steps.placed import online_runtime
 from waystage_plugins.steps.undeploy import take_out
 
@@ -22,6 +22,8 @@ class Restore(Step):
     """
 
     use: ClassVar[str] = "runtime.restore"
+    refuses: ClassVar[bool] = False
+    changes: ClassVar[Change] = "back"
     needs_runtime: ClassVar[Literal["any", "online", "batch"] | None] = "any"
 
     class Output(BaseModel):

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
-from waystage.plugin import Answer, Championed, Context, Done, Step
+from waystage.plugin import Answer, Championed, Change, Context, Done, Step
 from waystage.plugin.snapshot import NAME
 
 
@@ -18,6 +18,8 @@ class SetChampion(Step):
     """
 
     use: ClassVar[str] = "repository.set_champion"
+    refuses: ClassVar[bool] = False
+    changes: ClassVar[Change] = "forward"
     needs_runtime: ClassVar[Literal["any", "online", "batch"] | None] = None
 
     alias: str = Field(default="champion", pattern=NAME)

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel
 
-from waystage.plugin import Answer, Context, Done, Handle, Role, Step, Undeployed
+from waystage.plugin import Answer, Change, Context, Done, Handle, Role, Step, Undeployed
 from waystage_plugins.steps.placed import online_runtime, own_placements
 
 
@@ -19,6 +19,8 @@ class Undeploy(Step):
     """
 
     use: ClassVar[str] = "runtime.undeploy"
+    refuses: ClassVar[bool] = False
+    changes: ClassVar[Change] = "back"
     needs_runtime: ClassVar[Literal["any", "online", "batch"] | None] = "any"
 
     role: Role | None = None
