@@ -1,12 +1,14 @@
-"""What all tests share: which package they test, and how hypothesis behaves."""
+"""What all tests share: the package they test, how hypothesis behaves, both databases."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from postgres_server import NoServer, PostgresServer
 
 import waystage
 
@@ -24,3 +26,30 @@ def pytest_sessionstart() -> None:
     """Refuse to test the checkout when the wheel is meant."""
     if os.environ.get("WAYSTAGE_TESTED") == "wheel" and "site-packages" not in waystage.__file__:
         pytest.exit(f"the wheel is to be tested, not {waystage.__file__}", returncode=4)
+
+
+@pytest.fixture(scope="session")
+def shared_postgres() -> Iterator[PostgresServer]:
+    """Give the session's PostgreSQL server; without one, the tests say why they did not run."""
+    try:
+        server = PostgresServer()
+    except NoServer as error:
+        pytest.skip(str(error))
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def postgres_url(shared_postgres: PostgresServer) -> Iterator[str]:
+    """Give a fresh database of the session's server, with Waystage's tables."""
+    url = shared_postgres.database()
+    yield url
+    shared_postgres.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give a fresh database, once of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'waystage.db'}"
+    return str(request.getfixturevalue("postgres_url"))

@@ -1,4 +1,4 @@
-"""A real engine on a real SQLite file, with a clock that is turned by hand."""
+"""A real engine on a real database, with a clock that is turned by hand."""
 
 from __future__ import annotations
 
@@ -104,8 +104,8 @@ CATALOG = {plugin.use: plugin for plugin in (Act, Pooled, Asking, Gauge)}
 class Bench:
     """An engine with its parts, and what tests do with it."""
 
-    def __init__(self, directory: Path) -> None:
-        self.url = f"sqlite:///{directory / 'waystage.db'}"
+    def __init__(self, url: str, directory: Path) -> None:
+        self.url, self.state = url, directory
         self.clock = HandClock(START)
         self.play = PLAY
         PLAY.calls, PLAY.answers = [], {}
@@ -115,12 +115,11 @@ class Bench:
         """Start a daemon anew on the same file."""
         self.store = Store(self.url)
         self.definitions = Definitions(self.store)
-        self.engine = Engine(self.store, self.definitions, CATALOG, self.clock, connections=self)
+        # on PostgreSQL a dead daemon's claims are free when its leases end
+        self.engine = Engine(
+            self.store, self.definitions, CATALOG, self.clock, connections=self, lease=1.5
+        )
         self.engine.start()
-
-    @property
-    def state(self) -> Path:
-        return Path(self.url.removeprefix("sqlite:///")).parent
 
     def stop(self) -> None:
         self.engine.stop()
@@ -167,8 +166,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    found = Bench(tmp_path)
+def bench(database_url: str, tmp_path: Path) -> Iterator[Bench]:
+    found = Bench(database_url, tmp_path)
     yield found
     found.stop()
 

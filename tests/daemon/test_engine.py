@@ -231,6 +231,7 @@ def test_every_history_row_carries_the_hash_of_the_one_before(bench):
         assert head.hex() == row.hash
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_second_daemon_on_the_same_file_is_refused_in_one_line(bench):
     other = Store(bench.url)
     try:

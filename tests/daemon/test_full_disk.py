@@ -9,6 +9,8 @@ from waystage.errors import Unavailable
 from waystage.kernel import events
 from waystage.plugin import Done
 
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 TEXT = """
 lifecycle: filling
 services: [s]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -15,10 +13,12 @@ from waystage.store.commit import Batch
 from waystage.store.database import rooted
 from waystage.store.schema import metadata
 
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 
 @pytest.fixture
-def store(tmp_path: Path):
-    found = Store(f"sqlite:///{tmp_path / 'waystage.db'}")
+def store(database_url: str):
+    found = Store(database_url)
     yield found
     found.close()
 
@@ -29,17 +29,17 @@ def test_the_migrations_lead_to_the_tables_of_the_schema(store):
     assert difference == []
 
 
-def test_opening_a_database_twice_changes_nothing(store, tmp_path):
-    again = Store(f"sqlite:///{tmp_path / 'waystage.db'}")
+def test_opening_a_database_twice_changes_nothing(store, database_url):
+    again = Store(database_url)
     assert again.runs() == []
     again.close()
 
 
-def test_a_database_of_a_newer_version_is_refused_in_one_line(store, tmp_path):
+def test_a_database_of_a_newer_version_is_refused_in_one_line(store, database_url):
     with store.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StoreUnfit, match="written by a newer Waystage"):
-        Store(f"sqlite:///{tmp_path / 'waystage.db'}")
+        Store(database_url)
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path):
@@ -60,6 +60,7 @@ def test_another_kind_of_database_is_refused(tmp_path):
         Store("mysql://host/name")
 
 
+@ON_SQLITE
 def test_sqlite_keeps_acknowledged_commits_through_a_power_cut(store):
     with store.engine.connect() as connection:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"

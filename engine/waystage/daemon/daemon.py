@@ -27,6 +27,7 @@ from waystage.store.codec import micros
 log = logging.getLogger("waystage.daemon")
 IDLE_SECONDS = 0.5
 LOOK_SECONDS = 5.0  # between two looks at what runs
+GRACE_SECONDS = 10.0  # for what is being called when the daemon is told to end
 
 
 class Daemon:
@@ -68,9 +69,9 @@ class Daemon:
             thread.start()
 
     def stop(self) -> None:
-        """Finish what is being committed and let go of everything."""
+        """Finish what is being called, within a grace, and let go of everything."""
         self._stopping.set()
-        self.engine.stop()
+        self.engine.stop(GRACE_SECONDS)
         for thread in (*self._looks, self._sender, self._observer):
             if thread.is_alive():
                 thread.join(timeout=5)

@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from waystage.clock import Clock, wall_seconds
+from waystage.clock import Clock
 from waystage.daemon.crash import crash_point
 from waystage.daemon.definitions import Definitions
 from waystage.daemon.hot import HotRuns
@@ -29,26 +30,23 @@ from waystage.daemon.workers import Workers
 from waystage.errors import Unavailable, WaystageError
 from waystage.kernel import Event
 from waystage.plugin import Plugin
-from waystage.store import DatabaseError, Store
+from waystage.store import DatabaseError, Listener, Store, fault_of
 from waystage.store.codec import instant, micros
 from waystage.store.rows import Claim
 from waystage.timers import Alarm
 
 log = logging.getLogger("waystage.daemon")
-LEASE_SECONDS = 60
+LEASE_SECONDS = 60.0
 BATCH = 512
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 0.5
+MOST_CONFLICTS = 20  # in a row; then the batch is taken apart
 R = TypeVar("R")
 _serial = itertools.count(1)
 
 
 class _Stale(Exception):  # no error: another daemon was faster
     """A run of the transaction was moved by another daemon."""
-
-    def __init__(self, tx: Transaction) -> None:
-        super().__init__()
-        self.tx = tx
 
 
 @dataclass(slots=True)
@@ -59,6 +57,7 @@ class Item:
     action: Callable[[Transaction], Any] | None = None
     future: Future[Any] | None = None
     result: Any = None
+    fresh: bool = False  # its runs are read anew: what was held may have been another daemon's
 
 
 class Engine:
@@ -73,6 +72,7 @@ class Engine:
         *,
         connections: Any = None,
         threads: int = 8,
+        lease: float = LEASE_SECONDS,
     ) -> None:
         self.store, self.definitions, self.clock = store, definitions, clock
         self.owner = f"{socket.gethostname()[:30]}-{os.getpid()}-{next(_serial)}"
@@ -82,7 +82,13 @@ class Engine:
         self._local: deque[Item] = deque()
         self._alarm = Alarm(self.wake)
         self._next_due: int | None = 0
-        self._stopping = threading.Event()
+        self._lease = int(lease * 1e6)
+        self._poll = min(POLL_SECONDS, lease / 3)
+        self._look_at = 0.0  # by the monotonic clock: leases are renewed also under load
+        self._conflicts = 0
+        self._tx: Transaction | None = None
+        self._listener: Listener | None = None
+        self._draining, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._loop, name="waystage-writer", daemon=True)
         self.failure: BaseException | None = None
 
@@ -94,15 +100,24 @@ class Engine:
                 self.store.release_all(connection)
         self._alarm.start()
         self._thread.start()
+        self._listener = self.store.listen(self.owner, self.wake)
 
-    def stop(self) -> None:
-        """Finish the batch under way; what is being called is called again by the next daemon."""
+    def stop(self, grace: float = 0.0) -> None:
+        """Take nothing more on, keep the answers that come within `grace` seconds, and end.
+
+        What was not called yet is given back; what is still being called then is called again
+        by another daemon when its lease runs out.
+        """
+        self._draining.set()
+        self._drain(grace)
         self._stopping.set()
         self.wake()
         if self._thread.is_alive():
             self._thread.join(timeout=30)
+        if self._listener is not None:
+            self._listener.stop()
         self._alarm.stop()
-        self.workers.stop()
+        self._give_back(self.workers.stop())
 
     def wake(self) -> None:
         """Look for due work now."""
@@ -142,6 +157,24 @@ class Engine:
         """Take an answer of a step that was called in the loop."""
         self._local.append(item)
 
+    def _drain(self, grace: float) -> None:
+        end = time.monotonic() + grace
+        while self._thread.is_alive() and time.monotonic() < end:
+            if not (self.workers.busy() or self._inbox.qsize() or self._local):
+                return
+            time.sleep(0.01)
+
+    def _give_back(self, claims: list[Claim]) -> None:
+        if not claims:
+            return
+        try:
+            with self.store.writing() as connection:
+                uncalled = [(claim.no, claim.slot, claim.fence) for claim in claims]
+                self.store.give_back(connection, uncalled)
+                self.store.announce(connection, self.owner)
+        except DatabaseError as error:
+            log.warning("claims could not be given back, their leases will end: %s", error)
+
     def _loop(self) -> None:
         try:
             while not self._stopping.is_set():
@@ -152,10 +185,12 @@ class Engine:
 
     def _gather(self) -> list[Item]:
         items = [self._local.popleft() for _ in range(min(len(self._local), BATCH))]
+        if time.monotonic() >= self._look_at:
+            self._next_due = 0
         if not items and not self._is_due():
             self._rest()
             try:
-                first = self._inbox.get(timeout=POLL_SECONDS)
+                first = self._inbox.get(timeout=max(0.0, self._look_at - time.monotonic()))
             except Empty:
                 self._next_due = 0
                 return items
@@ -181,35 +216,42 @@ class Engine:
         due = None if self._next_due is None else instant(self._next_due)
         self._alarm.set(due, self.clock.now())
 
-    def _turn(self, items: list[Item]) -> None:
-        due = self._is_due()
+    def _turn(self, items: list[Item], *, alone: bool = False) -> None:
+        due = self._is_due() and not alone
         if not items and not due:
             return
         try:
             self._commit(items, due)
-        except _Stale as stale:
-            self._reload(stale.tx, items)
+            self._conflicts = 0
+        except _Stale:
+            self._again(items)
         except DatabaseError as error:
-            self._postpone(items, error)
+            self._failed(items, error)
         except Exception as error:  # noqa: BLE001  # one bad item must not stop the others
             self._one_by_one(items, error)
 
     def _commit(self, items: list[Item], due: bool) -> None:
-        wall = int(wall_seconds() * 1e6)
+        self._tx = None
         with self.store.writing() as connection:
-            tx = Transaction(
+            tx = self._tx = Transaction(
                 self.store, connection, self.definitions, self.runs, self.clock.now(),
-                self.owner, wall, LEASE_SECONDS * 1_000_000,
+                self.owner, self.store.wall(), self._lease, draining=self._draining.is_set(),
             )  # fmt: skip
             self._fill(tx, items, due)
             if not tx.write():
-                raise _Stale(tx)
+                raise _Stale
             crash_point("before-commit")
+            tx.sent = True
+        self._committed(tx, items)
+
+    def _committed(self, tx: Transaction, items: list[Item]) -> None:
         crash_point("after-commit")
         tx.committed()
         for item in items:
             if item.future is not None:
                 item.future.set_result(item.result)
+        if tx.looked:
+            self._next_due, self._look_at = tx.next_due, time.monotonic() + self._poll
         if tx.wake is not None:
             self._next_due = tx.wake if self._next_due is None else min(self._next_due, tx.wake)
         self.workers.begin(tx)
@@ -221,37 +263,78 @@ class Engine:
             if item.action is not None:
                 item.result = item.action(tx)
         if due:
-            self._next_due = sweep(tx, self.workers)
+            tx.next_due, tx.looked = sweep(tx, self.workers), True
 
-    def _reload(self, tx: Transaction, items: list[Item]) -> None:
-        for no in tx.touched:
-            self.runs.drop(no)
+    def _again(self, items: list[Item]) -> None:
+        """Another daemon was faster somewhere: do the same with what holds now."""
+        self._conflicts += 1
+        if self._tx is not None:
+            self._tx.forget()
         self._local.extendleft(reversed(items))
+
+    def _failed(self, items: list[Item], error: DatabaseError) -> None:
+        fault = fault_of(error)
+        if fault == "conflict" and self._conflicts < MOST_CONFLICTS:
+            self._again(items)
+        elif fault != "unreachable":
+            self._conflicts = 0
+            self._one_by_one(items, error)
+        elif self.store.shared and self._tx is not None and self._tx.sent:
+            self._find_out(self._tx, items, error)
+        else:
+            self._postpone(items, error)
+
+    def _find_out(self, tx: Transaction, items: list[Item], error: DatabaseError) -> None:
+        """The answer to COMMIT was lost: what the history says is what holds."""
+        self.workers.doubt()
+        row = tx.last_history()
+        while row is not None and not self._stopping.is_set():
+            try:
+                if self.store.holds(*row):
+                    self._committed(tx, items)
+                    return
+                break
+            except DatabaseError as again:
+                log.error("the database does not answer (%s); trying again", _reason(again))
+                self._stopping.wait(RETRY_SECONDS)
+        tx.forget()
+        self._postpone(items, error, certain=row is not None and not self._stopping.is_set())
 
     def _one_by_one(self, items: list[Item], error: Exception) -> None:
         """A refused action must not take the others of its batch with it."""
         if len(items) <= 1:
+            if items and self.store.shared and not items[0].fresh and self._tx is not None:
+                items[0].fresh = True
+                self._again(items)
+                return
             if not isinstance(error, WaystageError):
                 log.error("a transaction failed: %s", error, exc_info=error)
             if not items:
-                self._next_due = None  # looked at again at the next poll
+                # looked at again at the next poll
+                self._next_due, self._look_at = None, time.monotonic() + self._poll
             elif items[0].future is not None:
                 items[0].future.set_exception(error)
             return
         for item in items:
-            self._turn([item])
+            self._turn([item], alone=True)
 
-    def _postpone(self, items: list[Item], error: DatabaseError) -> None:
+    def _postpone(self, items: list[Item], error: DatabaseError, *, certain: bool = True) -> None:
         """Nothing was written: tell those who wait, keep the answers of steps, try again."""
-        reason = str(error.orig or error).splitlines()[0]
+        reason = _reason(error)
         log.error("the database cannot be written (%s); trying again", reason)
         kept = [item for item in items if item.future is None]
+        so = "nothing was changed, try again" if certain else "look whether it was done"
         for item in items:
             if item.future is not None:
-                text = f"the database cannot be written ({reason}); nothing was changed, try again"
+                text = f"the database cannot be written ({reason}); {so}"
                 item.future.set_exception(Unavailable(text))
         self._local.extendleft(reversed(kept))
         self._stopping.wait(RETRY_SECONDS)
+
+
+def _reason(error: DatabaseError) -> str:
+    lines = str(error.orig or error).splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def answer_item(claim: Claim, event: Event, facts: Any = ()) -> Item:

@@ -21,8 +21,9 @@ GOOD = ("ready", "pending")
 
 def look(engine: Engine, connections: Connections) -> int:
     """Look at every online deployment once; answer how many differ from what should be."""
-    rows = [row for row in engine.store.placements() if row.mode == "online"]
-    return sum(_look_at(engine, connections, row) for row in rows)
+    with engine.store.turn("inventory") as mine:  # one daemon looks, so that people are told once
+        rows = engine.store.placements() if mine else []
+        return sum(_look_at(engine, connections, row) for row in rows if row.mode == "online")
 
 
 def _look_at(engine: Engine, connections: Connections, row: PlacementRow) -> bool:

@@ -19,6 +19,8 @@ LIMIT = 500
 def sweep(tx: Transaction, workers: Workers) -> int | None:
     """Deliver and claim what is due; answer the next instant at which something is."""
     workers.hold(tx)
+    if tx.draining:
+        return None
     now = micros(tx.now)
     fired = tx.store.due_timers(tx.connection, now, LIMIT)
     tx.deliver([_fired(timer) for timer in fired])

@@ -65,6 +65,10 @@ class Transaction:
     claims: list[Claim] = field(default_factory=list)
     answered: list[tuple[int, str]] = field(default_factory=list)
     wake: int | None = None  # the earliest instant at which this batch made something due
+    looked: bool = False  # what is due was looked for; `next_due` is what comes after
+    next_due: int | None = None
+    draining: bool = False  # the daemon is about to end: it orders, but others call
+    sent: bool = False  # COMMIT is on its way
 
     def deliver(self, deliveries: list[Delivery]) -> None:
         """Advance the runs; what one event sets off in another run is delivered too."""
@@ -94,7 +98,23 @@ class Transaction:
         for touched in self.touched.values():
             if touched.new or touched.hot.run.revision != touched.before:
                 self._flush(touched)
-        return self.store.statements.write(self.connection, self.batch)
+        if not self.store.statements.write(self.connection, self.batch):
+            return False
+        if self.wake is not None and self.wake <= micros(self.now):
+            self.store.announce(self.connection, self.owner)
+        return True
+
+    def last_history(self) -> tuple[int, int, bytes] | None:
+        """Give run, number and hash of the last history row: what shows that this was committed."""
+        if not self.batch.history:
+            return None
+        run, seq, *_, digest = self.batch.history[-1]
+        return run, seq, digest
+
+    def forget(self) -> None:
+        """Have the runs of this transaction read anew: another daemon moved one of them."""
+        for no in self.touched:
+            self.runs.drop(no)
 
     def committed(self) -> None:
         """Hold what is now true for the next batch."""
@@ -187,7 +207,7 @@ class Transaction:
     def _put_work(self, hot: HotRun, slot: str, order: c.StartStep) -> None:
         due, fence = micros(order.due), hot.run.revision * FENCE_STEP
         body = order_to_json(order)
-        mine = order.due <= self.now
+        mine = order.due <= self.now and not self.draining
         owner, until = (self.owner, self.wall + self.lease) if mine else (None, None)
         self.batch.put_work.append((hot.no, slot, dump(body), due, owner, until, fence, int(mine)))
         if mine:

@@ -31,7 +31,7 @@ def look(daemon: Daemon, connection: RepositoryConnection) -> list[str]:
         return []
 
     def keep(tx: Transaction) -> list[str]:
-        keep_cursor(tx.connection, connection.name, cursor, new=before is None)
+        keep_cursor(tx.connection, connection.name, cursor)
         return [run for snapshot in found for run in _registered(daemon, tx, connection, snapshot)]
 
     return daemon.engine.act(keep).result(timeout=60)

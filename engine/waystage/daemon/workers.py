@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from waystage.clock import wall_seconds
 from waystage.daemon.calls import Answered, call
 from waystage.daemon.context import StepContext, placement_from
 from waystage.daemon.crash import crash_point
@@ -34,6 +33,7 @@ class Call:
     claim: Claim
     ctx: StepContext
     began: float
+    running: bool = False  # not only in the pool's queue
 
 
 class Workers:
@@ -47,9 +47,20 @@ class Workers:
         self._held: dict[tuple[int, str], int] = {}
         self._calls: dict[tuple[int, str], Call] = {}
         self._lock = threading.Lock()
+        self._closed = False
+        self._unsure = False
+        self._renewing, self._renew_at = False, 0.0  # by the monotonic clock
+
+    def doubt(self) -> None:
+        """Remember that a commit may have claimed work of which this daemon knows nothing."""
+        self._unsure = True
 
     def begin(self, tx: Transaction) -> None:
         """Call everything that the committed transaction claimed."""
+        if tx.looked:
+            self._unsure = False
+            if self._renewing:
+                self._renew_at = time.monotonic() + tx.lease / 4e6
         for place in tx.answered:
             self._held.pop(place, None)
         for claim in tx.claims:
@@ -58,12 +69,20 @@ class Workers:
             run = hot.run if hot is not None else tx.touched[claim.no].hot.run
             self._begin(claim, run)
 
-    def stop(self) -> None:
-        """Ask running calls to stop and take no more."""
+    def stop(self) -> list[Claim]:
+        """Ask running calls to stop and take no more; gives the claims that were never called."""
         with self._lock:
-            for running in self._calls.values():
-                running.ctx.cancel()
+            calls = list(self._calls.values())
+            for call_ in calls:
+                call_.ctx.cancel()
+            self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
+        return [call_.claim for call_ in calls if not call_.running]
+
+    def busy(self) -> bool:
+        """Say whether anything is being called, or waits in the pool's queue."""
+        with self._lock:
+            return bool(self._calls)
 
     def still_ours(self, tx: Transaction, deliveries: list[Delivery]) -> list[Delivery]:
         """Keep the answers whose claim is still held; late ones become a note in the history."""
@@ -73,12 +92,16 @@ class Workers:
         return [self._checked(tx, delivery, fences) for delivery in deliveries]
 
     def hold(self, tx: Transaction) -> None:
-        """Renew the leases of what is being called and give up on calls past their timeout."""
+        """Renew the leases of what is held and give up on calls past their timeout."""
+        held = {(no, slot, fence) for (no, slot), fence in self._held.items()}
+        if self._unsure:
+            unknown = tx.store.owned(tx.connection, tx.owner) - held
+            tx.store.give_back(tx.connection, unknown)
+        self._renewing = time.monotonic() >= self._renew_at
+        if self._renewing:
+            tx.store.renew(tx.connection, held, tx.wall + tx.lease)
         with self._lock:
             calls = list(self._calls.values())
-        until = int(wall_seconds() * 1e6) + tx.lease
-        rows = [(c.claim.no, c.claim.slot, c.claim.fence) for c in calls]
-        tx.store.renew(tx.connection, rows, until)
         for running in calls:
             self._expire(running)
 
@@ -113,6 +136,11 @@ class Workers:
         self._pool.submit(self._in_pool, plugin, claim, ctx)
 
     def _in_pool(self, plugin: type[Plugin] | None, claim: Claim, ctx: StepContext) -> None:
+        with self._lock:
+            mine = self._calls.get((claim.no, claim.slot))
+            if self._closed or mine is None or mine.claim.fence != claim.fence:
+                return  # given up before it began
+            mine.running = True
         answered = call(plugin, claim, ctx)
         with self._lock:
             running = self._calls.get((claim.no, claim.slot))
@@ -151,9 +179,11 @@ class Workers:
         limit = running.claim.order.get("timeout") or DEFAULT_TIMEOUT
         if time.monotonic() - running.began < limit:
             return
+        place = (running.claim.no, running.claim.slot)
         with self._lock:
-            if self._calls.pop((running.claim.no, running.claim.slot), None) is None:
+            if self._calls.get(place) is not running:
                 return
+            del self._calls[place]
         running.ctx.cancel()
         order = running.claim.order
         where = (order["state"], order["entry"], order["index"])

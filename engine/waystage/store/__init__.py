@@ -14,9 +14,11 @@ from waystage.store.rows import (
     TaskRow,
     TimerRow,
 )
+from waystage.store.shared import Listener, fault_of
 from waystage.store.store import Store
 
 __all__ = [
-    "Claim", "Connection", "DatabaseError", "HistoryRow", "IncidentRow", "MeasurementRow",
-    "PlacementRow", "RunRow", "Store", "TaskRow", "TimerRow", "rooted",
+    "Claim", "Connection", "DatabaseError", "HistoryRow", "IncidentRow", "Listener",
+    "MeasurementRow", "PlacementRow", "RunRow", "Store", "TaskRow", "TimerRow", "fault_of",
+    "rooted",
 ]  # fmt: skip

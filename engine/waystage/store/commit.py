@@ -10,13 +10,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, delete, insert, null, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Engine,
+    bindparam,
+    delete,
+    insert,
+    literal_column,
+    null,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import Executable
 
 from waystage.store import schema as t
 
 Row = tuple[Any, ...]
+
+
+def lease_clock(engine: Engine) -> Any:
+    """Give what leases are counted from besides the machine's clock: PostgreSQL's, in µs."""
+    server = engine.dialect.name == "postgresql"
+    text = "(extract(epoch from clock_timestamp()) * 1000000)::bigint" if server else "0"
+    return literal_column(text, BigInteger)
 
 
 class Statement:
@@ -44,6 +61,10 @@ class Statement:
 
 def _values(names: Sequence[str]) -> dict[str, Any]:
     return {name: bindparam(name) for name in names}
+
+
+def _run_number(row: Row) -> int:
+    return int(row[-2])
 
 
 @dataclass(slots=True)
@@ -82,7 +103,8 @@ class Statements:
         self.history = Statement(
             engine, insert(t.history).values(_values(self.HISTORY)), self.HISTORY
         )
-        put = upsert(t.work).values(_values(self.WORK) | {"memo": null()})
+        until = bindparam("lease_until", type_=BigInteger) + lease_clock(engine)
+        put = upsert(t.work).values(_values(self.WORK) | {"memo": null(), "lease_until": until})
         self.put_work = Statement(
             engine,
             put.on_conflict_do_update(
@@ -120,6 +142,7 @@ class Statements:
 
     def write(self, connection: Connection, batch: Batch) -> bool:
         """Write the batch; False, with nothing to be committed, when a run had moved on."""
+        batch.update_runs.sort(key=_run_number)  # two daemons take rows in one order
         if self.update_runs.run(connection, batch.update_runs) != len(batch.update_runs):
             return False
         for statement in batch.rest:

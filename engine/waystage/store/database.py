@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from waystage.errors import StoreLocked, StoreUnfit
+from waystage.store.shared import lock_name
+
+# seconds, and milliseconds for the last: a server that is gone without a word is noticed
+PATIENCE = {
+    "connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}  # fmt: skip
 
 
 def open_database(url: str) -> Engine:
@@ -20,6 +28,9 @@ def open_database(url: str) -> Engine:
     engine = connect(url)
     try:
         migrate(engine)
+    except StoreUnfit:
+        engine.dispose()
+        raise
     except (OperationalError, DatabaseError) as error:
         engine.dispose()
         raise StoreUnfit(f"database {make_url(url)!r}: {_first_line(error)}") from error
@@ -35,9 +46,27 @@ def connect(url: str) -> Engine:
         event.listen(engine, "begin", _begin_immediate)
         return engine
     if parsed.get_backend_name() == "postgresql":
-        parsed = parsed.set(drivername="postgresql+psycopg")
-        return create_engine(parsed, pool_pre_ping=True)
+        return _postgresql(parsed)
     raise StoreUnfit(f"database {parsed!r} is neither sqlite:///FILE nor postgresql://HOST/NAME")
+
+
+def _postgresql(parsed: URL) -> Engine:
+    if find_spec("psycopg") is None:
+        raise StoreUnfit('postgresql:// needs its driver: pip install "waystage[postgresql]"')
+    engine = create_engine(
+        parsed.set(drivername="postgresql+psycopg"), connect_args=PATIENCE, pool_pre_ping=True
+    )
+    event.listen(engine, "connect", _postgresql_settings)
+    return engine
+
+
+def _postgresql_settings(connection: Any, _record: Any) -> None:
+    # an acknowledged commit must be one: a server that is set to lose some is overruled
+    connection.execute(
+        "SELECT set_config('synchronous_commit', 'on', false) "
+        "WHERE current_setting('synchronous_commit') = 'off'"
+    )
+    connection.commit()
 
 
 def _sqlite_settings(connection: Any, _record: Any) -> None:
@@ -82,6 +111,7 @@ def migrate(engine: Engine) -> None:
             return
         connection.rollback()
     with engine.begin() as connection:
+        lock_name(connection, "migrate", "")  # daemons that start together migrate once
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 

@@ -67,8 +67,8 @@ def insert_run(connection: Connection, service: str, row: dict[str, Any]) -> tup
     return no, name
 
 
-def keep_cursor(connection: Connection, repository: str, cursor: Any, *, new: bool) -> None:
-    """Write how far a repository was looked at; `new` may be wrong where daemons share a store."""
+def keep_cursor(connection: Connection, repository: str, cursor: Any) -> None:
+    """Write how far a repository was looked at."""
     where = t.cursors.c.repository == repository
     kept = connection.execute(update(t.cursors).where(where).values(body=dump(cursor))).rowcount
     if not kept:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from waystage.store import schema as t
+from waystage.store.shared import lock_name
+
+LONGEST = 300  # characters of a name as the table keeps it
 
 
 def take_lease(connection: Connection, name: str, run: int, state: str, entry: int) -> bool:
     """Take the lease if nobody holds it, or stand in line; answers whether it is held now."""
+    name = name if len(name) <= LONGEST else hashlib.sha256(name.encode()).hexdigest()
+    lock_name(connection, "lease", name)
     held = connection.execute(
         select(t.leases.c.id).where(t.leases.c.name == name, t.leases.c.held == 1)
     ).first()
@@ -25,7 +31,11 @@ def free_lease(connection: Connection, run: int, state: str) -> Any:
     gone = connection.execute(select(t.leases).where(mine)).first()
     if gone is None:
         return None
-    connection.execute(delete(t.leases).where(t.leases.c.id == gone.id))
+    lock_name(connection, "lease", gone.name)
+    # who held it may have given it to this run since
+    gone = connection.execute(delete(t.leases).where(mine).returning(*t.leases.c)).first()
+    if gone is None:
+        return None  # another daemon moved this run: the commit will find out
     waiting = select(t.leases).where(t.leases.c.name == gone.name).order_by(t.leases.c.id).limit(1)
     following = connection.execute(waiting).first()
     if not gone.held or following is None:

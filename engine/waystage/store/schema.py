@@ -35,7 +35,7 @@ runs = Table(
     "runs", metadata,
     Column("no", Number, primary_key=True, autoincrement=True),
     Column("id", String(100), nullable=False, unique=True),
-    Column("opened_by", String(300), nullable=False, unique=True),  # what may open a run only once
+    Column("opened_by", String(400), nullable=False, unique=True),  # what may open a run only once
     Column("lifecycle", String(63), nullable=False),
     Column("definition", String(64), nullable=False),
     Column("service", String(63), nullable=False),
@@ -121,6 +121,10 @@ leases = Table(
     UniqueConstraint("run", "state"),
 )  # fmt: skip
 Index("leases_by_name", leases.c.name, leases.c.id)
+Index(  # one holder, whatever the code does
+    "leases_held", leases.c.name, unique=True,
+    sqlite_where=leases.c.held == 1, postgresql_where=leases.c.held == 1,
+)  # fmt: skip
 
 incidents = Table(
     "incidents", metadata,

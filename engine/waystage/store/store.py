@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.engine import make_url
 
-from waystage.store import rows as r
+from waystage.clock import wall_seconds
 from waystage.store import schema as t
-from waystage.store.codec import dump, instant, load
+from waystage.store import shared
+from waystage.store.codec import dump, load
 from waystage.store.commit import Statements
 from waystage.store.database import FileLock, open_database
-from waystage.store.reads import Reader
+from waystage.store.work import WorkStore
 
 SOON = 60_000_000  # microseconds: a step that asked to be called again within a minute is at work
 
 
-class Store(Reader):
+class Store(WorkStore):
     """A database with Waystage's tables."""
 
     def __init__(self, url: str) -> None:
@@ -45,6 +46,30 @@ class Store(Reader):
         with self.engine.begin() as connection:
             yield connection
 
+    def wall(self) -> int:
+        """Give where leases are counted from; PostgreSQL adds its own clock."""
+        return 0 if self.shared else int(wall_seconds() * 1e6)
+
+    def turn(self, name: str) -> AbstractContextManager[bool]:
+        """Say whether it is this daemon's turn to do what only one should do at a time."""
+        return shared.turn(self.engine, name)
+
+    def announce(self, connection: Connection, owner: str) -> None:
+        """Wake the other daemons when this transaction commits."""
+        shared.announce(connection, owner)
+
+    def listen(self, owner: str, heard: Callable[[], None]) -> shared.Listener | None:
+        """Call back when another daemon announces something; None where there is no other."""
+        return shared.Listener(self.engine, owner, heard) if self.shared else None
+
+    def holds(self, run: int, seq: int, digest: bytes) -> bool:
+        """Say whether a history row was written as given."""
+        h = t.history.c
+        with self.reading() as connection:
+            query = select(h.hash).where(h.run == run, h.seq == seq)
+            found = connection.execute(query).scalar()
+        return found is not None and bytes(found) == digest
+
     def release_all(self, connection: Connection) -> int:
         """Give back every claim of a daemon that is dead for sure (SQLite, lock held)."""
         free = (
@@ -58,75 +83,6 @@ class Store(Reader):
         """Give body and head hash of runs."""
         query = select(t.runs.c.no, t.runs.c.body, t.runs.c.head).where(t.runs.c.no.in_(numbers))
         return {row.no: (load(row.body), bytes(row.head)) for row in connection.execute(query)}
-
-    def due_timers(self, connection: Connection, now: int, limit: int) -> list[r.TimerRow]:
-        """Take away and give the timers that are due; who takes a row fires it."""
-        query = (
-            select(t.timers)
-            .where(t.timers.c.due_at <= now)
-            .order_by(t.timers.c.due_at)
-            .limit(limit)
-        )
-        query = query.with_for_update(skip_locked=True)
-        found = list(connection.execute(query))
-        for row in found:
-            connection.execute(
-                delete(t.timers).where(
-                    t.timers.c.run == row.run,
-                    t.timers.c.state == row.state,
-                    t.timers.c.name == row.name,
-                    t.timers.c.due_at == row.due_at,
-                )
-            )
-        return [
-            r.TimerRow(x.run, x.state, x.name, x.entry, instant(x.due_at), load(x.spec))
-            for x in found
-        ]
-
-    def claim(
-        self, connection: Connection, *, owner: str, now: int, wall: int, lease: int, limit: int
-    ) -> list[r.Claim]:
-        """Claim due work that nobody holds or whose holder's lease ran out."""
-        w = t.work.c
-        free = or_(w.owner.is_(None), w.lease_until < wall)
-        query = select(t.work).where(w.due_at <= now, free).order_by(w.due_at).limit(limit)
-        claims = []
-        for row in list(connection.execute(query.with_for_update(skip_locked=True))):
-            connection.execute(
-                update(t.work)
-                .where(w.run == row.run, w.slot == row.slot)
-                .values(
-                    owner=owner, lease_until=wall + lease, fence=row.fence + 1, tries=row.tries + 1
-                )
-            )
-            memo = load(row.memo) or {}
-            claims.append(
-                r.Claim(row.run, row.slot, row.fence + 1, load(row.body), row.tries + 1, memo)
-            )
-        return claims
-
-    def renew(self, connection: Connection, claims: list[tuple[int, str, int]], until: int) -> None:
-        """Hold claims for longer."""
-        w = t.work.c
-        for run, slot, fence in claims:
-            mine = (w.run == run) & (w.slot == slot) & (w.fence == fence)
-            connection.execute(update(t.work).where(mine).values(lease_until=until))
-
-    def postpone(
-        self, connection: Connection, claim: r.Claim, due: int, memo: dict[str, Any]
-    ) -> bool:
-        """Put a claim back until `due`; False when it is no longer this daemon's."""
-        w = t.work.c
-        mine = (w.run == claim.no) & (w.slot == claim.slot) & (w.fence == claim.fence)
-        back = {"owner": None, "lease_until": None, "due_at": due, "memo": dump(memo), "tries": 0}
-        return connection.execute(update(t.work).where(mine).values(**back)).rowcount == 1
-
-    def fences(self, connection: Connection, claims: list[r.Claim]) -> dict[tuple[int, str], int]:
-        """Give the fencing numbers now in force, and keep them from changing till the commit."""
-        w = t.work.c
-        numbers = {claim.no for claim in claims}
-        query = select(w.run, w.slot, w.fence).where(w.run.in_(numbers)).with_for_update()
-        return {(row.run, row.slot): row.fence for row in connection.execute(query)}
 
     def take_inbox(self, connection: Connection, limit: int) -> list[Any]:
         """Give events that wait for runs; the batch removes those that it delivers."""

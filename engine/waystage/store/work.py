@@ -1,0 +1,108 @@
+"""Claiming due work, holding it, and giving it back; a lease is told by the database's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from sqlalchemy import Connection, delete, or_, select, tuple_, update
+
+from waystage.store import rows as r
+from waystage.store import schema as t
+from waystage.store.codec import dump, instant, load
+from waystage.store.commit import lease_clock
+from waystage.store.reads import Reader
+
+Held = tuple[int, str, int]  # run, slot, fencing number
+PART = 400
+FREE = {"owner": None, "lease_until": None}
+
+
+class WorkStore(Reader):
+    """Claims on the work table and the timers.
+
+    Instants of leases are counted from `lease_clock`: callers give the machine's time for
+    SQLite, and nothing but the length for PostgreSQL, whose own clock is added.
+    """
+
+    def due_timers(self, connection: Connection, now: int, limit: int) -> list[r.TimerRow]:
+        """Take away and give the timers that are due; who takes a row fires it."""
+        x = t.timers.c
+        due = select(x.run, x.state, x.name).where(x.due_at <= now).order_by(x.due_at).limit(limit)
+        # a CTE that locks is evaluated once, so that the limit holds
+        cte = due.with_for_update(skip_locked=True).cte("due")
+        taken = delete(t.timers).where(tuple_(x.run, x.state, x.name).in_(select(cte)))
+        found = connection.execute(taken.returning(*t.timers.c)).all()
+        rows = sorted(found, key=lambda row: (row.due_at, row.run, row.state, row.name))
+        return [
+            r.TimerRow(x.run, x.state, x.name, x.entry, instant(x.due_at), load(x.spec))
+            for x in rows
+        ]
+
+    def claim(
+        self, connection: Connection, *, owner: str, now: int, wall: int, lease: int, limit: int
+    ) -> list[r.Claim]:
+        """Claim due work that nobody holds or whose holder's lease ran out, the oldest first."""
+        w, clock = t.work.c, lease_clock(self.engine)
+        free = or_(w.owner.is_(None), w.lease_until < wall + clock)
+        due = select(w.run, w.slot).where(w.due_at <= now, free).order_by(w.due_at).limit(limit)
+        cte = due.with_for_update(skip_locked=True).cte("due")
+        taken = (
+            update(t.work)
+            .where(tuple_(w.run, w.slot).in_(select(cte)))
+            .values(
+                owner=owner, lease_until=wall + lease + clock, fence=w.fence + 1, tries=w.tries + 1
+            )
+        )
+        found = connection.execute(taken.returning(*t.work.c)).all()
+        rows = sorted(found, key=lambda row: (row.due_at, row.run, row.slot))
+        return [
+            r.Claim(row.run, row.slot, row.fence, load(row.body), row.tries, load(row.memo) or {})
+            for row in rows
+        ]
+
+    def renew(self, connection: Connection, claims: Collection[Held], until: int) -> None:
+        """Hold claims for longer."""
+        for some in _in_parts(claims):
+            held = update(t.work).where(_these(some))
+            connection.execute(held.values(lease_until=until + lease_clock(self.engine)))
+
+    def postpone(
+        self, connection: Connection, claim: r.Claim, due: int, memo: dict[str, Any]
+    ) -> bool:
+        """Put a claim back until `due`; False when it is no longer this daemon's."""
+        back = {**FREE, "due_at": due, "memo": dump(memo), "tries": 0}
+        mine = _these([(claim.no, claim.slot, claim.fence)])
+        return connection.execute(update(t.work).where(mine).values(**back)).rowcount == 1
+
+    def give_back(self, connection: Connection, claims: Collection[Held]) -> None:
+        """Let others have claims that were never called."""
+        free = {**FREE, "tries": t.work.c.tries - 1}
+        for some in _in_parts(claims):
+            connection.execute(update(t.work).where(_these(some)).values(**free))
+
+    def owned(self, connection: Connection, owner: str) -> set[Held]:
+        """Give what the table says that this daemon holds."""
+        w = t.work.c
+        query = select(w.run, w.slot, w.fence).where(w.owner == owner)
+        return {(row.run, row.slot, row.fence) for row in connection.execute(query)}
+
+    def fences(self, connection: Connection, claims: list[r.Claim]) -> dict[tuple[int, str], int]:
+        """Give the fencing numbers now in force, and keep them from changing till the commit."""
+        w = t.work.c
+        numbers = sorted({claim.no for claim in claims})
+        query = select(w.run, w.slot, w.fence).where(w.run.in_(numbers))
+        query = query.order_by(w.run, w.slot).with_for_update()
+        return {(row.run, row.slot): row.fence for row in connection.execute(query)}
+
+
+def _in_parts(claims: Collection[Held]) -> Iterator[list[Held]]:
+    # in one order for all daemons, and few enough for the limits of both databases
+    ordered = sorted(claims)
+    for start in range(0, len(ordered), PART):
+        yield ordered[start : start + PART]
+
+
+def _these(claims: list[Held]) -> Any:
+    w = t.work.c
+    return tuple_(w.run, w.slot, w.fence).in_(claims)
