@@ -1,6 +1,6 @@
 """Run one lifecycle to its end as a daemon would; started as a process of its own by tests.
 
-    python player.py DIRECTORY
+    python player.py DIRECTORY DATABASE_URL
 
 Effects go to `effects.txt`: one line per call that acted, with its key. A plugin that acts once
 per key looks there first, as a real one asks the world.
@@ -105,11 +105,12 @@ def main() -> None:
     """Open the run, or take it up where a crash left it, and see it to its end."""
     loaded = parse_lifecycle(TEXT)
     definition = compile_lifecycle(loaded.spec, loaded.digest)
-    store = Store(f"sqlite:///{DIRECTORY / 'waystage.db'}")
+    store = Store(sys.argv[2])
     definitions = Definitions(store)
     definitions._compiled[definition.hash] = definition
     catalog = {plugin.use: plugin for plugin in (Quick, Slow, Later)}
-    engine = Engine(store, definitions, catalog, SystemClock(), connections=World())
+    # on PostgreSQL a killed daemon's claims are free when its leases end
+    engine = Engine(store, definitions, catalog, SystemClock(), connections=World(), lease=0.5)
     engine.start()
     run = engine.open(Opening(definition, "s", SNAPSHOT, "only", "me")).result(timeout=20)
     end = time.monotonic() + 30

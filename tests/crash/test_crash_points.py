@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,38 +21,61 @@ PLAYER = Path(__file__).with_name("player.py")
 PASSED = tuple(point for point in POINTS if not point.endswith("-send"))
 
 
-def play(place: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(PLAYER), str(place)],
-        env=os.environ | environment, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+@dataclass(frozen=True)
+class Scene:
+    """A directory for the effects and a database for the run."""
+
+    place: Path
+    url: str
+
+    def play(self, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command, env=os.environ | environment, capture_output=True, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, str(PLAYER), str(self.place), self.url]
+
+    def outcome(self) -> tuple[list[str], list[str], str]:
+        """Give the moves, the effects and how the run ended."""
+        store = Store(self.url)
+        try:
+            (run,) = store.runs()
+            moves = [
+                " ".join(r) for row in store.history(run.id) for r in row.records if r[0] == "moved"
+            ]
+            effects = sorted((self.place / "effects.txt").read_text().splitlines())
+            return moves, effects, f"{run.status} {run.outcome} {store.run_body(run.id)['data']}"
+        finally:
+            store.close()
 
 
-def outcome(place: Path) -> tuple[list[str], list[str], str]:
-    """Give the moves, the effects and how the run ended."""
-    store = Store(f"sqlite:///{place / 'waystage.db'}")
-    try:
-        (run,) = store.runs()
-        moves = [
-            " ".join(r) for row in store.history(run.id) for r in row.records if r[0] == "moved"
-        ]
-        effects = sorted((place / "effects.txt").read_text().splitlines())
-        return moves, effects, f"{run.status} {run.outcome} {store.run_body(run.id)['data']}"
-    finally:
-        store.close()
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
+    """Give a maker of scenes, on one kind of database."""
+
+    def make() -> Scene:
+        place = tmp_path_factory.mktemp("scene")
+        if request.param == "sqlite":
+            return Scene(place, f"sqlite:///{place / 'waystage.db'}")
+        return Scene(place, request.getfixturevalue("shared_postgres").database())
+
+    return make
 
 
 @pytest.fixture(scope="module")
-def calm(tmp_path_factory: pytest.TempPathFactory):
+def calm(scene):
     """Play once without a crash and count how often each point is passed."""
-    place = tmp_path_factory.mktemp("calm")
-    counts = place / "counts.txt"
-    done = play(place, WAYSTAGE_CRASH_COUNT=str(counts))
+    made = scene()
+    counts = made.place / "counts.txt"
+    done = made.play(WAYSTAGE_CRASH_COUNT=str(counts))
     assert done.returncode == 0, done.stderr
     passed = {
         name: int(n) for name, n in (line.split() for line in counts.read_text().splitlines())
     }
-    return outcome(place), passed
+    return made.outcome(), passed
 
 
 def test_a_calm_run_passes_every_point(calm):
@@ -59,25 +83,24 @@ def test_a_calm_run_passes_every_point(calm):
 
 
 @pytest.mark.parametrize("point", PASSED)
-def test_a_crash_at_any_passing_of_a_point_changes_nothing_in_the_end(point, calm, tmp_path):
+def test_a_crash_at_any_passing_of_a_point_changes_nothing_in_the_end(point, calm, scene):
     expected, passed = calm
     numbers = sorted({1, (passed[point] + 1) // 2, max(1, passed[point] - 1)})
     for number in numbers:
-        place = tmp_path / str(number)
-        place.mkdir()
-        crashed = play(place, WAYSTAGE_CRASH=f"{point}:{number}")
+        made = scene()
+        crashed = made.play(WAYSTAGE_CRASH=f"{point}:{number}")
         assert crashed.returncode == -signal.SIGKILL, f"{point}:{number} was not passed"
-        done = play(place)
+        done = made.play()
         assert done.returncode == 0, done.stderr
-        assert outcome(place) == expected, f"{point}:{number}"
+        assert made.outcome() == expected, f"{point}:{number}"
 
 
-def test_a_daemon_killed_at_random_again_and_again_ends_as_a_calm_one(calm, tmp_path):
-    chance = random.Random(20260301)
+def test_a_daemon_killed_at_random_again_and_again_ends_as_a_calm_one(calm, scene):
+    chance, made = random.Random(20260301), scene()
     for _ in range(6):
-        process = subprocess.Popen([sys.executable, str(PLAYER), str(tmp_path)])
+        process = subprocess.Popen(made.command)
         time.sleep(0.25 + chance.random() * 0.4)
         process.kill()
         process.wait()
-    assert play(tmp_path).returncode == 0
-    assert outcome(tmp_path) == calm[0]
+    assert made.play().returncode == 0
+    assert made.outcome() == calm[0]
