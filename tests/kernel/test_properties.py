@@ -28,6 +28,7 @@ data: {level: {type: integer, default: 0}}
 initial: work
 states:
   work:
+    stage: PROD
     lease: "{{ service }}"
     steps:
       - {use: a.b, id: one, undo: {use: a.undo}}
@@ -62,7 +63,8 @@ states:
 
 def wild() -> Definition:
     loaded = parse_lifecycle(WILD)
-    return compile_lifecycle(loaded.spec, loaded.digest)
+    changes = {"a.b": "forward", "a.c": "back"}
+    return compile_lifecycle(loaded.spec, loaded.digest, lambda use: changes.get(use, "none"))
 
 
 def shipped(path: Path) -> Definition:
@@ -85,6 +87,15 @@ def possible(d: Definition, run: Run) -> list[Event]:
         found += [events.timer_fired(state, entry, name) for name in node.spec.timers]
         if state in run.waiting:
             found.append(events.lease_granted(state, entry))
+        if activity.get("asks"):
+            until = {"until": "2026-03-02T00:00:00+00:00", "why": "year-end"}
+            endless = {"until": None, "why": "stopped"}
+            found.append(events.stage_answered(state, entry, "open"))
+            found.append(events.stage_answered(state, entry, "closed", until))
+            found.append(events.stage_answered(state, entry, "closed", endless))
+            found.append(events.stage_answered(state, entry, "unmet", {"why": "no tag"}))
+            found.append(events.stage_answered(state, entry, "override", {"reason": "r"}, "otto"))
+            found.append(events.timer_fired(state, entry, "@window"))
         if activity.get("busy"):
             index = activity["index"]
             found.append(events.step_done(state, entry, index, {"value": 0.5, "verdict": "wait"}))
@@ -133,6 +144,15 @@ def check_orders(run: Run, commands: list[Any]) -> None:
         assert run.activities[state]["busy"]
 
 
+def check_admission(d: Definition, run: Run, commands: list[Any]) -> None:
+    """Nothing is ordered for a state that has asked its stage and has no answer."""
+    asking = {state for state, activity in run.activities.items() if activity.get("asks")}
+    assert not asking & {o.state for o in commands if isinstance(o, c.StartStep)}
+    for state in asking:
+        assert d.nodes[state].change != "none"
+        assert not run.activities[state].get("busy")
+
+
 def walk(d: Definition, choose: Any, length: int) -> None:
     run = fresh(d)
     history: list[tuple[Event, datetime]] = []
@@ -146,6 +166,7 @@ def walk(d: Definition, choose: Any, length: int) -> None:
         run = step.run
         check_places(d, run)
         check_orders(run, step.commands)
+        check_admission(d, run, step.commands)
         assert Run.from_json(json.loads(json.dumps(run.to_json()))) == run
         if run.status == "ended":
             break

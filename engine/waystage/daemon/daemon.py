@@ -10,7 +10,7 @@ from typing import Any
 
 from waystage.check import check_project
 from waystage.clock import Clock, SystemClock
-from waystage.daemon import inventory, outbox, watch
+from waystage.daemon import gates, inventory, outbox, watch
 from waystage.daemon.children import CHILD
 from waystage.daemon.connections import Connections
 from waystage.daemon.definitions import Definitions
@@ -48,7 +48,7 @@ class Daemon:
         self.state = self.root / ".waystage"
         self.state.mkdir(mode=0o700, exist_ok=True)
         self.store = Store(rooted(self.files.project.spec.database, self.root))
-        self.definitions = Definitions(self.store)
+        self.definitions = Definitions(self.store, self.catalog)
         self.definitions.present(self.files)
         self.connections = Connections(self.files, self.catalog, self.clock, self.state)
         self.engine = Engine(
@@ -65,6 +65,7 @@ class Daemon:
     def start(self) -> None:
         """Take the database and begin."""
         self.engine.start()
+        self.engine.act(gates.ask_again).result(timeout=60)  # the files may say other windows now
         for thread in (*self._looks, self._sender, self._observer):
             thread.start()
 
@@ -113,6 +114,7 @@ class Daemon:
         refuse_problems(files, self.catalog)
         self.files = files
         self.definitions.present(files)
+        self.engine.act(gates.ask_again)
 
     def _watch(self, connection: Any) -> None:
         while not self._stopping.is_set():

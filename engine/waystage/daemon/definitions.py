@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from waystage.errors import NotFound
 from waystage.kernel import Definition, compile_lifecycle
+from waystage.plugin import Plugin
 from waystage.spec.lifecycle import Lifecycle
+from waystage.spec.stage import Stage
 from waystage.store import Store
 
 if TYPE_CHECKING:
@@ -18,8 +21,8 @@ if TYPE_CHECKING:
 class Definitions:
     """Compiled lifecycles by hash, kept once they were needed."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, catalog: Mapping[str, type[Plugin]] | None = None) -> None:
+        self._store, self._catalog = store, catalog or {}
         self._lock = threading.Lock()
         self._compiled: dict[str, Definition] = {}
         self._present: dict[str, Loaded[Lifecycle]] = {}
@@ -56,6 +59,11 @@ class Definitions:
         given = known.params if known else {}
         return {name: value for name, value in given.items() if name in definition.spec.params}
 
+    def stage(self, name: str) -> Stage | None:
+        """Give a stage as the project says it now."""
+        found = self._files.stages.get(name) if self._files else None
+        return found.spec if found else None
+
     def by_hash(self, digest: str) -> Definition:
         """Give the lifecycle that a run is pinned to; raises `NotFound`."""
         found = self._compiled.get(digest)
@@ -69,7 +77,11 @@ class Definitions:
     def _compile(self, digest: str, spec: Lifecycle) -> Definition:
         with self._lock:
             if digest not in self._compiled:
-                definition = compile_lifecycle(spec, digest)
+                definition = compile_lifecycle(spec, digest, self._changes)
                 _ = definition.machines  # built once, here, not in the hot path
                 self._compiled[digest] = definition
             return self._compiled[digest]
+
+    def _changes(self, use: str) -> str:
+        """What a step does to its stage; one that nobody knows fails before it does anything."""
+        return str(getattr(self._catalog.get(use), "changes", "none"))

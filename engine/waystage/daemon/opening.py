@@ -62,6 +62,11 @@ def enlist(tx: Transaction, opening: Opening) -> str:
     return run.id
 
 
+def snapshot_id(run: Run) -> str:
+    """Give name and version of the run's snapshot."""
+    return f"{run.snapshot.get('name', '')}/{run.snapshot.get('version', '')}"
+
+
 def _run(opening: Opening, run_id: str) -> Run:
     spec = opening.definition.spec
     given = {name: field.default for name, field in spec.params.items()} | opening.params

@@ -10,7 +10,9 @@ from typing import Any
 from waystage.daemon.children import abort_child, open_child, tell_parent
 from waystage.daemon.definitions import Definitions
 from waystage.daemon.facts import apply_fact
+from waystage.daemon.gates import answer
 from waystage.daemon.hot import HotRun, HotRuns
+from waystage.daemon.opening import snapshot_id
 from waystage.kernel import Definition, Event, Run, advance, events
 from waystage.kernel import commands as c
 from waystage.kernel.migration import MIGRATED
@@ -62,6 +64,7 @@ class Transaction:
     batch: Batch = field(default_factory=Batch)
     touched: dict[int, Touched] = field(default_factory=dict)
     queue: deque[Delivery] = field(default_factory=deque)
+    asked: deque[tuple[Touched, c.AskStage]] = field(default_factory=deque)
     claims: list[Claim] = field(default_factory=list)
     answered: list[tuple[int, str]] = field(default_factory=list)
     wake: int | None = None  # the earliest instant at which this batch made something due
@@ -73,7 +76,10 @@ class Transaction:
     def deliver(self, deliveries: list[Delivery]) -> None:
         """Advance the runs; what one event sets off in another run is delivered too."""
         self.queue.extend(deliveries)
-        while self.queue:
+        while self.queue or self.asked:
+            if not self.queue:  # a stage answers when all that is known of the world is told
+                answer(self, *self.asked.popleft())
+                continue
             missing = {d.no for d in self.queue} - self.touched.keys()
             self._load(missing)
             self._advance(self.queue.popleft())
@@ -92,6 +98,12 @@ class Transaction:
             if self.runs.get(no) is None:
                 for found, (body, head) in self.store.load_runs(self.connection, [no]).items():
                     self.runs.put(HotRun(found, Run.from_json(body), head))
+
+    def write_rest(self) -> None:
+        """Write the rare statements that were collected, so that questions see them."""
+        for statement in self.batch.rest:
+            self.connection.execute(statement)
+        self.batch.rest.clear()
 
     def write(self) -> bool:
         """Write everything; False when another daemon moved one of the runs."""
@@ -237,11 +249,6 @@ class Transaction:
         self.batch.rest.append(statement)
 
 
-def snapshot_id(run: Run) -> str:
-    """Give name and version of the run's snapshot."""
-    return f"{run.snapshot.get('name', '')}/{run.snapshot.get('version', '')}"
-
-
 def order_to_json(order: c.StartStep) -> dict[str, Any]:
     """Give the order as the work table keeps it."""
     return {
@@ -281,7 +288,8 @@ def _set_timer(tx: Transaction, touched: Touched, command: c.SetTimer) -> None:
     due = command.due or (next_fire(command.spec, tx.now) if command.spec else None)
     if due is None:
         return
-    spec = dump(command.spec.model_dump(mode="json")) if command.spec else None
+    kept = command.spec.model_dump(mode="json") if command.spec else command.note
+    spec = dump(kept) if kept else None
     row = (touched.hot.no, command.state, command.name, command.entry, micros(due), spec)
     tx.batch.put_timers = [r for r in tx.batch.put_timers if r[:3] != row[:3]]
     tx.batch.put_timers.append(row)
@@ -289,9 +297,18 @@ def _set_timer(tx: Transaction, touched: Touched, command: c.SetTimer) -> None:
 
 
 def _cancel_timers(tx: Transaction, touched: Touched, command: c.CancelTimers) -> None:
-    gone = (touched.hot.no, command.state)
+    gone: tuple[int, str] | tuple[int, str, str] = (touched.hot.no, command.state)
+    if command.name:
+        gone = (*gone, command.name)
+        tx.batch.put_timers = [row for row in tx.batch.put_timers if row[:3] != gone]
+        tx.batch.rest.append(rare.drop_timer(*gone))
+        return
     tx.batch.put_timers = [row for row in tx.batch.put_timers if row[:2] != gone]
     tx.batch.drop_timers.append(gone)
+
+
+def _ask_stage(tx: Transaction, touched: Touched, command: c.AskStage) -> None:
+    tx.asked.append((touched, command))
 
 
 def _take_lease(tx: Transaction, touched: Touched, command: c.TakeLease) -> None:
@@ -342,6 +359,7 @@ HANDLERS: dict[type[Any], Any] = {
     c.CloseTask: _close_task,
     c.SetTimer: _set_timer,
     c.CancelTimers: _cancel_timers,
+    c.AskStage: _ask_stage,
     c.TakeLease: _take_lease,
     c.FreeLease: _free_lease,
     c.StartChild: open_child,

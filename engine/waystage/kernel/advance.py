@@ -8,7 +8,7 @@ from functools import partial
 
 from waystage.errors import ExpressionError
 from waystage.expressions.types import DYN, conform
-from waystage.kernel import incidents, migration, moves, tasks, work
+from waystage.kernel import admission, incidents, migration, moves, tasks, work
 from waystage.kernel.commands import Command, Record, SetTimer
 from waystage.kernel.definition import ROOT, Definition, Way
 from waystage.kernel.events import Event
@@ -80,7 +80,9 @@ def _step(m: Macrostep, kind: str, event: Event) -> None:
 
 def _visit(m: Macrostep, kind: str, event: Event) -> None:
     node = m.node(event.state)
-    if kind == "timer" and event.name.startswith("@"):
+    if kind == "stage" or event.name == admission.WINDOW:
+        _stage(m, event)
+    elif kind == "timer" and event.name.startswith("@"):
         if m.run.activities.get(event.state, {}).get("task"):
             tasks.alarm(m, node, event.name)
     elif kind == "timer":
@@ -95,6 +97,21 @@ def _visit(m: Macrostep, kind: str, event: Event) -> None:
         _child(m, kind, event)
     else:
         m.record(event.name, event.state, event.actor, str(event.data.get("detail", "")))
+
+
+def _stage(m: Macrostep, event: Event) -> None:
+    node, data = m.node(event.state), event.data
+    if not admission.asks(m, event.state):
+        m.record("ignored", event.state, event.name, "the stage was not asked")
+    elif event.name in ("open", "override"):
+        admission.admit(m, node)
+        work.begin_work(m, node, admitted=True)
+    elif event.name == "closed":
+        admission.wait(m, node, data["until"], data["why"])
+    elif event.name == "unmet":
+        admission.refuse(m, node, data["why"])
+    else:
+        admission.ask(m, node)
 
 
 def _child(m: Macrostep, kind: str, event: Event) -> None:

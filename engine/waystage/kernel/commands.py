@@ -65,20 +65,32 @@ class CloseTask:
 
 @dataclass(frozen=True, slots=True)
 class SetTimer:
-    """Keep a timer: the time comes from the spec, or is `due`."""
+    """Keep a timer: the time comes from the spec, or is `due`; `note` is kept with it."""
 
     state: str
     entry: int
     name: str
     spec: Timer | None
     due: datetime | None = None
+    note: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CancelTimers:
-    """Forget all timers of the state."""
+    """Forget all timers of the state, or the one that is named."""
 
     state: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AskStage:
+    """Ask whether the stage may be changed now; `stage` tells the answer."""
+
+    state: str
+    entry: int
+    stage: str
+    change: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +174,9 @@ class EndRun:
 
 
 Command = (
-    StartStep | DropWork | OpenTask | UpdateTask | CloseTask | SetTimer | CancelTimers | TakeLease
-    | FreeLease | StartChild | AbortChild | Notify | OpenIncident | CloseIncident | Adopt
-    | EndRun
+    AskStage | StartStep | DropWork | OpenTask | UpdateTask | CloseTask | SetTimer
+    | CancelTimers | TakeLease | FreeLease | StartChild | AbortChild | Notify | OpenIncident
+    | CloseIncident | Adopt | EndRun
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ a state with branches is a leaf of its own region, and each branch is a region b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -24,6 +24,7 @@ from waystage.kernel.machine import RegionMachine, build_machines
 from waystage.spec.lifecycle import Arrow, FieldSpec, Lifecycle, State, Step
 
 ROOT = ""
+CHANGES = ("none", "back", "forward")
 
 
 class DefinitionError(WaystageError):
@@ -75,6 +76,7 @@ class Node:
     lease: Template | None = None
     task: Template | None = None
     branches: tuple[str, ...] = ()
+    change: str = "none"  # what its steps do to its stage: none, back, forward
 
     @property
     def leaf(self) -> bool:
@@ -147,14 +149,27 @@ class Definition:
                 return
 
 
-def compile_lifecycle(spec: Lifecycle, digest: str) -> Definition:
-    """Expand, resolve and compile; raises `DefinitionError` or `ExpressionError`."""
+def nothing_changes(use: str) -> str:
+    """Know of no step that changes a stage."""
+    del use
+    return CHANGES[0]
+
+
+def compile_lifecycle(
+    spec: Lifecycle, digest: str, changes: Callable[[str], str] = nothing_changes
+) -> Definition:
+    """Expand, resolve and compile; raises `DefinitionError` or `ExpressionError`.
+
+    `changes` gives what a step does to its stage: `none`, `back` or `forward`.
+    """
     definition = Definition(digest, spec, {}, {ROOT: spec.initial})
     _add_states(definition, spec.states, parent=None, region=ROOT, stage="")
     if spec.initial not in definition.nodes:
         raise DefinitionError(f"{spec.lifecycle}: initial: there is no state {spec.initial!r}")
     for node in definition.nodes.values():
         _compile_node(definition, node)
+        found = [changes(step.use) for step in node.spec.steps or ()]
+        node.change = max(found, key=CHANGES.index, default=CHANGES[0])
     return definition
 
 

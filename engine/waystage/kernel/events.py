@@ -85,6 +85,16 @@ def lease_granted(state: str, entry: int) -> Event:
     return Event("lease", state, entry)
 
 
+def stage_answered(
+    state: str, entry: int, answer: str, data: dict[str, Any] | None = None, actor: str = ENGINE
+) -> Event:
+    """The stage is `open`, or `closed` (`until`, `why`), or `unmet` (`why`); or ask it again.
+
+    `override` is a person's word against a closed window, with its `reason`; `ask` asks again.
+    """
+    return Event("stage", state, entry, answer, data or {}, actor)
+
+
 def vote(state: str, entry: int, outcome: str, decision: dict[str, Any], actor: str) -> Event:
     """A person answered a task; `decision` holds roles, form, comment, shown."""
     return Event("vote", state, entry, outcome, decision, actor)

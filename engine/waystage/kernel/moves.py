@@ -75,7 +75,7 @@ def leave(m: Macrostep, state: str) -> None:
         m.run.regions.pop(branch, None)
     entry = m.run.entered.pop(state)
     activity = m.run.activities.pop(state, None)
-    if node.spec.timers or (node.spec.task and activity):
+    if node.spec.timers or (activity and (node.spec.task or "waits" in activity)):
         m.order(CancelTimers(state))
     if activity is not None and activity.get("busy"):
         m.order(DropWork(state))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from waystage.errors import ExpressionError
+from waystage.kernel.admission import ask, must_ask
 from waystage.kernel.commands import CloseIncident, DropWork, StartChild, StartStep
 from waystage.kernel.definition import Node, Work
 from waystage.kernel.judge import judge, window_at, worst
@@ -15,9 +16,11 @@ from waystage.retry import RetryPolicy, next_try
 MONITOR_RETRY = RetryPolicy()
 
 
-def begin_work(m: Macrostep, node: Node) -> None:
-    """Start what the leaf is there for."""
-    if node.works:
+def begin_work(m: Macrostep, node: Node, *, admitted: bool = False) -> None:
+    """Start what the leaf is there for; what changes a stage asks it first."""
+    if node.works and must_ask(node) and not admitted:
+        ask(m, node)
+    elif node.works:
         m.run.activities[node.path] = {"index": 0, "done": []}
         _go_on(m, node, 0)
     elif node.task is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, model_validator
 
@@ -38,7 +40,7 @@ class Runtime(Spec):
 
 
 class Span(Spec):
-    """A span of local time and why nothing may change in it."""
+    """A half-open span of time, and why it is one. What `zone` says holds where no offset is."""
 
     from_: Instant = Field(alias="from")
     to: Instant
@@ -53,11 +55,35 @@ class Span(Spec):
             raise ValueError("to: is later than from:")
         return self
 
+    @property
+    def start(self) -> datetime:
+        """The first instant, in UTC."""
+        return self._instant(self.from_)
+
+    @property
+    def end(self) -> datetime:
+        """The first instant after it, in UTC."""
+        return self._instant(self.to)
+
+    def holds(self, at: datetime) -> bool:
+        """Whether an instant lies in it."""
+        return self.start <= at < self.end
+
+    def _instant(self, given: datetime) -> datetime:
+        local = given if given.tzinfo else given.replace(tzinfo=ZoneInfo(self.zone))
+        return local.astimezone(UTC)
+
+
+class Freeze(Span):
+    """A span in which nothing may change; a strict one holds for going back too."""
+
+    strict: bool = False
+
 
 class ChangeWindow(Spec):
     """A freeze (`deny`) or an opening (`allow`)."""
 
-    deny: Span | None = None
+    deny: Freeze | None = None
     allow: Span | None = None
 
     @model_validator(mode="after")
@@ -65,6 +91,25 @@ class ChangeWindow(Spec):
         if (self.deny is None) == (self.allow is None):
             raise ValueError("says exactly one of deny, allow")
         return self
+
+
+class Requires(Spec):
+    """What a snapshot must be before something new is made of it in the stage.
+
+    `tags` names the values that a tag of the snapshot may have, `formats` the formats, and
+    `verified_in` the stages in which the snapshot must have passed `runtime.probe`.
+    """
+
+    tags: dict[str, Annotated[tuple[str, ...], OneOrMore]] = {}
+    formats: Annotated[tuple[str, ...], OneOrMore] = ()
+    verified_in: Annotated[tuple[StageName, ...], OneOrMore] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_signatures(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "signed_by" in value:
+            raise ValueError("signed_by: nothing checks signatures yet, so nothing may ask for one")
+        return value
 
 
 class Stage(Spec):
@@ -75,4 +120,4 @@ class Stage(Spec):
     after: Annotated[tuple[StageName, ...], OneOrMore] = ()
     runtimes: tuple[Runtime, ...] = ()
     windows: tuple[ChangeWindow, ...] = ()
-    requires: dict[str, Any] = {}
+    requires: Requires = Requires()

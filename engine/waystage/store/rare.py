@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import insert, update
+from sqlalchemy import delete, insert, update
 from sqlalchemy.sql import Executable
 
 from waystage.store import schema as t
@@ -45,6 +45,12 @@ def close_task(run: int, state: str, entry: int, outcome: str, by: str, at: int)
         .where(mine)
         .values(status=status, outcome=outcome, closed_by=by, closed_at=at)
     )
+
+
+def drop_timer(run: int, state: str, name: str) -> Executable:
+    """Forget one timer of a state."""
+    w = t.timers.c
+    return delete(t.timers).where(w.run == run, w.state == state, w.name == name)
 
 
 def open_incident(run: int, state: str, kind: str, message: str, at: int) -> Executable:

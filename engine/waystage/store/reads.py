@@ -48,6 +48,26 @@ class Reader:
         mine = t.runs.c.opened_by.startswith(f"child/{run}/", autoescape=True)
         return [_run(row) for row in self._all(select(t.runs).where(mine).order_by(t.runs.c.no))]
 
+    def waits(self, run: str | None = None) -> list[tuple[str, r.TimerRow]]:
+        """Give what waits for its stage to be open: the run's id, and a timer that says why."""
+        query = select(t.timers, t.runs.c.id.label("run_id")).join(
+            t.runs, t.runs.c.no == t.timers.c.run
+        )
+        query = query.where(t.timers.c.name == "@window").order_by(t.timers.c.due_at)
+        if run:
+            query = query.where(t.runs.c.id == run)
+        return [(row.run_id, _timer(row)) for row in self._all(query)]
+
+    def stops(self) -> list[dict[str, Any]]:
+        """Give the stages that a person has closed, the oldest first."""
+        s = t.stops.c
+        query = select(s.stage, s.by, s.reason, s.strict, s.since).where(s.ended_at.is_(None))
+        return [
+            {"stage": row.stage, "by": row.by, "reason": row.reason, "strict": bool(row.strict),
+             "since": instant(row.since)}
+            for row in self._all(query.order_by(s.id))
+        ]  # fmt: skip
+
     def run_body(self, run: str) -> dict[str, Any] | None:
         """Give the whole value of one run."""
         found = self._all(select(t.runs.c.body).where(t.runs.c.id == run))

@@ -222,3 +222,16 @@ tokens = Table(
     Column("expires_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
 )  # fmt: skip
+
+stops = Table(
+    "stops", metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("stage", String(31), nullable=False),
+    Column("by", String(100), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("strict", Integer, nullable=False),  # holds for going back too
+    Column("since", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("ended_by", String(100)),
+)  # fmt: skip
+Index("stops_now", stops.c.stage, stops.c.ended_at)

@@ -1,0 +1,138 @@
+"""A stage's answer to a run that wants to change it: its conditions, then its windows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from waystage.daemon.opening import snapshot_id
+from waystage.errors import Conflict, NotFound
+from waystage.kernel import Run, events
+from waystage.kernel import commands as c
+from waystage.kernel.admission import WINDOW
+from waystage.kernel.windows import Stop, closed
+from waystage.people import need_right
+from waystage.spec.stage import Requires, Stage
+from waystage.store.codec import micros
+from waystage.store.inside import runs_named
+from waystage.store.stops import (
+    open_stage,
+    stop_stage,
+    stops_of,
+    waiting_for_stages,
+    was_verified,
+)
+
+if TYPE_CHECKING:
+    from waystage.daemon.daemon import Daemon
+    from waystage.daemon.transaction import Touched, Transaction
+
+
+def answer(tx: Transaction, touched: Touched, command: c.AskStage) -> None:
+    """Tell the run whether it may change the stage now."""
+    from waystage.daemon.transaction import Delivery
+
+    run, no = touched.hot.run, touched.hot.no
+    if run.entered.get(command.state) != command.entry:
+        return
+    stage = tx.definitions.stage(command.stage) or Stage(stage=command.stage)
+    where = (command.state, command.entry)
+    lacks = unmet(tx, stage.requires, run) if command.change == "forward" else ""
+    stops = [Stop(s.by, s.reason, bool(s.strict)) for s in stops_of(tx.connection, stage.stage)]
+    shut = closed(stage.windows, stops, command.change, tx.now)
+    if lacks:
+        event = events.stage_answered(*where, "unmet", {"why": f"{stage.stage} takes only {lacks}"})
+    elif shut:
+        until = shut.until.isoformat() if shut.until else None
+        event = events.stage_answered(*where, "closed", {"until": until, "why": shut.why})
+    else:
+        event = events.stage_answered(*where, "open")
+    tx.queue.append(Delivery(no, event))
+
+
+def unmet(tx: Transaction, requires: Requires, run: Run) -> str:
+    """Say what of a stage's conditions the run's snapshot does not meet; empty if it meets all."""
+    snapshot, name = run.snapshot, snapshot_id(run)
+    if requires.formats and snapshot.get("format") not in requires.formats:
+        found = snapshot.get("format") or "of no known format"
+        return f"{' or '.join(requires.formats)}, and {name} is {found}"
+    tags = snapshot.get("tags") or {}
+    for tag, values in requires.tags.items():
+        if tags.get(tag) not in values:
+            has = f"has {tags[tag]}" if tag in tags else "has no such tag"
+            return f"what is tagged {tag}: {' or '.join(values)}, and {name} {has}"
+    tx.write_rest()  # what this very transaction tells of the inventory counts
+    for stage in requires.verified_in:
+        if not was_verified(tx.connection, run.service, stage, name):
+            return f"what was verified in {stage}, and {name} was not"
+    return ""
+
+
+def stop_the_line(
+    daemon: Daemon, stage: str, person: str, reason: str, *, strict: bool = False
+) -> dict[str, Any]:
+    """Close a stage until a person opens it; what has begun is finished."""
+    need_right(daemon.files.project.spec, person, "operate")
+    _known(daemon, stage)
+    if not reason.strip():
+        raise Conflict("stopping the line needs a reason")
+
+    def act(tx: Transaction) -> dict[str, Any]:
+        row = {"stage": stage, "by": person, "reason": reason, "strict": int(strict)}
+        stop_stage(tx.connection, since=micros(tx.now), **row)
+        return row
+
+    return daemon.engine.act(act).result(timeout=60)
+
+
+def open_the_line(daemon: Daemon, stage: str, person: str) -> dict[str, Any]:
+    """End the stops of a stage; what waits for it asks again."""
+    need_right(daemon.files.project.spec, person, "override")
+    _known(daemon, stage)
+
+    def act(tx: Transaction) -> dict[str, Any]:
+        ended = open_stage(tx.connection, stage, person, micros(tx.now))
+        if not ended:
+            raise Conflict(f"the line of {stage} is not stopped")
+        return {"stage": stage, "ended": ended, "asked": ask_again(tx)}
+
+    return daemon.engine.act(act).result(timeout=60)
+
+
+def override(daemon: Daemon, run: str, person: str, reason: str) -> dict[str, Any]:
+    """Let a run change its stage though the window is closed; who and why is in its history."""
+    from waystage.daemon.transaction import Delivery
+
+    need_right(daemon.files.project.spec, person, "override")
+    if not reason.strip():
+        raise Conflict("override needs a reason")
+
+    def act(tx: Transaction) -> dict[str, Any]:
+        rows = runs_named(tx.connection, run, "")
+        if not rows:
+            raise NotFound(f"there is no run {run!r}")
+        tx.load([rows[0].no])
+        now = tx.touched[rows[0].no].hot.run
+        states = [state for state, each in now.activities.items() if "waits" in each]
+        if not states:
+            raise Conflict(f"{run} waits for no window")
+        told = [events.stage_answered(s, now.entered[s], "override", {"reason": reason}, person)
+                for s in states]  # fmt: skip
+        tx.deliver([Delivery(rows[0].no, event) for event in told])
+        return {"run": run, "states": states}
+
+    return daemon.engine.act(act).result(timeout=60)
+
+
+def ask_again(tx: Transaction) -> int:
+    """Have everything that waits for its stage ask once more; answers how many."""
+    from waystage.daemon.transaction import Delivery
+
+    rows = waiting_for_stages(tx.connection, WINDOW)
+    tx.deliver([Delivery(r.run, events.stage_answered(r.state, r.entry, "ask")) for r in rows])
+    return len(rows)
+
+
+def _known(daemon: Daemon, stage: str) -> None:
+    if stage not in daemon.files.stages:
+        known = ", ".join(sorted(daemon.files.stages)) or "none"
+        raise NotFound(f"there is no stage {stage!r}; the project has {known}")
