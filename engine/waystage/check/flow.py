@@ -60,6 +60,10 @@ class Flow:
         """Every event at every leaf."""
         return tuple(each for leaf in self.leaves for each in self._raised(leaf))
 
+    def raised_at(self, leaf: str) -> tuple[Raised, ...]:
+        """Give the events that can come while the run is in one leaf."""
+        return tuple(self._raised(leaf))
+
     @cached_property
     def edges(self) -> Mapping[str, tuple[Edge, ...]]:
         """Where each leaf leads."""
@@ -91,7 +95,7 @@ class Flow:
             return VERDICTS
         if spec.call:
             known = self._outcomes_of(spec.call.lifecycle)
-            return STEPS if known is None else (*sorted(known), "failed")
+            return (*sorted(known), "failed") if known is not None else _assumed(node)
         if node.branches:
             return self._joins(node)
         if spec.final and node.parent is not None and node.parent != node.region:
@@ -159,6 +163,12 @@ class Flow:
             owner = self.definition.nodes[raised.owner]
             return owner.spec.timers[raised.event].after == timedelta()
         return raised.kind == "work" and node.activity in ("steps", "verify", "final")
+
+
+def _assumed(node: Node) -> tuple[str, ...]:
+    """Give the outcomes of a child that is not known here: those that are answered."""
+    own = {*node.spec.timers, *node.spec.signals}
+    return tuple(event for event in node.spec.next if event not in own) or ("done",)
 
 
 def _hearing_done(nodes: list[Node]) -> Iterator[Node]:

@@ -1,7 +1,8 @@
 """Events that nothing answers.
 
 - E-EVENT-UNHANDLED: an outcome, a verdict, a refusal, a timer or the end of nested states
-  leads nowhere. `failed` and `error` may stay open: they park the run as an incident.
+  leads nowhere. `failed` and `error` may stay open: they park the run as an incident; so may
+  `refused` where no step of the state ever refuses.
 - W-SIGNAL-UNANSWERED: the state listens to a signal that nothing answers.
 
 Why it hurts: the run is parked when the event comes, and a signal is ignored. To mend it, add
@@ -37,8 +38,16 @@ def check(subject: Subject) -> Iterator[Problem]:
 def unanswered(subject: Subject) -> Iterator[Raised]:
     """Give the events that have no answer though they must have one."""
     for raised in subject.flow.raised:
-        if raised.event not in SAFE and not subject.flow.targets(raised):
+        if raised.event in SAFE or subject.flow.targets(raised):
+            continue
+        if raised.event != "refused" or raised.kind != "work" or _refuses(subject, raised):
             yield raised
+
+
+def _refuses(subject: Subject, raised: Raised) -> bool:
+    steps = subject.skeleton.definition.nodes[raised.leaf].spec.steps
+    plugins = [subject.catalog.get(step.use) for step in steps or ()]
+    return not plugins or any(getattr(plugin, "refuses", True) for plugin in plugins)
 
 
 def owner_of(subject: Subject, raised: Raised) -> Place:

@@ -1,0 +1,71 @@
+"""Every mistake of the list is found at its line and in its words, and is gone when mended."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from check_cases import PROJECT, Case, cases
+
+from waystage.check import CHECKS, PROJECT_CHECKS, check_project
+from waystage.registry import load_catalog
+from waystage.spec.load import load_project
+
+CODE = re.compile(r"\"([EW]-[A-Z][A-Z0-9-]+)\"")
+LISTED = re.compile(r"^- ([EW]-[A-Z-]+): ", re.MULTILINE)
+ALL = cases()
+
+
+def named(case: Case) -> str:
+    return f"{case.code}-{case.title.replace(' ', '-')}"
+
+
+@pytest.mark.parametrize("case", ALL, ids=named)
+def test_a_mistake_is_found_at_its_line_and_said_in_its_words(case: Case, tmp_path: Path) -> None:
+    found = case.problems(tmp_path)
+    shown = "\n".join(f"{problem} [{problem.code}]" for problem in found)
+    ours = [problem for problem in found if problem.code == case.code]
+    assert case.place in [(problem.file, problem.line) for problem in ours], shown
+    assert any(case.says in str(problem) and problem.column for problem in ours), shown
+    assert {problem.code for problem in found} - {case.code} == set(case.also), shown
+    assert {problem.severity[:1].upper() for problem in ours} == {case.code[:1]}
+
+
+@pytest.mark.parametrize("case", ALL, ids=named)
+def test_the_mended_file_has_no_problem(case: Case, tmp_path: Path) -> None:
+    assert [f"{p} [{p.code}]" for p in case.problems(tmp_path, mended=True)] == []
+
+
+def test_the_project_of_the_cases_is_sound() -> None:
+    assert check_project(load_project(PROJECT), load_catalog()) == []
+
+
+def modules() -> dict[str, ModuleType]:
+    found = [sys.modules[check.__module__] for check in (*CHECKS, *PROJECT_CHECKS)]
+    return {module.__name__.rpartition(".")[2]: module for module in found}
+
+
+def test_every_code_of_every_check_has_a_case() -> None:
+    shown = {(case.check, case.code) for case in ALL}
+    listed = {
+        (name, code)
+        for name, module in modules().items()
+        for code in LISTED.findall(inspect.getdoc(module) or "")
+    }
+    assert listed - shown == set()
+    assert shown - listed == set()
+
+
+def test_no_check_raises_a_code_that_its_docstring_does_not_explain() -> None:
+    for name, module in modules().items():
+        raised = set(CODE.findall(inspect.getsource(module)))
+        assert raised == set(LISTED.findall(inspect.getdoc(module) or "")), name
+
+
+def test_no_case_is_there_twice() -> None:
+    assert [title for title, n in Counter(map(named, ALL)).items() if n > 1] == []
