@@ -31,6 +31,9 @@ VERBS = {
     "measurements": "inventory",
     "labels": "labels",
     "incidents": "incidents",
+    "stop-the-line": "line",
+    "open-the-line": "line",
+    "override": "line",
     "retry": "incidents",
     "skip": "incidents",
     "goto": "incidents",
@@ -57,7 +60,7 @@ class Verbs(click.Group):
         if module is None:
             return None
         found = importlib.import_module(f"waystage.cli.{module}")
-        command: click.Command = getattr(found, f"{name}_verb")
+        command: click.Command = getattr(found, f"{name.replace('-', '_')}_verb")
         return command
 
 

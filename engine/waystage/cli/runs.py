@@ -47,7 +47,7 @@ def list_verb(ctx: click.Context, service: str | None, status: str | None, as_js
         emit_json(runs)
         return
     rows = [
-        (r["id"], r["lifecycle"], r["snapshot"], _state(r), when(r["changed_at"])) for r in runs
+        (r["id"], r["lifecycle"], r["snapshot"], _standing(r), when(r["changed_at"])) for r in runs
     ]
     table("Runs", ("run", "lifecycle", "snapshot", "state", "since"), rows)
 
@@ -64,6 +64,10 @@ def show_verb(ctx: click.Context, run: str, as_json: bool) -> None:
         return
     click.echo(f"{found['id']}: {found['lifecycle']} on {found['snapshot']} for {found['service']}")
     click.echo(f"state     {_state(found)}")
+    if found["parent"]:
+        click.echo(f"called by {found['parent']['run']} in {found['parent']['state']}")
+    for child in found["children"]:
+        click.echo(f"called    {child['id']}: {child['lifecycle']}, {_state(child)}")
     for line in _reasons(found):
         click.echo(line)
 
@@ -88,12 +92,23 @@ def _state(run: dict[str, Any]) -> str:
     return places if run["status"] == "open" else f"ended: {run['outcome']}"
 
 
+def _standing(run: dict[str, Any]) -> str:
+    return "; ".join([_state(run), *(_held(each) for each in run["waits"])])
+
+
+def _held(wait: dict[str, Any]) -> str:
+    until = f"until {when(wait['until'])} UTC" if wait["until"] else "until it is opened"
+    return f"waits for {wait['stage']} {until} ({wait['why']})"
+
+
 def _reasons(run: dict[str, Any]) -> list[str]:
-    lines = []
+    lines = [f"held up    {_held(each)}" for each in run["waits"]]
+    if lines:
+        lines.append(f"           go on all the same: waystage override {run['id']} --reason …")
     for task in run["tasks"]:
         who = task["claimed_by"] or ", ".join(task["body"]["for"])
         lines.append(f"waits for  task {task['id']} “{task['body']['title']}” ({who})")
-    for timer in run["timers"]:
+    for timer in (each for each in run["timers"] if each["name"] != "@window"):
         lines.append(f"waits for  timer {timer['name']} at {when(timer['due'])} UTC")
     for incident in run["incidents"]:
         lines.append(f"parked     incident {incident['id']}: {incident['message']}")

@@ -19,6 +19,7 @@ from waystage.people import need_right
 from waystage.plugin import Label
 from waystage.spec.values import parse_duration
 from waystage.web import models as m
+from waystage.web.gates import gate_routes, standing, waits
 from waystage.web.guard import guard, person_of, refusal
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def create_app(daemon: Daemon, token: str) -> FastAPI:
     _reads(app, daemon)
     _acts(app, daemon)
     _operations(app, daemon)
+    gate_routes(app, daemon)
     return app
 
 
@@ -73,7 +75,8 @@ def _reads(app: FastAPI, daemon: Daemon) -> None:
 
     @app.get("/v1/runs")
     def runs(service: str | None = None, status: str | None = None, limit: int = 200) -> Any:
-        return [asdict(row) for row in store.runs(service=service, status=status, limit=limit)]
+        found, held = store.runs(service=service, status=status, limit=limit), waits(store)
+        return [asdict(row) | {"waits": held.get(row.id, [])} for row in found]
 
     @app.get("/v1/runs/{run}")
     def run(run: str) -> Any:
@@ -84,7 +87,7 @@ def _reads(app: FastAPI, daemon: Daemon) -> None:
             "tasks": [asdict(task) for task in store.tasks(run=run)],
             "timers": [asdict(timer) for timer in store.timers_of(run)],
             "incidents": [asdict(each) for each in store.incidents(run=run)],
-        }
+        } | standing(store, row)
 
     @app.get("/v1/runs/{run}/history")
     def history(run: str, after: int = 0) -> Any:
