@@ -12,7 +12,7 @@ from waystage.kernel import Definition, compile_lifecycle
 from waystage.plugin import Plugin
 from waystage.spec.lifecycle import Lifecycle
 from waystage.spec.stage import Stage
-from waystage.store import Store
+from waystage.store import Reader
 
 if TYPE_CHECKING:
     from waystage.spec.load import Loaded, ProjectFiles
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 class Definitions:
     """Compiled lifecycles by hash, kept once they were needed."""
 
-    def __init__(self, store: Store, catalog: Mapping[str, type[Plugin]] | None = None) -> None:
+    def __init__(
+        self, store: Reader | None, catalog: Mapping[str, type[Plugin]] | None = None
+    ) -> None:
         self._store, self._catalog = store, catalog or {}
         self._lock = threading.Lock()
         self._compiled: dict[str, Definition] = {}
@@ -51,6 +53,10 @@ class Definitions:
         if loaded is None:
             known = ", ".join(self.names()) or "none"
             raise NotFound(f"there is no lifecycle {name!r}; the project has {known}")
+        return self.of(loaded)
+
+    def of(self, loaded: Loaded[Lifecycle]) -> Definition:
+        """Give a lifecycle as a file says it."""
         return self._compile(loaded.digest, loaded.spec)
 
     def params_of(self, definition: Definition, service: str) -> dict[str, Any]:
@@ -69,7 +75,7 @@ class Definitions:
         found = self._compiled.get(digest)
         if found is not None:
             return found
-        body = self._store.definition(digest)
+        body = self._store.definition(digest) if self._store else None
         if body is None:
             raise NotFound(f"the store has no lifecycle {digest[:12]}: it was edited by hand")
         return self._compile(digest, Lifecycle.model_validate(body))

@@ -4,6 +4,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError as DatabaseError
 
 from waystage.store.database import rooted
+from waystage.store.reads import Reader, reading_only
 from waystage.store.rows import (
     Claim,
     HistoryRow,
@@ -19,6 +20,6 @@ from waystage.store.store import Store
 
 __all__ = [
     "Claim", "Connection", "DatabaseError", "HistoryRow", "IncidentRow", "Listener",
-    "MeasurementRow", "PlacementRow", "RunRow", "Store", "TaskRow", "TimerRow", "fault_of",
-    "rooted",
+    "MeasurementRow", "PlacementRow", "Reader", "RunRow", "Store", "TaskRow", "TimerRow",
+    "fault_of", "reading_only", "rooted",
 ]  # fmt: skip

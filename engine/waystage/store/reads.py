@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, select
+from sqlalchemy import Connection, Engine, Select, func, select
 
 from waystage.store import rows as r
 from waystage.store import schema as t
 from waystage.store.codec import instant, load, micros
+from waystage.store.database import connect
 
 
 class Reader:
@@ -19,6 +20,10 @@ class Reader:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.engine.dispose()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -180,9 +185,33 @@ class Reader:
         found = self._all(select(t.definitions.c.body).where(t.definitions.c.hash == digest))
         return load(found[0].body) if found else None
 
+    def newest_definition(self, lifecycle: str) -> str | None:
+        """Give the hash of the newest text of the lifecycle that a run has followed."""
+        d = t.definitions.c
+        query = select(d.hash).where(d.lifecycle == lifecycle).order_by(d.at.desc()).limit(1)
+        found = self._all(query)
+        return str(found[0].hash) if found else None
+
+    def open_lifecycles(self) -> dict[str, int]:
+        """Count the open runs of each lifecycle."""
+        r = t.runs.c
+        counted = select(r.lifecycle, func.count().label("runs")).where(r.status == "open")
+        return {row.lifecycle: row.runs for row in self._all(counted.group_by(r.lifecycle))}
+
+    def open_runs(self, lifecycle: str) -> list[dict[str, Any]]:
+        """Give the whole values of a lifecycle's open runs, the oldest first."""
+        r = t.runs.c
+        query = select(r.body).where(r.lifecycle == lifecycle, r.status == "open")
+        return [load(row.body) for row in self._all(query.order_by(r.no))]
+
     def _all(self, query: Select[Any]) -> list[Any]:
         with self.reading() as connection:
             return list(connection.execute(query))
+
+
+def reading_only(url: str) -> Reader:
+    """Open a database for reading, whoever is at work on it; its tables are left as they are."""
+    return Reader(connect(url))
 
 
 def _with_run(table: Any) -> Select[Any]:
