@@ -104,9 +104,11 @@ CATALOG = {plugin.use: plugin for plugin in (Act, Pooled, Asking, Gauge)}
 class Bench:
     """An engine with its parts, and what tests do with it."""
 
-    def __init__(self, url: str, directory: Path) -> None:
-        self.url, self.state = url, directory
-        self.clock = HandClock(START)
+    def __init__(
+        self, url: str, directory: Path, *, clock: HandClock | None = None, lease: float = 1.5
+    ) -> None:
+        self.url, self.state, self.lease = url, directory, lease
+        self.clock = clock or HandClock(START)
         self.play = PLAY
         PLAY.calls, PLAY.answers = [], {}
         self.boot()
@@ -117,7 +119,7 @@ class Bench:
         self.definitions = Definitions(self.store)
         # on PostgreSQL a dead daemon's claims are free when its leases end
         self.engine = Engine(
-            self.store, self.definitions, CATALOG, self.clock, connections=self, lease=1.5
+            self.store, self.definitions, CATALOG, self.clock, connections=self, lease=self.lease
         )
         self.engine.start()
 
@@ -170,6 +172,20 @@ def bench(database_url: str, tmp_path: Path) -> Iterator[Bench]:
     found = Bench(database_url, tmp_path)
     yield found
     found.stop()
+
+
+@pytest.fixture
+def make_bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
+    """Give a maker of engines on any database."""
+    made: list[Bench] = []
+
+    def make(url: str, **more: Any) -> Bench:
+        made.append(Bench(url, tmp_path, **more))
+        return made[-1]
+
+    yield make
+    for bench in made:
+        bench.stop()
 
 
 @pytest.fixture

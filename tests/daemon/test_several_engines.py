@@ -1,0 +1,233 @@
+"""Several engines on one PostgreSQL, and a server that goes away: nothing twice, nothing lost."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import Counter
+from concurrent.futures import Future
+from datetime import timedelta
+
+import pytest
+from cutting_proxy import CuttingProxy
+from postgres_server import NoServer, PostgresServer
+
+from waystage.daemon.opening import Opening
+from waystage.errors import NotFound
+from waystage.kernel import Run, events
+from waystage.kernel.replay import rebuild
+from waystage.plugin import Done
+from waystage.store.codec import chained, dump, micros
+
+SNAPSHOT = {"name": "credit", "version": "1", "digest": "sha256:" + "0" * 64}
+TEXT = """
+lifecycle: shared
+services: [s]
+initial: a
+states:
+  a: {steps: [{use: test.act, id: first}], next: {done: b, refused: no}}
+  b: {steps: [{use: test.pooled, id: second}], next: {done: c, refused: no}}
+  c: {timers: {later: {after: P1D}}, signals: [go], next: {later: d, go: d}}
+  d:
+    lease: "few at a time {{ service }}"
+    steps: [{use: test.pooled, id: third}]
+    next: {done: yes, refused: no}
+  yes: {final: true}
+  no: {final: true, outcome: rejected}
+"""
+WAY = ["moved a done b", "moved b done c", "moved c later d", "moved d done yes"]
+
+
+@pytest.fixture
+def two(make_bench, postgres_url):
+    """Two engines on one database, living by one clock."""
+    first = make_bench(postgres_url, lease=60)
+    return first, make_bench(postgres_url, clock=first.clock, lease=60)
+
+
+@pytest.fixture
+def server():
+    """A server of the test's own, to be ended and started."""
+    try:
+        found = PostgresServer()
+    except NoServer as error:
+        pytest.skip(str(error))
+    yield found
+    found.remove()
+
+
+def opening(bench, key: str) -> tuple[Opening, Future[str]]:
+    definition = bench.lifecycle(TEXT)
+    bench.definitions._compiled[definition.hash] = definition
+    asked = Opening(definition, "s", SNAPSHOT, key, "dana")
+    return asked, bench.engine.open(asked)
+
+
+def moves(bench, run: str) -> list[str]:
+    lines = [" ".join(r[:4]) for row in bench.store.history(run) for r in row.records]
+    return [line for line in lines if line.startswith("moved")]
+
+
+def all_rest_in(bench, place: str):
+    return lambda: all(row.places == (place,) for row in bench.store.runs(limit=1000))
+
+
+def assert_whole(bench, run: str) -> None:
+    """The history's hashes follow each other, and the row is what the history leads to."""
+    head = b"\0" * 32
+    history = bench.store.history(run)
+    for row in history:
+        body = dump({"event": row.event, "records": row.records})
+        head = chained(head, row.seq, micros(row.at), row.actor, body)
+        assert head.hex() == row.hash
+    said = [(events.Event.from_json(row.event, row.actor), row.at) for row in history]
+    assert rebuild(bench.lifecycle(TEXT), said) == Run.from_json(bench.store.run_body(run))
+
+
+def test_two_engines_do_everything_once_and_lose_nothing(two):
+    first, second = two
+    asked = [opening(bench, f"k{n}")[1] for n in range(120) for bench in two]
+    names = [future.result(timeout=60) for future in asked]
+    assert names[::2] == names[1::2], "a key opens one run, whichever daemon is asked"
+    assert len(first.store.runs(limit=1000)) == 120
+    first.until(all_rest_in(first, "c"))
+    first.clock.turn(timedelta(days=2))
+    for bench in two:
+        bench.engine.turned()
+    first.until(lambda: all(r.status == "ended" for r in second.store.runs(limit=1000)))
+    calls = Counter(first.play.calls)
+    assert len(calls) == 360
+    assert set(calls.values()) == {1}, "no step was called twice"
+    for name in set(names):
+        assert [" ".join(m.split()[:4]) for m in moves(first, name)] == WAY
+        assert_whole(first, name)
+
+
+def test_an_engine_sees_what_the_other_one_did_to_a_run_that_it_held(two):
+    first, second = two
+    run = opening(first, "k")[1].result(timeout=20)
+    first.until(lambda: first.places(run) == ("c",))
+    no = first.store.run(run).no
+    second.clock.turn(timedelta(days=2))
+    second.engine.turned()
+    second.until(lambda: second.store.run(run).status == "ended")
+
+    def refuse_if_open(tx):
+        tx.load([no])
+        if tx.touched[no].hot.run.status == "open":
+            raise NotFound("this engine believes what it held")
+
+    first.engine.act(refuse_if_open).result(timeout=20)
+    first.send(run, events.signal("go", {}))
+    assert_whole(first, run)
+
+
+def test_work_that_an_engine_gives_back_is_called_by_the_other_at_once(two):
+    first, second = two
+    blocked = threading.Event()
+    # eight threads are taken, so the other runs' steps wait in the queue of the first
+    for _ in range(8):
+        first.engine.workers._pool.submit(blocked.wait, 20)
+    runs = [opening(first, f"k{n}")[1].result(timeout=20) for n in range(20)]
+    first.until(all_rest_in(first, "b"))
+    began = time.monotonic()
+    first.engine.stop()
+    second.until(all_rest_in(second, "c"))
+    assert time.monotonic() - began < 10, "long before the leases of a minute end"
+    blocked.set()
+    assert set(Counter(second.play.calls).values()) == {1}
+    assert len(runs) == 20
+
+
+def test_an_engine_that_is_told_to_end_keeps_the_answers_that_come_in_time(two):
+    first, second = two
+    entered = threading.Event()
+
+    def slow(ctx):
+        entered.set()
+        time.sleep(0.3)
+        return Done({"did": "in time"})
+
+    first.play.answers[""] = [Done({}), slow]
+    run = opening(first, "k")[1].result(timeout=20)
+    assert entered.wait(10)
+    first.engine.stop(grace=10)
+    assert second.places(run) == ("c",)
+    assert set(Counter(second.play.calls).values()) == {1}
+
+
+def test_the_engine_goes_on_by_itself_after_the_server_was_restarted(server, make_bench):
+    bench = make_bench(server.database(), lease=60)
+    runs = [opening(bench, f"k{n}")[1].result(timeout=20) for n in range(10)]
+    during = []
+    stopping = threading.Event()
+
+    def keep_opening():
+        while not stopping.is_set():
+            asked, future = opening(bench, f"d{len(during)}")
+            during.append((asked, future))
+            time.sleep(0.01)
+
+    asking = threading.Thread(target=keep_opening)
+    asking.start()
+    try:
+        server.stop(signal.SIGQUIT)
+        bench.until(lambda: any(f.done() and f.exception() for _, f in list(during)))
+        server.start()
+        began, before = time.monotonic(), len(during)
+        bench.until(lambda: any(f.done() and not f.exception() for _, f in list(during)[before:]))
+        assert time.monotonic() - began < 5
+    finally:
+        stopping.set()
+        asking.join()
+    opened = [f.result(20) for _, f in during if not f.exception(timeout=20)]
+    bench.until(all_rest_in(bench, "c"))
+    kept = {row.id for row in bench.store.runs(limit=1000)}
+    assert {*runs, *opened} <= kept, "what was acknowledged is there"
+    for run in kept:
+        assert [m.split()[1] for m in moves(bench, run)] == ["a", "b"]
+        assert_whole(bench, run)
+    assert set(Counter(bench.play.calls).values()) == {1}
+
+
+@pytest.fixture
+def proxy(shared_postgres):
+    found = CuttingProxy(shared_postgres.port)
+    yield found
+    found.close()
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_commit_whose_answer_is_lost_counts_once(proxy, postgres_url, make_bench, number):
+    name = postgres_url.rpartition("/")[2]
+    bench = make_bench(f"postgresql://waystage@127.0.0.1:{proxy.port}/{name}", lease=60)
+    answers = [Done({}), Done({}), Done({})]
+
+    def cut(ctx):
+        proxy.cut_after_commit.set()
+        return Done({})
+
+    answers[number] = cut
+    bench.play.answers[""] = answers
+    run = opening(bench, "k")[1].result(timeout=20)
+    bench.until(lambda: bench.places(run) == ("c",))
+    bench.turn(timedelta(days=2))
+    bench.until(lambda: bench.store.run(run).status == "ended")
+    assert proxy.cuts == 1
+    assert [m.split()[1] for m in moves(bench, run)] == ["a", "b", "c", "d"]
+    assert not any("late answer" in line for line in bench.said(run))
+    assert len(bench.play.calls) == 3
+    assert_whole(bench, run)
+
+
+def test_an_opening_whose_commit_was_not_heard_is_answered_all_the_same(
+    proxy, postgres_url, make_bench
+):
+    name = postgres_url.rpartition("/")[2]
+    bench = make_bench(f"postgresql://waystage@127.0.0.1:{proxy.port}/{name}", lease=60)
+    proxy.cut_after_commit.set()
+    run = opening(bench, "k")[1].result(timeout=20)
+    bench.until(lambda: bench.places(run) == ("c",))
+    assert proxy.cuts == 1
+    assert len(bench.play.calls) == 2
