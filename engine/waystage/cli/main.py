@@ -17,6 +17,7 @@ from waystage.errors import EXIT_BUG, EXIT_FINE, EXIT_INTERRUPTED, EXIT_REFUSED,
 VERBS = {
     "init": "project",
     "validate": "validate",
+    "plan": "plan",
     "up": "up",
     "start": "runs",
     "list": "runs",
