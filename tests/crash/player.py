@@ -1,6 +1,6 @@
 """Run one lifecycle to its end as a daemon would; started as a process of its own by tests.
 
-    python player.py DIRECTORY DATABASE_URL
+    python player.py DIRECTORY DATABASE_URL [RUNS]
 
 Effects go to `effects.txt`: one line per call that acted, with its key. A plugin that acts once
 per key looks there first, as a real one asks the world.
@@ -101,6 +101,15 @@ class World:
     clock = SystemClock()
 
 
+def see_to_its_end(engine: Engine, store: Store, run: str) -> None:
+    """Wait until a run has ended."""
+    end = time.monotonic() + 30
+    while (row := store.run(run)) is None or row.status != "ended":
+        if engine.failure or time.monotonic() > end:
+            sys.exit(f"stuck in {row.places if row else 'nothing'}: {engine.failure}")
+        time.sleep(0.005)
+
+
 def main() -> None:
     """Open the run, or take it up where a crash left it, and see it to its end."""
     loaded = parse_lifecycle(TEXT)
@@ -112,12 +121,10 @@ def main() -> None:
     # on PostgreSQL a killed daemon's claims are free when its leases end
     engine = Engine(store, definitions, catalog, SystemClock(), connections=World(), lease=0.5)
     engine.start()
-    run = engine.open(Opening(definition, "s", SNAPSHOT, "only", "me")).result(timeout=20)
-    end = time.monotonic() + 30
-    while (row := store.run(run)) is None or row.status != "ended":
-        if engine.failure or time.monotonic() > end:
-            sys.exit(f"stuck in {row.places if row else 'nothing'}: {engine.failure}")
-        time.sleep(0.005)
+    keys = [f"run {number}" for number in range(int(sys.argv[3]) if len(sys.argv) > 3 else 1)]
+    asked = [engine.open(Opening(definition, "s", SNAPSHOT, key, "me")) for key in keys]
+    for run in [future.result(timeout=60) for future in asked]:
+        see_to_its_end(engine, store, run)
     engine.stop()
     store.close()
 

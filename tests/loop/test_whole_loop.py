@@ -18,10 +18,15 @@ pytest.importorskip("skl2onnx", reason="the extra `demo` is not installed")
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path: Path, database_url: str) -> Iterator[World]:
     found = World(tmp_path / "project")
     found.make_project()
+    project = found.root / "waystage.yaml"
+    kept = "sqlite:///waystage.db"
+    assert kept in project.read_text(), "one line says where the state is kept"
+    project.write_text(project.read_text().replace(kept, database_url))
     yield found
+    assert (found.root / "waystage.db").exists() == database_url.startswith("sqlite")
     found.stop()
 
 

@@ -6,10 +6,7 @@ form by themselves. Steps that promise not to block are called in the loop, othe
 
 from __future__ import annotations
 
-import itertools
 import logging
-import os
-import socket
 import threading
 import time
 from collections import deque
@@ -24,6 +21,7 @@ from waystage.daemon.crash import crash_point
 from waystage.daemon.definitions import Definitions
 from waystage.daemon.hot import HotRuns
 from waystage.daemon.opening import Opening, open_run
+from waystage.daemon.owner import dead_ones, own_name
 from waystage.daemon.sweep import sweep
 from waystage.daemon.transaction import Delivery, Transaction
 from waystage.daemon.workers import Workers
@@ -42,7 +40,6 @@ POLL_SECONDS = 1.0
 RETRY_SECONDS = 0.5
 MOST_CONFLICTS = 20  # in a row; then the batch is taken apart
 R = TypeVar("R")
-_serial = itertools.count(1)
 
 
 class _Stale(Exception):  # no error: another daemon was faster
@@ -75,7 +72,7 @@ class Engine:
         lease: float = LEASE_SECONDS,
     ) -> None:
         self.store, self.definitions, self.clock = store, definitions, clock
-        self.owner = f"{socket.gethostname()[:30]}-{os.getpid()}-{next(_serial)}"
+        self.owner = own_name()
         self.runs = HotRuns()
         self.workers = Workers(self, catalog, connections, threads)
         self._inbox: SimpleQueue[Item | None] = SimpleQueue()
@@ -95,9 +92,11 @@ class Engine:
     def start(self) -> None:
         """Take the database, take up what a dead daemon left, and begin."""
         self.store.occupy()
-        if not self.store.shared:
-            with self.store.writing() as connection:
-                self.store.release_all(connection)
+        with self.store.writing() as connection:
+            if self.store.shared:
+                self.store.release(connection, dead_ones(self.store.owners(connection)))
+            else:
+                self.store.release(connection)
         self._alarm.start()
         self._thread.start()
         self._listener = self.store.listen(self.owner, self.wake)

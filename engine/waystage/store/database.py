@@ -66,6 +66,8 @@ def _postgresql_settings(connection: Any, _record: Any) -> None:
         "SELECT set_config('synchronous_commit', 'on', false) "
         "WHERE current_setting('synchronous_commit') = 'off'"
     )
+    # a daemon that hangs in a transaction must not hold the others' rows for long
+    connection.execute("SELECT set_config('idle_in_transaction_session_timeout', '15s', false)")
     connection.commit()
 
 

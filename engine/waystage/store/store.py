@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.engine import make_url
 
 from waystage.clock import wall_seconds
@@ -69,13 +69,6 @@ class Store(WorkStore):
             query = select(h.hash).where(h.run == run, h.seq == seq)
             found = connection.execute(query).scalar()
         return found is not None and bytes(found) == digest
-
-    def release_all(self, connection: Connection) -> int:
-        """Give back every claim of a daemon that is dead for sure (SQLite, lock held)."""
-        free = (
-            update(t.work).where(t.work.c.owner.is_not(None)).values(owner=None, lease_until=None)
-        )
-        return connection.execute(free).rowcount
 
     def load_runs(
         self, connection: Connection, numbers: list[int]

@@ -81,6 +81,17 @@ class WorkStore(Reader):
         for some in _in_parts(claims):
             connection.execute(update(t.work).where(_these(some)).values(**free))
 
+    def owners(self, connection: Connection) -> list[str]:
+        """Give the daemons that hold work."""
+        query = select(t.work.c.owner).where(t.work.c.owner.is_not(None)).distinct()
+        return [str(owner) for owner in connection.execute(query).scalars()]
+
+    def release(self, connection: Connection, owners: Collection[str] | None = None) -> int:
+        """Free what these daemons, or all, were calling when they died, as is known for sure."""
+        w = t.work.c
+        theirs = w.owner.is_not(None) if owners is None else w.owner.in_(owners)
+        return connection.execute(update(t.work).where(theirs).values(**FREE)).rowcount
+
     def owned(self, connection: Connection, owner: str) -> set[Held]:
         """Give what the table says that this daemon holds."""
         w = t.work.c

@@ -1,0 +1,58 @@
+"""A daemon that hangs past its leases while another goes on: nothing stale is written."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from waystage.store import Store
+
+PLAYER = Path(__file__).with_name("player.py")
+RUNS = 60
+WAY = ["moved first done rest", "moved rest over last", "moved last done end"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_daemons_that_are_stopped_and_woken_in_turn_do_everything_once(
+    shared_postgres, postgres_url, tmp_path, seed
+):
+    chance = random.Random(seed)
+    players = [
+        subprocess.Popen(
+            [sys.executable, str(PLAYER), str(tmp_path), postgres_url, str(RUNS)],
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(2)
+    ]
+    effects = tmp_path / "effects.txt"
+    until(lambda: effects.exists() or players[0].poll() is not None)
+    for number in range(6):
+        hanging = players[(number + seed) % 2]
+        hanging.send_signal(signal.SIGSTOP)
+        time.sleep(0.2 + chance.random())  # the leases are half a second
+        hanging.send_signal(signal.SIGCONT)
+    for player in players:
+        _, said = player.communicate(timeout=60)
+        assert player.returncode == 0, said
+    store = Store(postgres_url)
+    runs = store.runs(limit=1000)
+    assert len(runs) == RUNS
+    for run in runs:
+        moves = [" ".join(r[:4]) for row in store.history(run.id) for r in row.records]
+        assert [move for move in moves if move.startswith("moved")] == WAY
+        assert store.run_body(run.id)["data"] == {"seen": 1}
+        assert run.status == "ended"
+    store.close()
+
+
+def until(holds) -> None:
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.001)
