@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from waystage.check.fields import unfit
 from waystage.daemon.transaction import Delivery
 from waystage.errors import Conflict, Forbidden, NotFound
 from waystage.kernel import events
 from waystage.people import check_answer, may_answer, need_right, roles_of, same_answer
+from waystage.spec.lifecycle import FieldSpec
 from waystage.store.codec import load
 from waystage.store.inside import incident_row, runs_named, set_claim, task_row
 
@@ -56,14 +59,14 @@ def repair(
         row = incident_row(tx.connection, incident)
         if row.closed_at is not None:
             raise Conflict(f"incident {incident} is closed: {row.how} by {row.closed_by}")
-        _mendable(tx, row, kind, str(data.get("to", "")))
+        _mendable(tx, row, kind, str(data.get("to", "")), data.get("values") or {})
         tx.deliver([Delivery(row.run, events.repair(kind, row.state, data, person))])
         return {"incident": incident, "run": tx.touched[row.run].hot.run.id, "did": kind}
 
     return daemon.engine.act(act).result(timeout=60)
 
 
-def _mendable(tx: Transaction, row: Any, kind: str, target: str) -> None:
+def _mendable(tx: Transaction, row: Any, kind: str, target: str, values: Mapping[str, Any]) -> None:
     """Raise `Conflict` where the kernel would have nothing to do; batched cures are seen too."""
     tx.load([row.run])
     touched = tx.touched[row.run]
@@ -74,10 +77,21 @@ def _mendable(tx: Transaction, row: Any, kind: str, target: str) -> None:
         raise Conflict(f"incident {row.id} is being tried again already")
     if kind == "skip" and found.get("resume") != "step":
         raise Conflict(f"incident {row.id} has no step to skip; retry, goto or abort it")
+    if kind == "set":
+        _settable(touched.definition.spec.data, values)
     nodes = touched.definition.nodes
     beside = [n.path for n in nodes.values() if n.region == nodes[row.state].region]
     if kind == "goto" and target not in beside:
         raise Conflict(f"there is no state {target!r} to go to; there is {', '.join(beside)}")
+
+
+def _settable(fields: Mapping[str, FieldSpec], values: Mapping[str, Any]) -> None:
+    """Raise `Conflict` unless the values are those of variables that the lifecycle declares."""
+    for name, value in values.items():
+        known = ", ".join(fields) or "none"
+        wrong = unfit(fields[name], value) if name in fields else f"is no variable; it has {known}"
+        if wrong:
+            raise Conflict(f"{name}: {wrong}")
 
 
 def send_signal(

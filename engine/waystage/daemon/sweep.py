@@ -40,4 +40,5 @@ def sweep(tx: Transaction, workers: Workers) -> int | None:
 
 
 def _fired(timer: TimerRow) -> Delivery:
-    return Delivery(timer.no, events.timer_fired(timer.state, timer.entry, timer.name))
+    due = timer.due.isoformat()
+    return Delivery(timer.no, events.timer_fired(timer.state, timer.entry, timer.name, due))

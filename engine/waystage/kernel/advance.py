@@ -8,8 +8,8 @@ from functools import partial
 
 from waystage.errors import ExpressionError
 from waystage.expressions.types import DYN, conform
-from waystage.kernel import admission, incidents, migration, moves, tasks, work
-from waystage.kernel.commands import Command, Record, SetTimer
+from waystage.kernel import admission, incidents, migration, moves, tasks, ticks, work
+from waystage.kernel.commands import Command, Record
 from waystage.kernel.definition import ROOT, Definition, Way
 from waystage.kernel.events import Event
 from waystage.kernel.macrostep import Macrostep, Raised
@@ -39,8 +39,8 @@ def advance(definition: Definition, run: Run, event: Event, now: datetime) -> St
     else:
         _dispatch(m, event)
         _settle(m)
-        if event.kind == "timer":
-            _rearm(m, event)
+        if event.kind == "timer" and m.run.status == "open":
+            ticks.rearm(m, event)
     return Step(m.run, m.commands, m.records)
 
 
@@ -86,7 +86,7 @@ def _visit(m: Macrostep, kind: str, event: Event) -> None:
         if m.run.activities.get(event.state, {}).get("task"):
             tasks.alarm(m, node, event.name)
     elif kind == "timer":
-        m.raise_(event.state, event.name, {"timer": event.name})
+        ticks.tick(m, event)
     elif kind == "lease":
         if event.state in m.run.waiting:
             moves.lease_granted(m, event.state)
@@ -167,6 +167,9 @@ def _answer(m: Macrostep, raised: Raised) -> None:
         try:
             names = partial(m.environment, m.node(leaf))
             way = m.definition.machines[region].fire(leaf, raised.name, names)
+            if way is not None and ticks.overlaps(m, raised.state, raised.name, way):
+                m.record("skipped", way.target, raised.name, "it is still at work")
+                return
             if way is not None:
                 _take(m, region, leaf, way)
                 return
@@ -222,9 +225,3 @@ def _park_event(m: Macrostep, state: str, raised: Raised, kind: str, message: st
     more = {"event": raised.name, "payload": raised.payload}
     text = f"{raised.name}: {message}" if kind == "guard" else message
     m.park(state, kind, text, resume="event", **more)
-
-
-def _rearm(m: Macrostep, event: Event) -> None:
-    spec = m.node(event.state).spec.timers.get(event.name)
-    if spec is not None and spec.recurs and m.current(event.state, event.entry):
-        m.order(SetTimer(event.state, event.entry, event.name, spec))

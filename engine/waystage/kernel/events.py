@@ -70,9 +70,9 @@ def step_uncertain(state: str, entry: int, index: int, why: str) -> Event:
     return Event("step.uncertain", state, entry, str(index), {"error": why})
 
 
-def timer_fired(state: str, entry: int, name: str) -> Event:
-    """A timer of that visit came due."""
-    return Event("timer", state, entry, name)
+def timer_fired(state: str, entry: int, name: str, due: str = "") -> Event:
+    """A timer of that visit came due, at `due` (ISO 8601) if it is known."""
+    return Event("timer", state, entry, name, {"due": due} if due else {})
 
 
 def signal(name: str, payload: dict[str, Any], actor: str = ENGINE) -> Event:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from waystage.expressions.types import conform
 from waystage.kernel.commands import CloseIncident
 from waystage.kernel.definition import Node
 from waystage.kernel.macrostep import Macrostep
@@ -63,9 +64,15 @@ def goto(m: Macrostep, state: str) -> None:
 
 
 def set_value(m: Macrostep) -> None:
-    """Write a variable."""
-    m.run.data |= m.event.data.get("values", {})
-    m.record("set", "", ", ".join(m.event.data.get("values", {})), _why(m))
+    """Write variables; a name that the lifecycle does not declare is no variable."""
+    types = m.definition.data_types
+    given = m.event.data.get("values", {})
+    unknown = [name for name in given if name not in types]
+    if unknown:
+        m.record("ignored", "", "set", f"there is no variable {', '.join(unknown)}")
+        return
+    m.run.data |= {name: conform(value, types[name]) for name, value in given.items()}
+    m.record("set", "", ", ".join(given), _why(m))
 
 
 def abort(m: Macrostep) -> None:

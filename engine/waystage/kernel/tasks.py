@@ -10,6 +10,7 @@ from waystage.errors import ExpressionError
 from waystage.kernel.commands import CloseTask, Notify, OpenTask, SetTimer, UpdateTask
 from waystage.kernel.definition import Node
 from waystage.kernel.macrostep import Macrostep
+from waystage.spec.lifecycle import Task
 
 DUE, ESCALATE, REMIND = "@due", "@escalate", "@remind"
 
@@ -68,8 +69,9 @@ def alarm(m: Macrostep, node: Node, name: str) -> None:
     spec = node.spec.task
     assert spec is not None
     body = m.run.activities[node.path]["body"]
-    if name == ESCALATE and spec.escalate:
-        body = body | {"for": [*body["for"], *spec.escalate.to]}
+    if spec.escalate and _escalates(spec, name):
+        wider = [who for who in spec.escalate.to if who not in body["for"]]
+        body = body | {"for": [*body["for"], *wider]}
         m.run.activities[node.path] = {"task": True, "body": body}
         m.order(UpdateTask(node.path, m.run.entered[node.path], body))
     m.record("task", node.path, name.lstrip("@"), body["title"])
@@ -80,6 +82,10 @@ def alarm(m: Macrostep, node: Node, name: str) -> None:
         return
     key = f"{m.run.id}/{m.run.entered[node.path]}/{name}"
     m.order(Notify(node.path, body["title"], _alarm_text(m, name, body), "warn", key))
+
+
+def _escalates(spec: Task, name: str) -> bool:
+    return name == ESCALATE or (name == DUE and spec.on_timeout == "escalate")
 
 
 def _close(m: Macrostep, node: Node, outcome: str, by: str, result: dict[str, Any]) -> None:

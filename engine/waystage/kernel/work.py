@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from waystage.errors import ExpressionError
@@ -12,6 +13,7 @@ from waystage.kernel.judge import judge, window_at, worst
 from waystage.kernel.macrostep import Macrostep
 from waystage.kernel.tasks import open_task
 from waystage.retry import RetryPolicy, next_try
+from waystage.spec.lifecycle import Step
 
 MONITOR_RETRY = RetryPolicy()
 
@@ -53,7 +55,10 @@ def step_done(m: Macrostep, node: Node, index: int, output: dict[str, Any]) -> N
 
 
 def step_refused(m: Macrostep, node: Node, index: int, why: str, output: dict[str, Any]) -> None:
-    """A business no: never retried."""
+    """A business no: never retried. What is being undone may not be refused."""
+    if "undo" in m.run.activities[node.path]:
+        _give_up(m, node, index, f"refused: {why}")
+        return
     _settle(m, node)
     use = node.works[index].spec.use if node.works else ""
     m.record("refused", node.path, use, why)
@@ -87,8 +92,12 @@ def resume_step(m: Macrostep, node: Node, index: int) -> None:
 
 
 def skip_step(m: Macrostep, node: Node, index: int) -> None:
-    """Go on as if the step were done, with an empty output."""
+    """Go on behind the step, with an empty output; what was not done is not undone later."""
     step_done(m, node, index, {} if node.works else {"insufficient": "skipped by a person"})
+    activity = m.run.activities.get(node.path, {})
+    if index in activity.get("done", ()):
+        done = [each for each in activity["done"] if each != index]
+        m.run.activities[node.path] = activity | {"done": done}
 
 
 def _use(m: Macrostep, node: Node, index: int) -> str:
@@ -182,21 +191,38 @@ def _order(m: Macrostep, node: Node, index: int, due: Any, attempt: int) -> Star
     )
     assert template is not None
     config = template.render({} if template.constant else m.environment(node))
-    spec = work.spec
+    deadline = _deadline(m, node, index)
     return StartStep(
         node.path, entry, index, f"{m.run.id}/{entry}/{slot}", use, config, due, attempt,
         "undo" if undo else "step",
-        spec.timeout.total_seconds() if spec.timeout else None,
-        m.now + spec.deadline if spec.deadline and attempt == 1 else None,
+        _timeout(work.spec, due, deadline),
+        deadline,
         node.stage,
     )  # fmt: skip
+
+
+def _timeout(spec: Step, due: datetime, deadline: datetime | None) -> float | None:
+    """Give how long one attempt may take, in seconds; at the deadline the last one ends too."""
+    spans = [spec.timeout] if spec.timeout else []
+    spans += [deadline - due] if deadline else []
+    return max(min(spans), timedelta(milliseconds=1)).total_seconds() if spans else None
 
 
 def _next_due(m: Macrostep, node: Node, index: int, attempt: int) -> Any:
     policy = node.works[index].spec.retry.policy() if node.works else MONITOR_RETRY
     started = type(m.now).fromisoformat(m.run.activities[node.path]["started"])
     key = f"{m.run.id}/{m.run.entered[node.path]}/{index}"
-    return next_try(policy, key=key, attempt=attempt, started=started, now=m.now)
+    due = next_try(policy, key=key, attempt=attempt, started=started, now=m.now)
+    deadline = _deadline(m, node, index)
+    return None if due and deadline and due > deadline else due
+
+
+def _deadline(m: Macrostep, node: Node, index: int) -> datetime | None:
+    """Give until when all attempts together must have ended, from the first one on."""
+    span = node.works[index].spec.deadline if node.works else None
+    if span is None:
+        return None
+    return datetime.fromisoformat(m.run.activities[node.path]["started"]) + span
 
 
 def _give_up(m: Macrostep, node: Node, index: int, error: str) -> None:

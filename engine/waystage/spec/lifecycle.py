@@ -131,7 +131,11 @@ class Task(Spec):
 
 
 class Timer(Spec):
-    """When: exactly one of a delay, a date, an interval or a cron line."""
+    """When: exactly one of a delay, a date, an interval or a cron line.
+
+    A tick that came while no daemon was there fires `once` afterwards, or not at all (`skip`).
+    A tick of `every` or `cron` that leads to where work is still going on is skipped.
+    """
 
     after: Duration | None = None
     at: Instant | None = None
@@ -148,10 +152,10 @@ class Timer(Spec):
             raise ValueError("says exactly one of after, at, every, cron")
         if self.at is not None and self.at.tzinfo is None:
             raise ValueError("at: needs a zone, as in 2026-12-20T00:00Z")
-        for key in ("after", "every"):
-            span = getattr(self, key)
-            if span is not None and key == "every" and span <= timedelta():
-                raise ValueError("every: is longer than nothing")
+        if self.every is not None and self.every <= timedelta():
+            raise ValueError("every: is longer than nothing")
+        if self.misfire == "skip" and not self.recurs:
+            raise ValueError("misfire: skip is for every: and cron:, or the timer might never fire")
         return self
 
     @property
