@@ -48,6 +48,11 @@ class Client:
             return self._offline(path, given)
         return self._send("GET", found, path, params=given)
 
+    @property
+    def running(self) -> bool:
+        """Whether a daemon answers."""
+        return self._daemon() is not None
+
     def post(self, path: str, body: dict[str, Any]) -> Any:
         """Have the daemon do something."""
         found = self._daemon()

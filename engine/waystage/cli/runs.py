@@ -42,7 +42,8 @@ def start_verb(
 @click.pass_context
 def list_verb(ctx: click.Context, service: str | None, status: str | None, as_json: bool) -> None:
     """List runs, the newest first."""
-    runs = Client(ctx).get("runs", service=service, status=status)
+    client = Client(ctx)
+    runs = client.get("runs", service=service, status=status)
     if as_json:
         emit_json(runs)
         return
@@ -50,6 +51,9 @@ def list_verb(ctx: click.Context, service: str | None, status: str | None, as_js
         (r["id"], r["lifecycle"], r["snapshot"], _standing(r), when(r["changed_at"])) for r in runs
     ]
     table("Runs", ("run", "lifecycle", "snapshot", "state", "since"), rows)
+    if client.running and not client.get("files")["ok"]:
+        text = "Warning: changed files are not taken up; new runs go by those before"
+        click.echo(f"{text} (waystage health)", err=True)
 
 
 @click.command("show")
@@ -82,7 +86,7 @@ def history_verb(ctx: click.Context, run: str, as_json: bool) -> None:
     if as_json:
         emit_json(rows)
         return
-    shown = [(row["seq"], when(row["at"]), row["actor"], _said(record))
+    shown = [(row["seq"], when(row["at"]), _who(row), _said(record))
              for row in rows for record in row["records"]]  # fmt: skip
     table(f"History of {run}", ("#", "at", "who", "what"), shown)
 
@@ -114,6 +118,11 @@ def _reasons(run: dict[str, Any]) -> list[str]:
         lines.append(f"parked     incident {incident['id']}: {incident['message']}")
         lines.append(f"           mend it: waystage retry {incident['id']}, or skip, goto, abort")
     return lines
+
+
+def _who(row: dict[str, Any]) -> str:
+    via = row["event"].get("via", "")
+    return f"{row['actor']} ({via})" if via else str(row["actor"])
 
 
 def _said(record: list[str]) -> str:

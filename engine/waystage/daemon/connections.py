@@ -45,6 +45,12 @@ class Connections:
         self.log = logging.getLogger("waystage.plugin")
         self._built: dict[str, Plugin] = {}
 
+    def renew(self, files: ProjectFiles) -> None:
+        """Go by changed files: runtimes and channels are made anew when they are asked for."""
+        changing = ("runtime ", "channel ")
+        self.files = files
+        self._built = {n: p for n, p in self._built.items() if not n.startswith(changing)}
+
     @property
     def now(self) -> datetime:
         """The present instant by the lifecycle's clock."""

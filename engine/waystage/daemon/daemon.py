@@ -16,6 +16,7 @@ from waystage.daemon.connections import Connections
 from waystage.daemon.definitions import Definitions
 from waystage.daemon.engine import Engine
 from waystage.daemon.opening import Opening
+from waystage.daemon.reload import Files, Taken
 from waystage.errors import Conflict, Invalid
 from waystage.kernel import Definition
 from waystage.plugin import Plugin
@@ -27,6 +28,7 @@ from waystage.store.codec import micros
 log = logging.getLogger("waystage.daemon")
 IDLE_SECONDS = 0.5
 LOOK_SECONDS = 5.0  # between two looks at what runs
+FILES_SECONDS = 0.5  # files that rest between two looks are taken up
 GRACE_SECONDS = 10.0  # for what is being called when the daemon is told to end
 
 
@@ -54,6 +56,7 @@ class Daemon:
         self.engine = Engine(
             self.store, self.definitions, self.catalog, self.clock, connections=self.connections
         )
+        self.changes = Files(self)
         self._stopping = threading.Event()
         self._looks = [
             threading.Thread(target=self._watch, args=(c,), name=f"watch-{c.name}", daemon=True)
@@ -61,19 +64,20 @@ class Daemon:
         ]
         self._sender = threading.Thread(target=self._send, name="outbox", daemon=True)
         self._observer = threading.Thread(target=self._observe, name="inventory", daemon=True)
+        self._reader = threading.Thread(target=self._reread, name="files", daemon=True)
 
     def start(self) -> None:
         """Take the database and begin."""
         self.engine.start()
         self.engine.act(gates.ask_again).result(timeout=60)  # the files may say other windows now
-        for thread in (*self._looks, self._sender, self._observer):
+        for thread in (*self._looks, self._sender, self._observer, self._reader):
             thread.start()
 
     def stop(self) -> None:
         """Finish what is being called, within a grace, and let go of everything."""
         self._stopping.set()
         self.engine.stop(GRACE_SECONDS)
-        for thread in (*self._looks, self._sender, self._observer):
+        for thread in (*self._looks, self._sender, self._observer, self._reader):
             if thread.is_alive():
                 thread.join(timeout=5)
         self.connections.close()
@@ -108,11 +112,14 @@ class Daemon:
         """Count what is due or being called; 0 when only time or people can move anything."""
         return self.store.pending(micros(self.clock.now())) + self.engine.under_way()
 
-    def reload(self) -> None:
-        """Take up changed lifecycles; raises `Invalid`, changing nothing, if they have problems."""
-        files = load_project(self.root)
-        refuse_problems(files, self.catalog)
+    def reload(self) -> Taken:
+        """Take up changed files; raises `Invalid`, changing nothing, if they have problems."""
+        return self.changes.take()
+
+    def use(self, files: ProjectFiles) -> None:
+        """Go by these files, which have been proved, from here on."""
         self.files = files
+        self.connections.renew(files)
         self.definitions.present(files)
         self.engine.act(gates.ask_again)
 
@@ -125,6 +132,13 @@ class Daemon:
                 if not self._stopping.is_set():
                     log.warning("repository %s cannot be watched: %s", connection.name, error)
             self._stopping.wait(connection.poll.total_seconds())
+
+    def _reread(self) -> None:
+        while not self._stopping.wait(FILES_SECONDS):
+            try:
+                self.changes.look()
+            except Exception as error:  # noqa: BLE001  # whatever a file does, the daemon goes on
+                log.warning("the project's files cannot be looked at: %s", error)
 
     def _send(self) -> None:
         while not self._stopping.is_set():

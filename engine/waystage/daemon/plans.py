@@ -40,7 +40,10 @@ def plans(question: Question, store: Reader | None) -> Iterator[Plan]:
         known = known_of(definitions, store, name) if store else Known(None)
         mapping = question.mapping
         if mapping is not None and mapping.spec.migration == name:
-            if problems := mapping.problems(known.texts.values(), new):
+            texts = (
+                [definitions.by_hash(each) for each in store.definitions_of(name)] if store else []
+            )
+            if problems := mapping.problems(texts, new):
                 raise Invalid(problems)
         else:
             mapping = None

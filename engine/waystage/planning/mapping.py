@@ -53,7 +53,7 @@ class Mapping:
         leaves = {leaf for old in olds for leaf in _meant(old, name)}
         path = ("states", name)
         if not leaves:
-            text = f"no open run's lifecycle has a state {name!r} to rest in"
+            text = f"no run of {new.spec.lifecycle} ever had a state {name!r} to rest in"
             hint = did_you_mean(name, sorted(_names(olds)))
             yield self.source.problem("E-MIGRATION-STATE", path, text, hint)
         elif not _meant(new, to, rests=False):

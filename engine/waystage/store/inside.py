@@ -46,6 +46,14 @@ def older_open_runs(connection: Connection, service: str, no: int, snapshot: str
     return [row.no for row in connection.execute(select(r.no).where(where))]
 
 
+def open_runs_after(connection: Connection, lifecycle: str, no: int, limit: int) -> list[Any]:
+    """Give number and definition of a lifecycle's open runs, those behind a number, in order."""
+    r = t.runs.c
+    mine = (r.lifecycle == lifecycle) & (r.status == "open") & (r.no > no)
+    query = select(r.no, r.definition).where(mine).order_by(r.no).limit(limit)
+    return list(connection.execute(query))
+
+
 def run_opened_by(connection: Connection, key: str) -> str | None:
     """Give the id of the run that this key opened."""
     found = connection.execute(select(t.runs.c.id).where(t.runs.c.opened_by == key)).scalar()

@@ -13,6 +13,7 @@ from waystage.store import rows as r
 from waystage.store import schema as t
 from waystage.store.codec import instant, load, micros
 from waystage.store.database import connect
+from waystage.store.shared import answering
 
 
 class Reader:
@@ -192,6 +193,11 @@ class Reader:
         found = self._all(query)
         return str(found[0].hash) if found else None
 
+    def definitions_of(self, lifecycle: str) -> list[str]:
+        """Give the hashes of all texts of the lifecycle that runs have followed."""
+        d = t.definitions.c
+        return [row.hash for row in self._all(select(d.hash).where(d.lifecycle == lifecycle))]
+
     def open_lifecycles(self) -> dict[str, int]:
         """Count the open runs of each lifecycle."""
         r = t.runs.c
@@ -205,7 +211,7 @@ class Reader:
         return [load(row.body) for row in self._all(query.order_by(r.no))]
 
     def _all(self, query: Select[Any]) -> list[Any]:
-        with self.reading() as connection:
+        with answering(), self.reading() as connection:
             return list(connection.execute(query))
 
 

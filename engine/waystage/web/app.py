@@ -19,6 +19,7 @@ from waystage.people import need_right
 from waystage.plugin import Label
 from waystage.spec.values import parse_duration
 from waystage.web import models as m
+from waystage.web.changes import change_routes
 from waystage.web.gates import gate_routes, standing, waits
 from waystage.web.guard import guard, person_of, refusal
 
@@ -44,6 +45,7 @@ def create_app(daemon: Daemon, token: str) -> FastAPI:
     _acts(app, daemon)
     _operations(app, daemon)
     gate_routes(app, daemon)
+    change_routes(app, daemon)
     return app
 
 
@@ -71,7 +73,8 @@ def _reads(app: FastAPI, daemon: Daemon) -> None:
     def health() -> dict[str, Any]:
         good = daemon.engine.failure is None
         project = daemon.files.project.spec.project
-        return {"ok": good, "version": __version__, "project": project, "busy": daemon.busy()}
+        return {"ok": good, "version": __version__, "project": project, "busy": daemon.busy(),
+                "files_ok": daemon.changes.refusal is None}  # fmt: skip
 
     @app.get("/v1/runs")
     def runs(service: str | None = None, status: str | None = None, limit: int = 200) -> Any:
