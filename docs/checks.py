@@ -88,6 +88,8 @@ def _page(name: str, module: ModuleType) -> str:
 
 def _shown(case: Case) -> Iterator[str]:
     yield f"## {case.code}: {_begun(case.title)}\n"
+    if case.note:
+        yield f"{case.note}\n"
     for file, text in case.beside.items():
         yield _yaml(file, text)
     yield _yaml(case.file, case.wrong)

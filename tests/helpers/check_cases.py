@@ -10,17 +10,36 @@ import difflib
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import yaml
 
 from waystage.check import check_project
 from waystage.errors import Invalid, Problem
+from waystage.plugin import Answer, Context, Done, Step
 from waystage.registry import load_catalog
 from waystage.spec.load import load_project
 
 CASES = Path(__file__).parents[1] / "check" / "cases"
 PROJECT = CASES / "project"
+
+
+class Shift(Step):
+    """Send a part of the requests to the new model; stands for a plugin of somebody's own.
+
+    - use: canary.shift
+    """
+
+    use: ClassVar[str] = "canary.shift"
+    needs_runtime: ClassVar[Literal["any", "online", "batch"] | None] = "online"
+    needs_capabilities: ClassVar[frozenset[str]] = frozenset({"traffic_split"})
+
+    def run(self, ctx: Context) -> Answer:
+        """Say what would be done."""
+        return Done({"stage": ctx.stage or ""})
+
+
+CATALOG = {**load_catalog(), Shift.use: Shift}
 
 
 @dataclass(frozen=True)
@@ -38,6 +57,7 @@ class Case:
     beside: dict[str, str] = field(default_factory=dict)
     told_in: str = ""  # the file that is told, if it is not the wrong one
     nth: int = 1
+    note: str = ""  # what a reader must know beside the files
     also: tuple[str, ...] = ()  # codes of other checks that find the same mistake
 
     @property
@@ -76,7 +96,7 @@ class Case:
             files = load_project(directory)
         except Invalid as error:
             return list(error.problems)
-        return check_project(files, load_catalog(files.project.spec.plugins))
+        return check_project(files, CATALOG)
 
 
 def cases() -> list[Case]:

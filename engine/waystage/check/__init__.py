@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterable, Iterator
 from waystage.check import (
     answers,
     calls,
+    capabilities,
     early,
     expressions,
+    fillable,
     fits,
+    four_eyes,
     guards,
     handled,
     holes,
@@ -27,6 +30,7 @@ from waystage.check import (
     reach,
     reserved,
     rights,
+    risky,
     runtimes,
     secrets,
     services,
@@ -55,13 +59,17 @@ CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (
     monitors.check,
     timers.check,
     tasks.check,
+    fillable.check,
     people.check,
+    four_eyes.check,
     stages.check,
     runtimes.check,
+    capabilities.check,
     services.check,
     params.check,
     calls.check,
     secrets.check,
+    risky.check,
 )
 PROJECT_CHECKS: tuple[Callable[[ProjectFiles, Catalog], Iterator[Problem]], ...] = (
     plugins.check_project_uses,
@@ -70,6 +78,7 @@ PROJECT_CHECKS: tuple[Callable[[ProjectFiles, Catalog], Iterator[Problem]], ...]
     services.check_notify_channel,
     rights.check_people,
     secrets.check_project_secrets,
+    risky.check_project_values,
 )
 
 

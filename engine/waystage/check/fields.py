@@ -16,6 +16,15 @@ KINDS: dict[str, tuple[type, ...]] = {
     "array": (list, tuple),
     "object": (dict,),
 }
+NUMBERS, TEXTS = ("number", "integer"), ("string",)
+# which limits are for which types
+IDLE = (
+    ("minimum", "minimum", NUMBERS),
+    ("maximum", "maximum", NUMBERS),
+    ("pattern", "pattern", TEXTS),
+    ("min_length", "minLength", TEXTS),
+    ("max_length", "maxLength", TEXTS),
+)
 
 
 def field_problems(field: FieldSpec) -> Iterator[tuple[str, str]]:
@@ -31,6 +40,9 @@ def field_problems(field: FieldSpec) -> Iterator[tuple[str, str]]:
         if least is not None and most is not None and least > most:
             key = low if low == "minimum" else "minLength"
             yield key, f"{least:g} is more than the most, {most:g}"
+    for key, name, kinds in IDLE:
+        if getattr(field, key) is not None and field.type not in kinds:
+            yield name, f"does nothing for a field of type {field.type}"
     for number, value in enumerate(field.enum or ()):
         if not _is_a(value, field.type):
             yield "enum", f"entry {number + 1}, {value!r}, is no {field.type}"

@@ -59,14 +59,20 @@ def _who(subject: Subject, path: YamlPath, who: str, project: Project) -> Iterat
         yield subject.problem("E-PEOPLE", path, text, did_you_mean(name, known))
 
 
-def _quorum(subject: Subject, place: Place, task: Task, project: Project) -> Iterator[Problem]:
+def answering(task: Task, project: Project) -> set[str]:
+    """Give the people who may answer a task, less those whom it excludes by name."""
     asked = {*task.for_, *task.required, *(task.escalate.to if task.escalate else ())}
-    able = [
+    return {
         name
         for name, person in project.people.items()
         if name not in task.exclude
         and (name in asked or {f"role:{role}" for role in person.roles} & asked)
-    ]
+    }
+
+
+def _quorum(subject: Subject, place: Place, task: Task, project: Project) -> Iterator[Problem]:
+    asked = {*task.for_, *task.required, *(task.escalate.to if task.escalate else ())}
+    able = sorted(answering(task, project))
     if able and task.quorum > len(able) and not any("{{" in who for who in asked):
         text = f"quorum {task.quorum} cannot be met: {len(able)} may answer ({', '.join(able)})"
         yield subject.problem("E-QUORUM", place.at("task", "quorum"), text)

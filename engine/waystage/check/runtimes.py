@@ -26,7 +26,7 @@ def check(subject: Subject) -> Iterator[Problem]:
     if subject.files is None:
         return
     for place in subject.places:
-        for path, use, need in _needs(subject, place):
+        for path, use, need in needs(subject, place):
             if not place.stages:
                 text = f"{use} needs a runtime, and this state belongs to no stage"
                 hint = "say stage: here or in a state around it"
@@ -36,7 +36,8 @@ def check(subject: Subject) -> Iterator[Problem]:
                     yield subject.problem(code, path, f"{use}: {text}")
 
 
-def _needs(subject: Subject, place: Place) -> Iterator[tuple[YamlPath, str, str]]:
+def needs(subject: Subject, place: Place) -> Iterator[tuple[YamlPath, str, str]]:
+    """Give the steps of a state that need a runtime: where, which plugin, of which mode."""
     for number, step in enumerate(place.spec.steps or ()):
         path = place.at("steps", number)
         calls = [(path, step.use, step.with_)]
@@ -60,13 +61,7 @@ def _choices(
     if stage not in files.stages:
         return
     for service in services:
-        fitting = [
-            runtime
-            for runtime in files.stages[stage].spec.runtimes
-            if any(fnmatchcase(service, glob) for glob in runtime.services)
-        ]
-        by_mode = {mode: [r for r in fitting if r.mode == mode] for mode in ("online", "batch")}
-        found = by_mode["online"] or by_mode["batch"] if need == "any" else by_mode[need]
+        found = candidates(files, stage, service, need)
         if not found:
             kind = "" if need == "any" else f"{need} "
             have = _names(files.stages[stage].spec.runtimes) or "none"
@@ -77,6 +72,17 @@ def _choices(
         elif len(found) > 1 and sum(runtime.prefer for runtime in found) != 1:
             text = f"{stage} has several {found[0].mode} runtimes for {service!r}: {_names(found)}"
             yield "E-RUNTIME", f"{text}; say prefer: true at one"
+
+
+def candidates(files: ProjectFiles, stage: str, service: str, need: str) -> list[Runtime]:
+    """Give the runtimes of a stage that are for the service, of the mode that is needed."""
+    fitting = [
+        runtime
+        for runtime in files.stages[stage].spec.runtimes
+        if any(fnmatchcase(service, glob) for glob in runtime.services)
+    ]
+    by_mode = {mode: [r for r in fitting if r.mode == mode] for mode in ("online", "batch")}
+    return by_mode["online"] or by_mode["batch"] if need == "any" else by_mode[need]
 
 
 def _names(runtimes: tuple[Runtime, ...] | list[Runtime]) -> str:

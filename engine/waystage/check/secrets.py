@@ -1,6 +1,7 @@
 """Secrets that stand in a file in clear, and references that no store can resolve.
 
-- W-SECRET-IN-CLEAR: a text looks like a token, a key or a password.
+- W-SECRET-IN-CLEAR: a text looks like a token, a key or a password; or a setting is called
+  like one.
 - E-SECRET-STORE: a reference names a secret store that is not installed.
 
 Why it hurts: whoever reads the repository has the secret, for ever. To mend it, replace the
@@ -13,7 +14,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from waystage.check.places import YamlPath
 from waystage.check.subject import Catalog, Subject, did_you_mean
@@ -40,21 +41,47 @@ COMPILED = {what: re.compile(shape) for what, shape in SHAPES.items()}
 TELLING = re.compile(r"(?i)pass(word|wd|phrase)?$|secret|token|api_?key|credential")
 RANDOM = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
 DIGEST = re.compile(r"(?:sha(?:1|256|512):)?[0-9a-f]+")
+Settings: TypeAlias = list[tuple[YamlPath, Mapping[str, Any]]]
 BITS = 4.2  # per character; words of a language have about 3.5
 
 
 def check(subject: Subject) -> Iterator[Problem]:
-    """Look at every setting of a lifecycle."""
-    for use in uses(subject.spec, subject.places):
-        path = (*use.path, "with")
-        yield from _values(subject.loaded.source, path, use.settings, subject.catalog)
+    """Look at every text of a lifecycle, and at the names of its settings."""
+    settings = [((*use.path, "with"), use.settings) for use in uses(subject.spec, subject.places)]
+    yield from _file(subject.loaded.source, settings, subject.catalog)
 
 
 def check_project_secrets(files: ProjectFiles, catalog: Catalog) -> Iterator[Problem]:
-    """Look at every setting of the project file and of the stages."""
-    yield from _values(files.project.source, ("database",), files.project.spec.database, catalog)
+    """Look at every text of the project file and of the stages."""
+    settings: dict[str, Settings] = {}
     for source, use in project_uses(files):
-        yield from _values(source, (*use.path, "with"), use.settings, catalog)
+        settings.setdefault(source.file, []).append(((*use.path, "with"), use.settings))
+    ours = settings.setdefault(files.project.source.file, [])
+    for name, service in files.project.spec.services.items():
+        ours.append((("services", name, "params"), service.params))
+    for source in (files.project.source, *(stage.source for stage in files.stages.values())):
+        yield from _file(source, settings.get(source.file, []), catalog)
+
+
+def _file(source: Source, settings: Settings, catalog: Catalog) -> Iterator[Problem]:
+    told: set[tuple[int, int]] = set()
+    named = (each for path, value in settings for each in _values(source, path, value, catalog))
+    for problem in (*named, *_texts(source, (), source.data)):
+        if (problem.line, problem.column) not in told:
+            told.add((problem.line, problem.column))
+            yield problem
+
+
+def _texts(source: Source, path: YamlPath, value: Any) -> Iterator[Problem]:
+    """Find what looks like a secret wherever it stands, whatever its key is called."""
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _texts(source, (*path, str(key)), each)
+    elif isinstance(value, list):
+        for number, each in enumerate(value):
+            yield from _texts(source, (*path, number), each)
+    elif isinstance(value, str) and (what := _looks_like("", value)):
+        yield _in_clear(source, path, what)
 
 
 def _values(source: Source, path: YamlPath, value: Any, catalog: Catalog) -> Iterator[Problem]:
@@ -68,8 +95,12 @@ def _values(source: Source, path: YamlPath, value: Any, catalog: Catalog) -> Ite
         for number, each in enumerate(value):
             yield from _values(source, (*path, number), each, catalog)
     elif isinstance(value, str) and (what := _looks_like(str(path[-1]), value)):
-        text, hint = f"looks like {what} in clear", "write {secret: env/NAME} and set NAME"
-        yield source.problem("W-SECRET-IN-CLEAR", path, text, hint, "warning")
+        yield _in_clear(source, path, what)
+
+
+def _in_clear(source: Source, path: YamlPath, what: str) -> Problem:
+    text, hint = f"looks like {what} in clear", "write {secret: env/NAME} and set NAME"
+    return source.problem("W-SECRET-IN-CLEAR", path, text, hint, "warning")
 
 
 def _reference(source: Source, path: YamlPath, name: str, catalog: Catalog) -> Iterator[Problem]:

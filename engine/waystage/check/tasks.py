@@ -4,7 +4,7 @@
   twice, or there is none at all.
 - E-TIMEOUT-APPROVES: a deadline would approve.
 - W-TIMEOUT-NEVER: `on_timeout` without `due`, `escalate` as its word without `escalate`, or a
-  reminder after the task is due.
+  reminder or an escalation after the task is due.
 - E-FIELD: a field's default, limits or pattern contradict its type.
 
 Why it hurts: a decision could not be made, or nobody would make it. To mend it, name outcomes
@@ -60,6 +60,10 @@ def _times(subject: Subject, place: Place, task: Task) -> Iterator[Problem]:
     if task.on_timeout == "escalate" and task.escalate is None:
         text = "escalate: does not say to whom"
         yield subject.problem("W-TIMEOUT-NEVER", path, text, "add escalate: {after: …, to: […]}")
+    decided = task.on_timeout in task.outcomes and task.due is not None
+    if decided and task.escalate and task.due and task.escalate.after >= task.due:
+        text = "is decided by on_timeout before it is escalated"
+        yield subject.problem("W-TIMEOUT-NEVER", place.at("task", "escalate", "after"), text)
     for number, after in enumerate(task.remind):
         if task.due is not None and after >= task.due:
             text = "this reminder comes when the task is due already"

@@ -35,7 +35,9 @@ class Step(Plugin):
     `next` need not say what follows. `changes` says what the step does to its stage: `forward`
     brings something new and waits for the stage's windows and conditions, `back` takes
     something back and waits for strict freezes alone. `promotes` says that it brings the
-    snapshot into the stage.
+    snapshot into the stage. `needs_runtime` says the mode of the runtime that `run` asks for, if
+    it asks for one, and `needs_capabilities` what that runtime must be able to do: words of its
+    own `capabilities`.
     """
 
     kind: ClassVar[str] = "step"
@@ -44,6 +46,8 @@ class Step(Plugin):
     refuses: ClassVar[bool] = True
     changes: ClassVar[Change] = "none"
     promotes: ClassVar[bool] = False
+    needs_runtime: ClassVar[Literal["any", "online", "batch"] | None] = None
+    needs_capabilities: ClassVar[frozenset[str]] = frozenset()
 
     class Output(BaseModel):
         """What `steps.<id>` offers to expressions."""
