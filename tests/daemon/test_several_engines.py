@@ -14,7 +14,7 @@ from cutting_proxy import CuttingProxy
 from postgres_server import NoServer, PostgresServer
 
 from waystage.daemon.opening import Opening
-from waystage.errors import NotFound
+from waystage.errors import NotFound, Unavailable
 from waystage.kernel import Run, events
 from waystage.kernel.replay import rebuild
 from waystage.plugin import Done
@@ -173,6 +173,8 @@ def test_the_engine_goes_on_by_itself_after_the_server_was_restarted(server, mak
     asking.start()
     try:
         server.stop(signal.SIGQUIT)
+        with pytest.raises(Unavailable, match="the database does not answer"):
+            bench.store.runs()
         bench.until(lambda: any(f.done() and f.exception() for _, f in list(during)))
         server.start()
         began, before = time.monotonic(), len(during)

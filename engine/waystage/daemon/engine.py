@@ -306,6 +306,10 @@ class Engine:
                 items[0].fresh = True
                 self._again(items)
                 return
+            if items and items[0].future is None and isinstance(error, Unavailable):
+                self._local.extendleft(items)  # the answer of a step is kept until it is written
+                self._stopping.wait(RETRY_SECONDS)
+                return
             if not isinstance(error, WaystageError):
                 log.error("a transaction failed: %s", error, exc_info=error)
             if not items:

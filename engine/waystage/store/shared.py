@@ -18,6 +18,8 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
+from waystage.errors import Unavailable
+
 log = logging.getLogger("waystage.store")
 CHANNEL = "waystage"
 AGAIN_SECONDS = 0.5
@@ -33,6 +35,18 @@ def fault_of(error: DBAPIError) -> Fault:
     if getattr(error.orig, "sqlstate", None) in CONFLICTS:
         return "conflict"
     return "refused" if isinstance(error, REFUSED) else "unreachable"
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn the fault of a database that is away into `Unavailable`, for who only asks."""
+    try:
+        yield
+    except DBAPIError as error:
+        if fault_of(error) != "unreachable":
+            raise
+        text = f"the database does not answer ({_first_line(error)}); try again"
+        raise Unavailable(text) from error
 
 
 def lock_name(connection: Connection, kind: str, name: str) -> None:

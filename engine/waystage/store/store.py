@@ -101,7 +101,7 @@ class Store(WorkStore):
             select(func.count()).select_from(t.work).where(t.work.c.due_at <= now + SOON),
             select(func.count()).select_from(t.inbox),
         )
-        with self.reading() as connection:
+        with shared.answering(), self.reading() as connection:
             return sum(connection.execute(query).scalar_one() for query in queries)
 
     def keep_definition(
