@@ -205,8 +205,15 @@ class Call(Spec):
     with_: dict[str, Any] = Field(default={}, alias="with")
 
 
+class Include(Spec):
+    """A block, and the values of its parameters."""
+
+    block: KebabName
+    with_: dict[str, Any] = Field(default={}, alias="with")
+
+
 class State(Spec):
-    """A state with at most one activity."""
+    """A state with at most one activity; `include` puts the states of a block into it."""
 
     title: str = ""
     stage: StageName | None = None
@@ -216,6 +223,7 @@ class State(Spec):
     verify: Annotated[tuple[StepId, ...], OneOrMore] | None = Field(default=None, min_length=1)
     wait: Literal[True] | None = None
     call: Call | None = None
+    include: Include | None = None  # gone when the file has been read
     stages: tuple[StageName, ...] | None = Field(default=None, min_length=1)
     initial: StateName | None = None
     states: dict[StateName, State] | None = Field(default=None, min_length=1)

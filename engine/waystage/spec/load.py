@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -12,6 +12,8 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from waystage.errors import Invalid, Problem
+from waystage.spec.block import Block, block_problems
+from waystage.spec.include import expand
 from waystage.spec.lifecycle import Lifecycle
 from waystage.spec.project import Project
 from waystage.spec.scenario import Scenario
@@ -27,12 +29,14 @@ PROJECT_FILE = "waystage.yaml"
 KINDS: dict[str, type[Spec]] = {
     "project": Project,
     "stage": Stage,
+    "block": Block,
     "lifecycle": Lifecycle,
     "scenario": Scenario,
 }
 HOMES = {
     "project": PROJECT_FILE,
     "stage": "stages/",
+    "block": "blocks/",
     "lifecycle": "lifecycles/",
     "scenario": "scenarios/",
 }
@@ -56,6 +60,7 @@ class ProjectFiles:
     project: Loaded[Project]
     stages: dict[str, Loaded[Stage]]
     lifecycles: dict[str, Loaded[Lifecycle]]
+    blocks: dict[str, Loaded[Block]] = field(default_factory=dict)
 
 
 def digest_of(spec: Spec) -> str:
@@ -70,13 +75,21 @@ def digest_of(spec: Spec) -> str:
 
 
 def load_lifecycle(path: Path) -> Loaded[Lifecycle]:
-    """Read a lifecycle's file; raises `Invalid`."""
-    return _loaded(Lifecycle, read_source(Path(path)))
+    """Read a lifecycle's file, with the blocks of its project; raises `Invalid`."""
+    path = Path(path)
+    return _lifecycle(read_source(path), _blocks_near(path))
 
 
-def parse_lifecycle(text: str, file: str = "<text>") -> Loaded[Lifecycle]:
+def parse_lifecycle(
+    text: str, file: str = "<text>", blocks: Mapping[str, Loaded[Block]] | None = None
+) -> Loaded[Lifecycle]:
     """Read a lifecycle from a text; raises `Invalid`."""
-    return _loaded(Lifecycle, parse_source(text, file))
+    return _lifecycle(parse_source(text, file), blocks or {})
+
+
+def parse_block(text: str, file: str = "<text>") -> Loaded[Block]:
+    """Read a block from a text; raises `Invalid`."""
+    return _block(parse_source(text, file))
 
 
 def load_stage(path: Path) -> Loaded[Stage]:
@@ -138,6 +151,39 @@ def _loaded(model: type[S], source: Source) -> Loaded[S]:
     return Loaded(spec, source, digest_of(spec))
 
 
+def _lifecycle(source: Source, blocks: Mapping[str, Loaded[Block]]) -> Loaded[Lifecycle]:
+    problems: list[Problem] = []
+    if kind_of(source) == "lifecycle":
+        source, problems = expand(source, blocks)
+    try:
+        loaded = _loaded(Lifecycle, source)
+    except Invalid as error:
+        raise Invalid([*problems, *error.problems]) from None
+    if problems:
+        raise Invalid(problems)
+    return loaded
+
+
+def _block(source: Source) -> Loaded[Block]:
+    loaded = _loaded(Block, source)
+    if problems := list(block_problems(loaded.spec, source)):
+        raise Invalid(problems)
+    return loaded
+
+
+def _blocks_near(path: Path) -> Mapping[str, Loaded[Block]]:
+    """Read the blocks of the project that a lifecycle's file lies in; none if in no project."""
+    for root in path.resolve().parents:
+        if (root / "blocks").is_dir() and (root / "lifecycles").is_dir():
+            reading = _Reading(root)
+            for each in _files(reading, "blocks"):
+                reading.attempt(each, reading.take)
+            if reading.problems:
+                raise Invalid(reading.problems)
+            return reading.blocks
+    return {}
+
+
 @dataclass
 class _Reading:
     """What was found so far in a project's directory."""
@@ -146,6 +192,7 @@ class _Reading:
     problems: list[Problem] = field(default_factory=list)
     stages: dict[str, Loaded[Stage]] = field(default_factory=dict)
     lifecycles: dict[str, Loaded[Lifecycle]] = field(default_factory=dict)
+    blocks: dict[str, Loaded[Block]] = field(default_factory=dict)
 
     def attempt(self, path: Path, load: Callable[[Source], Any]) -> Any:
         """Read one file and keep its problems; answers None when there are any."""
@@ -162,8 +209,11 @@ class _Reading:
             stage = _loaded(Stage, source)
             self.keep(self.stages, stage.spec.stage, stage)
         elif kind == "lifecycle":
-            lifecycle = _loaded(Lifecycle, source)
+            lifecycle = _lifecycle(source, self.blocks)
             self.keep(self.lifecycles, lifecycle.spec.lifecycle, lifecycle)
+        elif kind == "block":
+            block = _block(source)
+            self.keep(self.blocks, block.spec.block, block)
         else:
             message, hint = f"a {kind} does not belong here", f"its place is {HOMES[kind]}"
             raise Invalid([source.problem("E-KIND", (kind,), message, hint)])
@@ -186,11 +236,11 @@ def load_project(root: Path) -> ProjectFiles:
         raise Invalid([Problem("E-PROJECT", message)])
     reading = _Reading(root)
     project = reading.attempt(root / PROJECT_FILE, lambda source: _loaded(Project, source))
-    for path in _files(reading, "stages", "lifecycles"):
+    for path in _files(reading, "blocks", "stages", "lifecycles"):
         reading.attempt(path, reading.take)
     if reading.problems:
         raise Invalid(reading.problems)
-    return ProjectFiles(root, project, reading.stages, reading.lifecycles)
+    return ProjectFiles(root, project, reading.stages, reading.lifecycles, reading.blocks)
 
 
 def load_scenarios(root: Path) -> tuple[Loaded[Scenario], ...]:

@@ -7,6 +7,7 @@ do harm. Scalars follow YAML 1.2: `on`, `yes` and `off` are strings, dates too.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -24,7 +25,8 @@ class Source:
     """One file as written: its data and where in the text each part of it stands.
 
     `positions` has the place of each key and list element, `values` the place of what is
-    said for it; both count lines and columns from 1 and hold the root under `()`.
+    said for it; both count lines and columns from 1 and hold the root under `()`. Parts that
+    were included stand elsewhere: `origins` has their file and their path in it.
     """
 
     file: str
@@ -32,14 +34,30 @@ class Source:
     data: dict[str, Any]
     positions: dict[YamlPath, Place] = field(repr=False)
     values: dict[YamlPath, Place] = field(repr=False, default_factory=dict)
+    origins: Mapping[YamlPath, tuple[Source, YamlPath]] = field(repr=False, default_factory=dict)
+
+    def at(self, path: YamlPath) -> tuple[Source, YamlPath]:
+        """Give the file that says a part, and the part's path in it."""
+        for length in range(len(path) if self.origins else 0, 0, -1):
+            if path[:length] in self.origins:
+                source, inner = self.origins[path[:length]]
+                return source, (*inner, *path[length:])
+        return self, path
+
+    def says(self, path: YamlPath) -> bool:
+        """Whether a part is written in the file, or in one that it includes."""
+        source, inner = self.at(path)
+        return inner in source.positions
 
     def locate(self, path: YamlPath) -> Place:
         """Give the line and column of a key or element, or of the nearest part above it."""
-        return _nearest(self.positions, path)
+        source, inner = self.at(path)
+        return _nearest(source.positions, inner)
 
     def locate_value(self, path: YamlPath) -> Place:
         """Give the line and column where the value begins, or the nearest part above it."""
-        return _nearest(self.values or self.positions, path)
+        source, inner = self.at(path)
+        return _nearest(source.values or source.positions, inner)
 
     def problem(
         self,
@@ -49,9 +67,11 @@ class Source:
         suggestion: str = "",
         severity: Severity = "error",
     ) -> Problem:
-        """Make a problem that knows its place in this file."""
-        line, column = self.locate(path)
-        return Problem(code, message, self.file, line, column, written(path), suggestion, severity)
+        """Make a problem that knows its place in this file, or in the one that is included."""
+        source, inner = self.at(path)
+        line, column = _nearest(source.positions, inner)
+        shown = written(inner)
+        return Problem(code, message, source.file, line, column, shown, suggestion, severity)
 
 
 def written(path: YamlPath) -> str:
@@ -92,7 +112,14 @@ def parse_source(text: str, file: str = "<text>") -> Source:
     data = builder.build(text)
     if builder.problems or not isinstance(data, dict):
         raise Invalid(builder.problems)
-    return Source(file, text, data, builder.positions, builder.values)
+    return Source(file, text, data, _within(builder.positions, text), _within(builder.values, text))
+
+
+def _within(places: dict[YamlPath, Place], text: str) -> dict[YamlPath, Place]:
+    """Move what the parser puts behind the last line (an empty value) to the text's end."""
+    last = text.count("\n") + 1
+    end = (last, len(text) - text.rfind("\n"))
+    return {path: place if place[0] <= last else end for path, place in places.items()}
 
 
 def _too_big(file: str) -> Problem:

@@ -75,7 +75,7 @@ def real_path(loc: Iterable[str | int], source: Source) -> YamlPath:
     """
     path: YamlPath = ()
     for part in loc:
-        if (*path, part) in source.positions:
+        if source.says((*path, part)):
             path = (*path, part)
     return path
 
