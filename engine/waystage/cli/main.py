@@ -19,6 +19,7 @@ VERBS = {
     "validate": "validate",
     "plan": "plan",
     "migrate": "migrate",
+    "replay": "replay",
     "reload": "reload",
     "health": "reload",
     "up": "up",

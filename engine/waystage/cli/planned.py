@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from waystage.planning.plan import Plan
 
 SHOWN = 50  # runs in a table; --json gives all
-WORDS = {"same": "follow this text already", "auto": "can move as they are",
-         "map": "need a mapping", "blocked": "cannot move now"}  # fmt: skip
+WORDS = {"same": "on this text already", "auto": "to be moved as they are",
+         "mapped": "to be moved by the mapping", "map": "in need of a mapping",
+         "blocked": "not to be moved now"}  # fmt: skip
 
 
 def show_plan(plan: Plan) -> None:
@@ -42,12 +43,12 @@ def show_plan(plan: Plan) -> None:
 def show_runs(fits: Iterable[Fit]) -> None:
     """Print how many runs do what, and those that do not simply stay."""
     found = list(fits)
-    counts = {word: sum(fit.verdict == word for fit in found) for word in WORDS}
-    for word, count in counts.items():
+    for word, text in WORDS.items():
+        count = sum(_word(fit) == word for fit in found)
         if count:
-            click.echo(f"  {word:<8} {count} {WORDS[word]}")
+            click.echo(f"  {word:<8} {count} {text}")
     rows = [
-        (fit.run, fit.verdict, ", ".join(fit.places), "; ".join((*fit.reasons, *fit.notes)))
+        (fit.run, _word(fit), ", ".join(fit.places), "; ".join((*fit.reasons, *fit.notes)))
         for fit in found
         if fit.verdict != "same"
     ]
@@ -55,6 +56,10 @@ def show_runs(fits: Iterable[Fit]) -> None:
         table("Open runs", ("run", "", "state", "why"), rows[:SHOWN])
     if len(rows) > SHOWN:
         click.echo(f"and {len(rows) - SHOWN} more; --json gives all")
+
+
+def _word(fit: Fit) -> str:
+    return "mapped" if fit.verdict == "map" and fit.migration else fit.verdict
 
 
 def show_bounds(bounds: Bounds, before: Bounds | None) -> None:

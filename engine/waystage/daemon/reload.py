@@ -101,6 +101,8 @@ class Files:
         }
 
     def _refuse(self, problems: tuple[Problem, ...]) -> None:
+        if self.refusal is not None and self.refusal.problems == problems:
+            return  # told already
         self.refusal = Refusal(self._daemon.clock.now(), problems)
         lines = [f"{problem} [{problem.code}]" for problem in problems]
         log.warning("changed files are not taken up: %s", "; ".join(lines))
