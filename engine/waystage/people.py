@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from math import isfinite
 from typing import Any
@@ -16,6 +17,41 @@ class AnswerUnfit(WaystageError):
     """An answer that does not fit the task."""
 
     code = "E-ANSWER"
+
+
+OWN_TOKEN, OWNER, ON_BEHALF = "own token", "local owner", "on behalf: local owner"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who acts, and by which means: OWN_TOKEN, OWNER or ON_BEHALF."""
+
+    person: str
+    via: str
+
+    @property
+    def owns(self) -> bool:
+        """Whether it is the user whose daemon it is, in whatever name."""
+        return self.via != OWN_TOKEN
+
+
+def holder_acts(holder: str, named: str) -> Caller:
+    """Give who acts with a person's own token; raises `Forbidden` if they name someone else."""
+    if named not in ("", holder):
+        raise Forbidden(f"this token is {holder}'s and does not act as {named}")
+    return Caller(holder, OWN_TOKEN)
+
+
+def owner_acts(project: Project, owner: str, named: str) -> Caller:
+    """Give who acts with the local owner's token; raises `Forbidden` for another where that is."""
+    if named in ("", owner):
+        return Caller(owner, OWNER)
+    if not project.on_behalf:
+        raise Forbidden(
+            f"waystage.yaml says on_behalf: false, so that {owner} does not act as {named}; "
+            f"{named} acts with a token: waystage token {named}"
+        )
+    return Caller(named, ON_BEHALF)
 
 
 def roles_of(project: Project, person: str) -> tuple[str, ...]:
@@ -63,6 +99,30 @@ def may_answer(
         )
     for who in task.get("exclude", []):
         _refuse_excluded(task, who, person, starter, author, deciders or {})
+
+
+def may_delegate(
+    project: Project, title: str, person: str, claimed_by: str, answers: Forbidden | None
+) -> None:
+    """Raise `Forbidden` unless the person may say who answers the task.
+
+    That may who could answer it (`answers` is None), of a claimed task only who claimed it, and
+    whoever may override.
+    """
+    if claimed_by == person or "override" in rights_of(project, person):
+        return
+    if claimed_by:
+        raise Forbidden(f"“{title}” is claimed by {claimed_by}, who alone may delegate it")
+    if answers is not None:
+        raise answers
+
+
+def may_release(title: str, person: str, claimed_by: str) -> None:
+    """Raise `Forbidden` unless the person claimed the task, `Conflict` if nobody did."""
+    if not claimed_by:
+        raise Conflict(f"“{title}” is claimed by nobody")
+    if claimed_by != person:
+        raise Forbidden(f"“{title}” is claimed by {claimed_by}, who alone may release it")
 
 
 def _refuse_excluded(

@@ -121,7 +121,7 @@ def test_a_broken_file_is_told_by_line_and_column(
     assert run(["validate", str(file)]) == 1
     told = capfd.readouterr().out
     assert f"{file.name}:8:" in told
-    assert "there is no state 'closd'; did you mean 'closed'?" in told
+    assert "there is no state 'closd' here; did you mean 'closed'?" in told
     assert "[E-STATE-UNKNOWN]" in told
     assert told.strip().splitlines()[-1] == "1 error, 0 warnings"
 

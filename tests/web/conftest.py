@@ -93,6 +93,18 @@ class Api:
     def post(self, path: str, person: str, body: dict[str, Any]) -> httpx.Response:
         return self.ask("POST", path, person, json=body)
 
+    def own_token(self, person: str, days: int = 90) -> str:
+        """Have the local owner make a token for a person."""
+        answer = self.ask("POST", "tokens", "", json={"person": person, "days": days})
+        assert answer.status_code == 200, answer.text
+        token: str = answer.json()["token"]
+        return token
+
+    def with_token(self, token: str, method: str, path: str, **more: Any) -> httpx.Response:
+        """Ask with a token alone, naming nobody."""
+        headers = {"Authorization": f"Bearer {token}"}
+        return self.http.request(method, f"/v1/{path}", headers=headers, **more)
+
     def open(self, lifecycle: str = "asking", version: str = "1", key: str = "") -> str:
         body = {"lifecycle": lifecycle, "service": "credit-risk", "model": "credit",
                 "version": version, "key": key}  # fmt: skip
@@ -139,6 +151,34 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     found = Api(make_project(tmp_path_factory.mktemp("standing") / "project"))
     yield found
     found.stop()
+
+
+@pytest.fixture(scope="session")
+def new_standing() -> Callable[[Path, dict[str, str]], Api]:
+    """Give what starts a daemon for many tests; some lines of its waystage.yaml are others."""
+
+    def make(root: Path, changed: dict[str, str]) -> Api:
+        make_project(root)
+        change_project(root, changed)
+        return Api(root)
+
+    return make
+
+
+@pytest.fixture
+def changed() -> Callable[[Path, dict[str, str]], None]:
+    """Give what replaces lines of a waystage.yaml."""
+    return change_project
+
+
+def change_project(root: Path, changed: dict[str, str]) -> None:
+    """Replace lines of a project's waystage.yaml."""
+    file = root / "waystage.yaml"
+    text = file.read_text()
+    for old, new in changed.items():
+        assert old in text
+        text = text.replace(old, new)
+    file.write_text(text)
 
 
 def make_project(root: Path) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import sqlite3
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -203,7 +202,7 @@ def test_a_claim_keeps_others_off_until_it_is_released(api: Any) -> None:
     assert api.post(f"tasks/{task}/claim", "vera", {}).json()["claimed_by"] == "vera"
     refused(api.post(f"tasks/{task}/claim", "victor", {}), 409, "claimed by vera")
     refused(api.answer(task, "victor", "approve"), 409, "claimed by vera")
-    refused(api.post(f"tasks/{task}/release", "victor", {}), 409, "not claimed by victor")
+    refused(api.post(f"tasks/{task}/release", "victor", {}), 403, "claimed by vera, who alone may release")
     assert api.post(f"tasks/{task}/release", "vera", {}).status_code == 200
     assert api.answer(task, "victor", "approve").status_code == 200
     assert api.get(f"runs/{run}")["outcome"] == "approved"
@@ -296,28 +295,6 @@ def test_a_signal_is_sent_only_by_who_may_operate(api: Any) -> None:
     refused(api.post("signals", "vera", {"name": "x", "run": run}), 403, "may not operate")
 
 
-def test_looking_changes_nothing(api: Any) -> None:
-    run, _ = api.task()
-    api.incident()
-    api.until(lambda: api.get("health")["busy"] == 0)
-    before = dump(api.root / "waystage.db")
-    reads = [route.path for route in api_routes(api) if "GET" in route.methods]
-    for path in reads:
-        answer = api.http.get(path.replace("{run}", run), headers=bearer(api))
-        assert answer.status_code == 200, f"{path}: {answer.text}"
-    assert len(reads) >= 9
-    assert dump(api.root / "waystage.db") == before
-
-
-def test_what_acts_is_never_a_get(api: Any) -> None:
-    _, task = api.task()
-    for route in api_routes(api):
-        if "GET" not in route.methods:
-            path = route.path.replace("{task}", str(task)).replace("{incident}", "1")
-            answer = api.http.get(path.replace("{kind}", "retry"), headers=bearer(api))
-            assert answer.status_code == 405 or route.path in ("/v1/runs", "/v1/clock"), path
-
-
 def test_the_machines_clock_is_not_turned(standing: Any) -> None:
     refused(standing.post("clock", "otto", {"by": "P1D"}), 409, "machine's clock")
     assert standing.get("clock")["turned"] is False
@@ -378,16 +355,3 @@ def test_stopping_takes_the_address_away(project: Path, new_api: Any) -> None:
 
 def bearer(api: Any) -> dict[str, str]:
     return {"Authorization": f"Bearer {api.token}"}
-
-
-def api_routes(api: Any) -> list[Any]:
-    routes = api.web._server.config.app.routes
-    return [route for route in routes if route.path.startswith("/v1/")]
-
-
-def dump(database: Path) -> list[str]:
-    connection = sqlite3.connect(database)
-    try:
-        return list(connection.iterdump())
-    finally:
-        connection.close()

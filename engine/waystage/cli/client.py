@@ -1,11 +1,12 @@
-"""Reaching the project's daemon; reads work without one."""
+"""Reaching a project's daemon, here or elsewhere; reads work without one."""
 
 from __future__ import annotations
 
-import getpass
 import json
+import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import httpx
@@ -13,11 +14,17 @@ import httpx
 from waystage.errors import Conflict, Forbidden, NotFound, Unavailable, WaystageError
 
 KINDS: dict[int, type[WaystageError]] = {
+    401: Forbidden,
     403: Forbidden,
     404: NotFound,
     409: Conflict,
     503: Unavailable,
 }
+LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
+REFUSED = (
+    "the project's files as they are now were refused, and the daemon goes by the ones before; "
+    "`waystage health` says why"
+)
 
 
 def find_project(given: Path | None) -> Path:
@@ -34,11 +41,18 @@ def find_project(given: Path | None) -> Path:
 
 
 class Client:
-    """One project's API."""
+    """The API of the project's daemon, or of the one that WAYSTAGE_URL names."""
 
     def __init__(self, ctx: click.Context) -> None:
-        self.root = find_project(ctx.obj["project"])
-        self.person = ctx.obj["person"] or getpass.getuser()
+        self.files_ok = True  # as the daemon says when it is asked
+        self.person: str = ctx.obj["person"]
+        self.url = os.environ.get("WAYSTAGE_URL", "").rstrip("/")
+        self.token = os.environ.get("WAYSTAGE_TOKEN", "")
+        self.root = None if self.url else find_project(ctx.obj["project"])
+        if self.url:
+            _refuse_open_line(self.url)
+            if not self.token:
+                raise Unavailable(f"{self.url} wants a token: set WAYSTAGE_TOKEN to yours")
 
     def get(self, path: str, **query: Any) -> Any:
         """Ask the daemon, or read the database when none runs."""
@@ -60,30 +74,58 @@ class Client:
             raise Unavailable("no daemon runs for this project; start one with `waystage up`")
         return self._send("POST", found, path, json=body)
 
-    def _daemon(self) -> dict[str, Any] | None:
+    def _daemon(self) -> tuple[str, str] | None:
+        """Give address and token of the daemon; None if none runs for the project."""
+        if self.root is None:
+            return self.url, self.token
         try:
-            found: dict[str, Any] = json.loads((self.root / ".waystage/daemon.json").read_text())
-            httpx.get(f"{found['url']}/v1/health", timeout=5, trust_env=False)
+            found = json.loads((self.root / ".waystage/daemon.json").read_text())
+            if urlsplit(found["url"]).hostname not in LOCAL:
+                raise Unavailable(f"{self.root}/.waystage/daemon.json names another machine")
+            health = httpx.get(f"{found['url']}/v1/health", timeout=5, trust_env=False).json()
+            self.files_ok = health.get("files_ok", True)
         except (FileNotFoundError, json.JSONDecodeError, httpx.TransportError):
             return None
-        return found
+        except PermissionError as error:
+            raise Unavailable(
+                "the daemon is another user's: set WAYSTAGE_URL to its address and "
+                "WAYSTAGE_TOKEN to your token"
+            ) from error
+        return found["url"], self.token or found["token"]
 
-    def _send(self, method: str, daemon: dict[str, Any], path: str, **more: Any) -> Any:
-        headers = {"Authorization": f"Bearer {daemon['token']}", "X-Waystage-Person": self.person}
-        answer = httpx.request(
-            method,
-            f"{daemon['url']}/v1/{path}",
-            headers=headers,
-            timeout=90,
-            trust_env=False,
-            **more,
-        )
+    def _send(self, method: str, daemon: tuple[str, str], path: str, **more: Any) -> Any:
+        url, token = daemon
+        headers = {"Authorization": f"Bearer {token}"}
+        if self.person:
+            headers["X-Waystage-Person"] = self.person
+        where = f"{url}/v1/{path}"
+        try:
+            answer = httpx.request(
+                method, where, headers=headers, timeout=90, trust_env=False, **more
+            )
+        except httpx.TransportError as error:
+            raise Unavailable(f"no daemon answers at {url}: {error}") from error
         return _checked(answer)
 
     def _offline(self, path: str, query: dict[str, Any]) -> Any:
         from waystage.cli.offline import read_offline
 
+        assert self.root is not None
         return read_offline(self.root, path, query, _checked)
+
+
+def _refuse_open_line(url: str) -> None:
+    """Raise `Unavailable` if a token would be sent in clear to another machine."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOCAL)
+    except ValueError:  # an address that is none
+        good = False
+    if not good:
+        raise Unavailable(
+            f"WAYSTAGE_URL: {url}: a token goes to another machine by https alone; or reach it "
+            "by a tunnel (ssh -L 8470:127.0.0.1:8470 HOST) at http://127.0.0.1:8470"
+        )
 
 
 def _checked(answer: httpx.Response) -> Any:

@@ -46,8 +46,8 @@ def _chart(ctx: click.Context, what: str) -> tuple[Chart, Track | None]:
     if what.endswith((".yaml", ".yml")):
         raise NotFound(f"there is no file {what}")
     client = Client(ctx)
-    named = client.root / "lifecycles" / f"{what}.yaml"
-    if named.is_file():
+    named = client.root / "lifecycles" / f"{what}.yaml" if client.root else None
+    if named is not None and named.is_file():
         return chart_of(load_lifecycle(named).spec), None
     return _of_run(client, what)
 

@@ -1,4 +1,4 @@
-"""`waystage where, measurements`."""
+"""`waystage where, why-runtime, measurements`."""
 
 from __future__ import annotations
 
@@ -29,6 +29,28 @@ def where_verb(ctx: click.Context, service: str | None, at: str | None, as_json:
             click.echo(f"  requests go to {url}\n")
     if not rows:
         click.echo(f"{service or 'Nothing'} runs nowhere.")
+
+
+@click.command("why-runtime")
+@click.argument("service")
+@click.argument("stage")
+@json_option
+@click.pass_context
+def why_runtime_verb(ctx: click.Context, service: str, stage: str, as_json: bool) -> None:
+    """Say which runtime of a stage serves a service, in each mode, and why."""
+    found = Client(ctx).get(f"stages/{stage}/runtimes", service=service)
+    if as_json:
+        emit_json(found)
+        return
+    if not found["known"]:
+        click.echo(f"waystage.yaml lists no service {service!r}; if there were one:")
+    rows = [(c["name"], mode["mode"], c["use"], ", ".join(c["services"]),
+             "yes" if c["prefer"] else "", "yes" if c["fits"] else "no")
+            for mode in found["modes"] for c in mode["candidates"]]  # fmt: skip
+    table(f"Runtimes of {stage}", ("runtime", "mode", "plugin", "services", "prefer", "fits"), rows)
+    for mode in found["modes"]:
+        click.echo(f"{mode['mode']:8}{mode['runtime'] or 'no runtime'}: {mode['why']}")
+    click.echo(f"{'any':8}{found['any'] or 'no runtime'}: online goes before batch")
 
 
 @click.command("measurements")

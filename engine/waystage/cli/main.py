@@ -30,9 +30,11 @@ VERBS = {
     "tasks": "tasks",
     "claim": "tasks",
     "release": "tasks",
+    "delegate": "tasks",
     "complete": "tasks",
     "signal": "signals",
     "where": "inventory",
+    "why-runtime": "inventory",
     "measurements": "inventory",
     "labels": "labels",
     "incidents": "incidents",
@@ -46,6 +48,7 @@ VERBS = {
     "graph": "graph",
     "plugins": "plugins",
     "clock": "clock",
+    "token": "token",
     "demo": "demo",
     "completion": "about",
     "version": "about",
@@ -73,7 +76,7 @@ class Verbs(click.Group):
 @click.option("--project", type=click.Path(path_type=Path), default=None,
               help="The project's directory; else the nearest one upward.")  # fmt: skip
 @click.option("--as", "person", envvar="WAYSTAGE_AS", default="",
-              help="Who acts; else the user's name.")  # fmt: skip
+              help="Who acts; else whose token it is, or the daemon's user.")  # fmt: skip
 @click.pass_context
 def waystage(ctx: click.Context, project: Path | None, person: str) -> None:
     """Run model lifecycles that are written as YAML state machines."""

@@ -1,4 +1,4 @@
-"""`waystage tasks, claim, release, complete`."""
+"""`waystage tasks, claim, release, delegate, complete`."""
 
 from __future__ import annotations
 
@@ -47,6 +47,17 @@ def release_verb(ctx: click.Context, task: int, as_json: bool) -> None:
     """Give a claimed task back."""
     found = Client(ctx).post(f"tasks/{task}/release", {})
     emit_json(found) if as_json else click.echo(f"Task {task} is free.")
+
+
+@click.command("delegate")
+@click.argument("task", type=int)
+@click.argument("person")
+@json_option
+@click.pass_context
+def delegate_verb(ctx: click.Context, task: int, person: str, as_json: bool) -> None:
+    """Hand a task to someone else who could answer it."""
+    found = Client(ctx).post(f"tasks/{task}/delegate", {"person": person})
+    emit_json(found) if as_json else click.echo(f"Task {task} is {found['claimed_by']}'s.")
 
 
 @click.command("complete")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,15 +85,16 @@ class Daemon:
         self.store.close()
 
     def start_run(
-        self, lifecycle: str, service: str, name: str, version: str, actor: str, key: str = ""
-    ) -> str:
+        self, lifecycle: str, service: str, name: str, version: str, actor: str, key: str = "",
+        via: str = "",
+    ) -> str:  # fmt: skip
         """Open a run by hand; raises `NotFound` for an unknown lifecycle or snapshot."""
         if key.startswith(CHILD):
             raise Conflict(f"a key that begins with {CHILD} is that of a child run; choose another")
         definition = self.definitions.by_name(lifecycle)
         repository = self.connections.repository(service)
         snapshot = repository.get(self.connections, name, version).model_dump(mode="json")
-        opening = self.opening(definition, service, snapshot, actor, key)
+        opening = replace(self.opening(definition, service, snapshot, actor, key), via=via)
         return self.engine.open(opening).result(timeout=60)
 
     def opening(

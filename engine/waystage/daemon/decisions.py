@@ -9,7 +9,16 @@ from waystage.check.fields import unfit
 from waystage.daemon.transaction import Delivery
 from waystage.errors import Conflict, Forbidden, NotFound
 from waystage.kernel import events
-from waystage.people import check_answer, may_answer, need_right, roles_of, same_answer
+from waystage.people import (
+    Caller,
+    check_answer,
+    may_answer,
+    may_delegate,
+    may_release,
+    need_right,
+    roles_of,
+    same_answer,
+)
 from waystage.spec.lifecycle import FieldSpec
 from waystage.store.codec import load
 from waystage.store.inside import incident_row, runs_named, set_claim, task_row
@@ -20,38 +29,42 @@ if TYPE_CHECKING:
 
 
 def complete(
-    daemon: Daemon, task: int, person: str, outcome: str, form: dict[str, Any], comment: str,
+    daemon: Daemon, task: int, caller: Caller, outcome: str, form: dict[str, Any], comment: str,
     shown: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """Answer a task; the same answer twice is harmless. A refused attempt is recorded."""
-    return _recorded(daemon, task, person, lambda tx: _complete(
-        daemon, tx, task, person, outcome, form, comment, shown))  # fmt: skip
+    return _recorded(daemon, task, caller, lambda tx: _complete(
+        daemon, tx, task, caller, outcome, form, comment, shown))  # fmt: skip
 
 
-def claim(daemon: Daemon, task: int, person: str) -> dict[str, Any]:
+def claim(daemon: Daemon, task: int, caller: Caller) -> dict[str, Any]:
     """Say that one is at it; someone else's claim stands until it is released."""
-    return _recorded(daemon, task, person, lambda tx: _claim(daemon, tx, task, person))
+    return _recorded(daemon, task, caller, lambda tx: _claim(daemon, tx, task, caller))
 
 
-def release(daemon: Daemon, task: int, person: str) -> dict[str, Any]:
+def delegate(daemon: Daemon, task: int, caller: Caller, to: str) -> dict[str, Any]:
+    """Hand a task to someone who could answer it; it is as if they had claimed it."""
+    return _recorded(daemon, task, caller, lambda tx: _delegate(daemon, tx, task, caller, to))
+
+
+def release(daemon: Daemon, task: int, caller: Caller) -> dict[str, Any]:
     """Give a claim back."""
 
     def act(tx: Transaction) -> dict[str, Any]:
         row = _open_task(tx, task)
-        if row.claimed_by != person:
-            raise Conflict(f"task {task} is not claimed by {person}")
+        may_release(load(row.body)["title"], caller.person, row.claimed_by or "")
         set_claim(tx.connection, row.id, "")
-        _note(tx, row, "released", person)
+        _note(tx, row, "released", f"task {task}", caller)
         return {"task": task, "claimed_by": ""}
 
-    return daemon.engine.act(act).result(timeout=60)
+    return _recorded(daemon, task, caller, act)
 
 
 def repair(
-    daemon: Daemon, incident: int, kind: str, person: str, data: dict[str, Any]
+    daemon: Daemon, incident: int, kind: str, caller: Caller, data: dict[str, Any]
 ) -> dict[str, Any]:
     """Mend an incident: retry, skip, goto, set or abort."""
-    need_right(daemon.files.project.spec, person, "operate")
+    need_right(daemon.files.project.spec, caller.person, "operate")
     if kind != "retry" and not str(data.get("reason", "")).strip():
         raise Conflict(f"{kind} needs a reason")
 
@@ -60,7 +73,8 @@ def repair(
         if row.closed_at is not None:
             raise Conflict(f"incident {incident} is closed: {row.how} by {row.closed_by}")
         _mendable(tx, row, kind, str(data.get("to", "")), data.get("values") or {})
-        tx.deliver([Delivery(row.run, events.repair(kind, row.state, data, person))])
+        event = events.repair(kind, row.state, data, caller.person).by_means_of(caller.via)
+        tx.deliver([Delivery(row.run, event)])
         return {"incident": incident, "run": tx.touched[row.run].hot.run.id, "did": kind}
 
     return daemon.engine.act(act).result(timeout=60)
@@ -98,51 +112,49 @@ def send_signal(
     daemon: Daemon,
     name: str,
     payload: dict[str, Any],
-    person: str,
+    caller: Caller,
     run: str = "",
     service: str = "",
 ) -> dict[str, Any]:
     """Send a signal to one run or to all open runs of a service."""
-    need_right(daemon.files.project.spec, person, "operate")
+    need_right(daemon.files.project.spec, caller.person, "operate")
+    event = events.signal(name, payload, caller.person).by_means_of(caller.via)
 
     def act(tx: Transaction) -> dict[str, Any]:
         numbers = runs_named(tx.connection, run, service)
         if not numbers:
             raise NotFound(f"there is no open run of {run or service!r}")
-        tx.deliver([Delivery(row.no, events.signal(name, payload, person)) for row in numbers])
+        tx.deliver([Delivery(row.no, event) for row in numbers])
         return {"signal": name, "runs": [row.id for row in numbers]}
 
     return daemon.engine.act(act).result(timeout=60)
 
 
-def _recorded(daemon: Daemon, task: int, person: str, act: Any) -> dict[str, Any]:
+def _recorded(daemon: Daemon, task: int, caller: Caller, act: Any) -> dict[str, Any]:
     try:
         result: dict[str, Any] = daemon.engine.act(act).result(timeout=60)
     except Forbidden as error:
         text = str(error)
-        daemon.engine.act(lambda tx: _refused(tx, task, person, text)).result(timeout=60)
+        daemon.engine.act(lambda tx: _refused(tx, task, caller, text)).result(timeout=60)
         raise
     return result
 
 
-def _refused(tx: Transaction, task: int, person: str, text: str) -> None:
-    row = task_row(tx.connection, task)
-    event = events.noted(row.state, row.entry, "refused", {"detail": text}, person)
-    tx.deliver([Delivery(row.run, event)])
+def _refused(tx: Transaction, task: int, caller: Caller, text: str) -> None:
+    _note(tx, task_row(tx.connection, task), "refused", text, caller)
 
 
 def _complete(
-    daemon: Daemon, tx: Transaction, task: int, person: str, outcome: str,
+    daemon: Daemon, tx: Transaction, task: int, caller: Caller, outcome: str,
     form: dict[str, Any], comment: str, shown: str,
 ) -> dict[str, Any]:  # fmt: skip
     project, row = daemon.files.project.spec, task_row(tx.connection, task)
-    body = load(row.body)
+    body, person = load(row.body), caller.person
     if row.status != "open":
         return _closed(row, body, person, outcome)
     _allowed(daemon, tx, row, body, person)
     body = _live(tx, row)
-    if row.claimed_by and row.claimed_by != person:
-        raise Conflict(f"task {task} is claimed by {row.claimed_by}")
+    _free_for(row, person)
     if shown and shown != body["shown"]:
         raise Conflict("what the task shows has changed since you looked; look again")
     if same_answer(body, person, outcome):
@@ -150,7 +162,10 @@ def _complete(
     check_answer(body, outcome, form, comment)
     decision = {"roles": list(roles_of(project, person)), "form": form, "comment": comment,
                 "shown": body["shown"]}  # fmt: skip
-    tx.deliver([Delivery(row.run, events.vote(row.state, row.entry, outcome, decision, person))])
+    event = events.vote(row.state, row.entry, outcome, decision, person).by_means_of(caller.via)
+    tx.deliver([Delivery(row.run, event)])
+    if row.claimed_by:  # who has answered is done: a quorum's other people go on
+        set_claim(tx.connection, row.id, "")
     return {"task": task, "outcome": outcome, "run": tx.touched[row.run].hot.run.id}
 
 
@@ -182,15 +197,49 @@ def _allowed(daemon: Daemon, tx: Transaction, row: Any, body: dict[str, Any], pe
     )  # fmt: skip
 
 
-def _claim(daemon: Daemon, tx: Transaction, task: int, person: str) -> dict[str, Any]:
-    row = _open_task(tx, task)
+def _claim(daemon: Daemon, tx: Transaction, task: int, caller: Caller) -> dict[str, Any]:
+    row, person = _open_task(tx, task), caller.person
     _allowed(daemon, tx, row, load(row.body), person)
-    if row.claimed_by and row.claimed_by != person:
-        raise Conflict(f"task {task} is claimed by {row.claimed_by}")
+    _free_for(row, person)
     if not row.claimed_by:
         set_claim(tx.connection, row.id, person)
-        _note(tx, row, "claimed", person)
+        _note(tx, row, "claimed", f"task {task}", caller)
     return {"task": task, "claimed_by": person}
+
+
+def _delegate(
+    daemon: Daemon, tx: Transaction, task: int, caller: Caller, to: str
+) -> dict[str, Any]:
+    row = _open_task(tx, task)
+    body = load(row.body)
+    own = _objection(daemon, tx, row, body, caller.person)
+    project, title = daemon.files.project.spec, body["title"]
+    may_delegate(project, title, caller.person, row.claimed_by or "", own)
+    theirs = _objection(daemon, tx, row, body, to)
+    if theirs is not None:
+        raise Forbidden(f"task {task} cannot be delegated to {to}: {theirs}")
+    earlier = [vote["outcome"] for vote in _live(tx, row)["votes"] if vote["by"] == to]
+    if earlier:
+        raise Conflict(f"task {task} cannot be delegated to {to}, who answered {earlier[0]!r}")
+    if row.claimed_by != to:
+        set_claim(tx.connection, row.id, to)
+        _note(tx, row, "delegated", f"task {task} to {to}", caller)
+    return {"task": task, "claimed_by": to}
+
+
+def _objection(
+    daemon: Daemon, tx: Transaction, row: Any, body: dict[str, Any], person: str
+) -> Forbidden | None:
+    try:
+        _allowed(daemon, tx, row, body, person)
+    except Forbidden as error:
+        return error
+    return None
+
+
+def _free_for(row: Any, person: str) -> None:
+    if row.claimed_by and row.claimed_by != person:
+        raise Conflict(f"task {row.id} is claimed by {row.claimed_by}")
 
 
 def _open_task(tx: Transaction, task: int) -> Any:
@@ -200,6 +249,6 @@ def _open_task(tx: Transaction, task: int) -> Any:
     return row
 
 
-def _note(tx: Transaction, row: Any, what: str, person: str) -> None:
-    event = events.noted(row.state, row.entry, what, {"detail": f"task {row.id}"}, person)
-    tx.deliver([Delivery(row.run, event)])
+def _note(tx: Transaction, row: Any, what: str, detail: str, caller: Caller) -> None:
+    event = events.noted(row.state, row.entry, what, {"detail": detail}, caller.person)
+    tx.deliver([Delivery(row.run, event.by_means_of(caller.via))])

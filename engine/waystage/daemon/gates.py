@@ -98,7 +98,9 @@ def open_the_line(daemon: Daemon, stage: str, person: str) -> dict[str, Any]:
     return daemon.engine.act(act).result(timeout=60)
 
 
-def override(daemon: Daemon, run: str, person: str, reason: str) -> dict[str, Any]:
+def override(
+    daemon: Daemon, run: str, person: str, reason: str, via: str = ""
+) -> dict[str, Any]:
     """Let a run change its stage though the window is closed; who and why is in its history."""
     from waystage.daemon.transaction import Delivery
 
@@ -116,7 +118,7 @@ def override(daemon: Daemon, run: str, person: str, reason: str) -> dict[str, An
         if not states:
             raise Conflict(f"{run} waits for no window")
         told = [events.stage_answered(s, now.entered[s], "override", {"reason": reason}, person)
-                for s in states]  # fmt: skip
+                .by_means_of(via) for s in states]  # fmt: skip
         tx.deliver([Delivery(rows[0].no, event) for event in told])
         return {"run": run, "states": states}
 

@@ -28,6 +28,7 @@ class Opening:
     params: dict[str, Any] = field(default_factory=dict)
     starter: str = ""  # for a child run: who started its parent
     parent: dict[str, Any] = field(default_factory=dict)
+    via: str = ""  # by which means the actor acted
 
 
 def open_run(tx: Transaction, opening: Opening) -> str:
@@ -58,7 +59,8 @@ def enlist(tx: Transaction, opening: Opening) -> str:
     from waystage.daemon.transaction import GENESIS, Delivery
 
     tx.add(HotRun(no, run, GENESIS), opening.definition)
-    tx.queue.append(Delivery(no, events.start(opening.actor, run.to_json())))
+    started = events.start(opening.actor, run.to_json()).by_means_of(opening.via)
+    tx.queue.append(Delivery(no, started))
     return run.id
 
 

@@ -6,7 +6,7 @@ answer from an earlier visit moves nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 ENGINE = "engine"
@@ -14,7 +14,10 @@ ENGINE = "engine"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened: what kind, to which visit of which state, by whom."""
+    """Something that happened: what kind, to which visit of which state, by whom.
+
+    `via` says by which means a person acted, for whoever reads the history; it moves nothing.
+    """
 
     kind: str
     state: str = ""
@@ -22,6 +25,7 @@ class Event:
     name: str = ""
     data: dict[str, Any] = field(default_factory=dict)
     actor: str = ENGINE
+    via: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Give a JSON object without the parts at their default."""
@@ -34,7 +38,13 @@ class Event:
             value["name"] = self.name
         if self.data:
             value["data"] = self.data
+        if self.via:
+            value["via"] = self.via
         return value
+
+    def by_means_of(self, via: str) -> Event:
+        """Give the same event, with the means by which its actor acted."""
+        return replace(self, via=via)
 
     @classmethod
     def from_json(cls, value: dict[str, Any], actor: str = ENGINE) -> Event:

@@ -68,6 +68,10 @@ class Project(Spec):
     services: dict[KebabName, Service] = {}
     people: dict[str, Person] = {}
     roles: dict[str, tuple[Literal["decide", "operate", "override"], ...]] = {}
+    on_behalf: bool = Field(
+        default=True,
+        description="whether whoever runs the daemon may act as other people (`--as`)",
+    )
     listen: Listen = Listen()
     notify_channel: KebabName | None = Field(
         default=None, description="channel for reminders, escalations and incidents"

@@ -14,14 +14,16 @@ from starlette.responses import JSONResponse
 from waystage import __version__
 from waystage.clock import TurnedClock
 from waystage.daemon import decisions
+from waystage.daemon.choice import explain
 from waystage.errors import Conflict, Forbidden, NotFound, Unavailable, WaystageError
 from waystage.people import need_right
 from waystage.plugin import Label
 from waystage.spec.values import parse_duration
 from waystage.web import models as m
+from waystage.web import tokens
 from waystage.web.changes import change_routes
 from waystage.web.gates import gate_routes, standing, waits
-from waystage.web.guard import guard, person_of, refusal
+from waystage.web.guard import caller_of, guard, need_owner, person_of, refusal
 
 if TYPE_CHECKING:
     from waystage.daemon.daemon import Daemon
@@ -37,11 +39,12 @@ STATUS: dict[type[WaystageError], int] = {
 def create_app(daemon: Daemon, token: str) -> FastAPI:
     """Make the API of a daemon."""
     app = FastAPI(title="Waystage", version=__version__, docs_url=None, redoc_url=None)
-    app.middleware("http")(guard(token))
+    app.middleware("http")(guard(tokens.callers(daemon, token)))
     app.add_exception_handler(WaystageError, _refused)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _unfit)
     _reads(app, daemon)
+    _inventory(app, daemon)
     _acts(app, daemon)
     _operations(app, daemon)
     gate_routes(app, daemon)
@@ -86,11 +89,15 @@ def _reads(app: FastAPI, daemon: Daemon) -> None:
         row = store.run(run)
         if row is None:
             raise NotFound(f"there is no run {run!r}")
-        return asdict(row) | {
-            "tasks": [asdict(task) for task in store.tasks(run=run)],
-            "timers": [asdict(timer) for timer in store.timers_of(run)],
-            "incidents": [asdict(each) for each in store.incidents(run=run)],
-        } | standing(store, row)
+        return (
+            asdict(row)
+            | {
+                "tasks": [asdict(task) for task in store.tasks(run=run)],
+                "timers": [asdict(timer) for timer in store.timers_of(run)],
+                "incidents": [asdict(each) for each in store.incidents(run=run)],
+            }
+            | standing(store, row)
+        )
 
     @app.get("/v1/runs/{run}/history")
     def history(run: str, after: int = 0) -> Any:
@@ -111,6 +118,10 @@ def _reads(app: FastAPI, daemon: Daemon) -> None:
     def incidents(all: bool = False) -> Any:
         return [asdict(row) for row in store.incidents(open_only=not all)]
 
+
+def _inventory(app: FastAPI, daemon: Daemon) -> None:
+    store = daemon.store
+
     @app.get("/v1/placements")
     def placements(service: str | None = None, at: datetime | None = None) -> Any:
         return [asdict(row) for row in store.placements(service=service, at=at)]
@@ -119,35 +130,40 @@ def _reads(app: FastAPI, daemon: Daemon) -> None:
     def measurements(service: str | None = None, monitor: str | None = None) -> Any:
         return [asdict(row) for row in store.measurements(service=service, monitor=monitor)]
 
+    @app.get("/v1/stages/{stage}/runtimes")
+    def runtimes(stage: str, service: str) -> Any:
+        return explain(daemon.files, service, stage)
+
 
 def _acts(app: FastAPI, daemon: Daemon) -> None:
     @app.post("/v1/runs")
     def start(request: Request, body: m.StartRun) -> Any:
-        person = person_of(request)
-        need_right(daemon.files.project.spec, person, "operate")
-        run = daemon.start_run(
-            body.lifecycle, body.service, body.model, body.version, person, body.key
-        )
+        caller = caller_of(request)
+        need_right(daemon.files.project.spec, caller.person, "operate")
+        which = (body.lifecycle, body.service, body.model, body.version)
+        run = daemon.start_run(*which, caller.person, body.key, caller.via)
         return {"run": run}
 
     @app.post("/v1/tasks/{task}/complete")
     def complete(request: Request, task: int, body: m.Answer) -> Any:
-        who = person_of(request)
-        return decisions.complete(
-            daemon, task, who, body.outcome, body.form, body.comment, body.shown
-        )
+        given = (body.outcome, body.form, body.comment, body.shown)
+        return decisions.complete(daemon, task, caller_of(request), *given)
 
     @app.post("/v1/tasks/{task}/claim")
     def claim(request: Request, task: int, body: m.Body) -> Any:
-        return decisions.claim(daemon, task, person_of(request))
+        return decisions.claim(daemon, task, caller_of(request))
+
+    @app.post("/v1/tasks/{task}/delegate")
+    def delegate(request: Request, task: int, body: m.Delegate) -> Any:
+        return decisions.delegate(daemon, task, caller_of(request), body.person)
 
     @app.post("/v1/tasks/{task}/release")
     def release(request: Request, task: int, body: m.Body) -> Any:
-        return decisions.release(daemon, task, person_of(request))
+        return decisions.release(daemon, task, caller_of(request))
 
     @app.post("/v1/signals")
     def signal(request: Request, body: m.SendSignal) -> Any:
-        who = person_of(request)
+        who = caller_of(request)
         return decisions.send_signal(daemon, body.name, body.payload, who, body.run, body.service)
 
     @app.post("/v1/incidents/{incident}/{kind}")
@@ -156,14 +172,26 @@ def _acts(app: FastAPI, daemon: Daemon) -> None:
             raise NotFound(
                 f"an incident can be mended by retry, skip, goto, set, abort, not {kind!r}"
             )
-        return decisions.repair(daemon, incident, kind, person_of(request), body.model_dump())
+        return decisions.repair(daemon, incident, kind, caller_of(request), body.model_dump())
 
 
 def _operations(app: FastAPI, daemon: Daemon) -> None:
     @app.post("/v1/labels")
-    def labels(body: m.Labels) -> Any:
+    def labels(request: Request, body: m.Labels) -> Any:
+        if not caller_of(request).owns:
+            need_right(daemon.files.project.spec, person_of(request), "operate")
         rows = [Label(row.request_id, row.event, row.at) for row in body.labels]
         return {"changed": daemon.connections.scoring_log().label(rows)}
+
+    @app.post("/v1/tokens")
+    def token(request: Request, body: m.NewToken) -> Any:
+        need_owner(request)
+        return tokens.issue(daemon, body.person, body.days)
+
+    @app.post("/v1/tokens/revoke")
+    def revoke(request: Request, body: m.RevokeTokens) -> Any:
+        need_owner(request)
+        return tokens.revoke(daemon, body.person)
 
     @app.get("/v1/clock")
     def clock() -> Any:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from waystage.daemon import gates
 from waystage.store import RunRow, Store
-from waystage.web.guard import person_of
+from waystage.web.guard import caller_of, person_of
 from waystage.web.models import Body
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def gate_routes(app: FastAPI, daemon: Daemon) -> None:
 
     @app.post("/v1/runs/{run}/override")
     def override(request: Request, run: str, body: Override) -> Any:
-        return gates.override(daemon, run, person_of(request), body.reason)
+        caller = caller_of(request)
+        return gates.override(daemon, run, caller.person, body.reason, caller.via)
 
 
 def waits(store: Store, run: str | None = None) -> dict[str, list[dict[str, Any]]]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import getpass
-import hmac
 from collections.abc import Awaitable, Callable
 
 from fastapi import Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
+from waystage.errors import Forbidden
+from waystage.people import Caller
+
 BODY_LIMIT = 1 << 20
+NAME_LIMIT = 100
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]", "waystage"})
 PERSON_HEADER = "X-Waystage-Person"
 
 Next = Callable[[Request], Awaitable[Response]]
+Known = Callable[[str, str], Caller | None]
 
 
 def refusal(status: int, code: str, message: str) -> JSONResponse:
@@ -22,27 +26,48 @@ def refusal(status: int, code: str, message: str) -> JSONResponse:
 
 
 def guard(
-    token: str, hosts: frozenset[str] = LOCAL_HOSTS
+    known: Known, hosts: frozenset[str] = LOCAL_HOSTS
 ) -> Callable[[Request, Next], Awaitable[Response]]:
-    """Make the middleware that lets only the local owner's token in."""
+    """Make the middleware that lets in those whom `known` knows by their token and name."""
 
     async def check(request: Request, following: Next) -> Response:
-        host = request.headers.get("host", "").rsplit(":", 1)[0]
-        if host not in hosts:
-            return refusal(421, "E-HOST", f"unknown host {host!r}")
-        origin = request.headers.get("origin")
-        if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
-            return refusal(403, "E-ORIGIN", "requests from other sites are refused")
+        if problem := _site_problem(request, hosts):
+            return problem
         if request.url.path == "/v1/health":
             return await following(request)
-        given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(given.encode(), token.encode()):
-            return refusal(401, "E-TOKEN", "the token is missing or wrong")
-        if request.method == "POST" and (problem := _body_problem(request)):
+        if problem := await _stranger(request, known):
+            return problem
+        if request.method != "GET" and (problem := _body_problem(request)):
             return problem
         return await following(request)
 
     return check
+
+
+def _site_problem(request: Request, hosts: frozenset[str]) -> Response | None:
+    host = request.headers.get("host", "").rsplit(":", 1)[0]
+    if host not in hosts:
+        return refusal(421, "E-HOST", f"unknown host {host!r}")
+    origin = request.headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
+        return refusal(403, "E-ORIGIN", "requests from other sites are refused")
+    return None
+
+
+async def _stranger(request: Request, known: Known) -> Response | None:
+    """Find out who asks and keep it with the request; gives a refusal if it is nobody."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    named = request.headers.get(PERSON_HEADER, "")
+    caller = None
+    if scheme == "Bearer" and token and len(named) <= NAME_LIMIT:
+        try:
+            caller = await run_in_threadpool(known, token, named)
+        except Forbidden as error:
+            return refusal(403, error.code, str(error))
+    if caller is None:
+        return refusal(401, "E-TOKEN", "the token is missing, wrong or has ended")
+    request.state.caller = caller
+    return None
 
 
 def _body_problem(request: Request) -> Response | None:
@@ -57,6 +82,18 @@ def _body_problem(request: Request) -> Response | None:
     return None
 
 
+def caller_of(request: Request) -> Caller:
+    """Give who acts, and by which means."""
+    caller: Caller = request.state.caller
+    return caller
+
+
 def person_of(request: Request) -> str:
-    """Give who acts: the named person, or the user whose daemon it is."""
-    return request.headers.get(PERSON_HEADER) or getpass.getuser()
+    """Give the name of who acts."""
+    return caller_of(request).person
+
+
+def need_owner(request: Request) -> None:
+    """Raise `Forbidden` unless the token is the local owner's."""
+    if not caller_of(request).owns:
+        raise Forbidden("only who runs the daemon makes and ends tokens")

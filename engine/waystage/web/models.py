@@ -47,6 +47,12 @@ class Answer(Body):
     shown: str = ""
 
 
+class Delegate(Body):
+    """Who is to answer a task."""
+
+    person: str = Field(max_length=100)
+
+
 class SendSignal(Body):
     """A signal to a run, or to all open runs of a service."""
 
@@ -82,3 +88,16 @@ class Turn(Body):
     """How far the clock is turned forward."""
 
     by: str
+
+
+class NewToken(Body):
+    """Whose token, and for how long."""
+
+    person: str = Field(max_length=100)
+    days: int = Field(default=90, ge=1, le=3660)
+
+
+class RevokeTokens(Body):
+    """Whose tokens end."""
+
+    person: str = Field(max_length=100)

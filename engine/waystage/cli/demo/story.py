@@ -52,8 +52,9 @@ class Story:
         for field in form:
             words += ["--form", field]
         output = self.world.waystage(*words, person=person)
-        self.screen.say(f"“{task['body']['title']}” – the demo answers as [bold]{person}[/]:")
-        self.screen.command(["--as", person, *words], output)
+        self.screen.say(f"“{task['body']['title']}” – the demo answers with "
+                        f"[bold]{person}[/]'s token:")  # fmt: skip
+        self.screen.command(words, output)
 
     def newest_run(self) -> str:
         """Give the newest run of the service."""

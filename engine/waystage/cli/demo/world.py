@@ -23,6 +23,8 @@ from waystage.errors import Conflict, Unavailable
 
 MARKER = ".waystage-demo"
 PATIENCE = 120.0
+TOKEN_DAYS = 3660  # the demo's clock turns by years
+WHO = ("WAYSTAGE_URL", "WAYSTAGE_TOKEN", "WAYSTAGE_AS")
 
 
 class Receiver:
@@ -68,6 +70,7 @@ class World:
         self.receiver = Receiver()
         self.http = httpx.Client(timeout=30, trust_env=False)
         self._daemon: subprocess.Popen[bytes] | None = None
+        self._tokens: dict[str, str] = {}
 
     def make_project(self) -> str:
         """Make the project anew; only a directory that a demo made is replaced."""
@@ -93,7 +96,7 @@ class World:
         with (self.root / "daemon.log").open("ab") as log:
             self._daemon = subprocess.Popen(  # noqa: S603  # our own command line, no shell
                 [*command, "up", "--port", "0", "--turned-clock"],
-                env=os.environ | secret,
+                env=outside() | secret,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -116,13 +119,20 @@ class World:
         """Run the command line as a person would; raises with its words when it refuses."""
         command = [sys.executable, "-m", "waystage.cli.main"]
         command += ["--project", str(self.root)] if project else []
-        command += ["--as", person] if person else []
+        own = {"WAYSTAGE_TOKEN": self.token(person)} if person else {}
         done = subprocess.run(  # noqa: S603  # our own command line, no shell
-            [*command, *words], capture_output=True, text=True, check=False
+            [*command, *words], capture_output=True, text=True, check=False, env=outside() | own
         )
         if done.returncode:
             raise Unavailable(f"waystage {' '.join(words)}: {done.stderr or done.stdout}")
         return done.stdout
+
+    def token(self, person: str) -> str:
+        """Give the person's own token, made when it is first wanted."""
+        if person not in self._tokens:
+            made = self.api("tokens", {"person": person, "days": TOKEN_DAYS})
+            self._tokens[person] = made["token"]
+        return self._tokens[person]
 
     def api(self, path: str, body: dict[str, Any] | None = None, **query: Any) -> Any:
         """Ask the daemon's API."""
@@ -169,6 +179,11 @@ class World:
         except (FileNotFoundError, json.JSONDecodeError):
             return None
         return found
+
+
+def outside() -> dict[str, str]:
+    """Give the environment without what it says of another daemon and who acts there."""
+    return {name: value for name, value in os.environ.items() if name not in WHO}
 
 
 def stop_daemon(root: Path) -> None:

@@ -1,0 +1,31 @@
+"""`waystage token`."""
+
+from __future__ import annotations
+
+import click
+
+from waystage.cli.client import Client
+from waystage.cli.show import emit_json, json_option, when
+
+
+@click.command("token")
+@click.argument("person")
+@click.option("--days", type=click.IntRange(1, 3660), default=90, show_default=True,
+              help="How long it is good.")  # fmt: skip
+@click.option("--revoke", is_flag=True, help="End all tokens of the person instead.")
+@json_option
+@click.pass_context
+def token_verb(ctx: click.Context, person: str, days: int, revoke: bool, as_json: bool) -> None:
+    """Make a token with which a person acts in their own name, and nobody else's.
+
+    The person sets WAYSTAGE_URL and WAYSTAGE_TOKEN, or says it to the HTTP API.
+    """
+    client = Client(ctx)
+    if revoke:
+        found = client.post("tokens/revoke", {"person": person})
+        text = f"{found.get('revoked')} tokens of {person} have ended."
+    else:
+        found = client.post("tokens", {"person": person, "days": days})
+        text = (f"{found['token']}\n\nIt is {person}'s until {when(found['expires_at'])} UTC, and "
+                "is not shown again.")  # fmt: skip
+    emit_json(found) if as_json else click.echo(text)
