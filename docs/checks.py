@@ -10,18 +10,16 @@ import inspect
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-from waystage.check import CHECKS, PROJECT_CHECKS
+from waystage.check.explain import CODE, explained, modules
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "helpers"))
 from check_cases import PROJECT, Case, cases
 
-CODE = re.compile(r"^- ([EW]-[A-Z-]+): (.*?)(?=\n- |\n\n|\Z)", re.MULTILINE | re.DOTALL)
 HEAD = """# Checks
 
 What `waystage validate` proves before anything runs. Each check has a page that says what it
@@ -36,7 +34,7 @@ Codes with `E-` are errors, with `W-` warnings (errors with `--strict`). The mis
 
 def pages() -> dict[str, str]:
     """Give the index and the page of every check, by file name below the reference."""
-    found = {_name(module): module for module in _modules()}
+    found = modules()
     rows = [
         f"| [{name}]({name}.md) | {_title(found[name])} | "
         f"{', '.join(f'`{code}`' for code in explained(found[name]))} |"
@@ -49,27 +47,11 @@ def pages() -> dict[str, str]:
 def codes() -> dict[str, str]:
     """Give every code of a check with what it means and a link to its page."""
     told: dict[str, list[str]] = {}
-    for module in _modules():
+    for name, module in modules().items():
         for code, text in explained(module).items():
             begun = f"{text[:1].upper()}{text[1:]}"
-            told.setdefault(code, []).append(f"{begun} [More](checks/{_name(module)}.md)")
+            told.setdefault(code, []).append(f"{begun} [More](checks/{name}.md)")
     return {code: " ".join(texts) for code, texts in told.items()}
-
-
-def explained(module: ModuleType) -> dict[str, str]:
-    """Give the codes that a check's docstring lists, with its words."""
-    return {
-        code: " ".join(text.split()) for code, text in CODE.findall(inspect.getdoc(module) or "")
-    }
-
-
-def _modules() -> list[ModuleType]:
-    checks: tuple[Callable[..., Any], ...] = (*CHECKS, *PROJECT_CHECKS)
-    return list(dict.fromkeys(sys.modules[check.__module__] for check in checks))
-
-
-def _name(module: ModuleType) -> str:
-    return module.__name__.rpartition(".")[2]
 
 
 def _title(module: ModuleType) -> str:

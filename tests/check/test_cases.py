@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import inspect
 import re
-import sys
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from check_cases import PROJECT, Case, cases
 
-from waystage.check import CHECKS, PROJECT_CHECKS, check_project
+from waystage.check import check_project
+from waystage.check.explain import explained, modules
 from waystage.registry import load_catalog
 from waystage.spec.load import load_project
 
 CODE = re.compile(r"\"([EW]-[A-Z][A-Z0-9-]+)\"")
-LISTED = re.compile(r"^- ([EW]-[A-Z-]+): ", re.MULTILINE)
 ALL = cases()
 
 
@@ -45,18 +43,9 @@ def test_the_project_of_the_cases_is_sound() -> None:
     assert check_project(load_project(PROJECT), load_catalog()) == []
 
 
-def modules() -> dict[str, ModuleType]:
-    found = [sys.modules[check.__module__] for check in (*CHECKS, *PROJECT_CHECKS)]
-    return {module.__name__.rpartition(".")[2]: module for module in found}
-
-
 def test_every_code_of_every_check_has_a_case() -> None:
     shown = {(case.check, case.code) for case in ALL}
-    listed = {
-        (name, code)
-        for name, module in modules().items()
-        for code in LISTED.findall(inspect.getdoc(module) or "")
-    }
+    listed = {(name, code) for name, module in modules().items() for code in explained(module)}
     assert listed - shown == set()
     assert shown - listed == set()
 
@@ -64,7 +53,7 @@ def test_every_code_of_every_check_has_a_case() -> None:
 def test_no_check_raises_a_code_that_its_docstring_does_not_explain() -> None:
     for name, module in modules().items():
         raised = set(CODE.findall(inspect.getsource(module)))
-        assert raised == set(LISTED.findall(inspect.getdoc(module) or "")), name
+        assert raised == explained(module).keys(), name
 
 
 def test_no_case_is_there_twice() -> None:

@@ -31,12 +31,14 @@ def check(subject: Subject) -> Iterator[Problem]:
     if subject.skeleton.nowhere:
         return
     there = _there(subject)
+    leaves = _leaves(subject, there)
     known = NOTHING.union(*(_made(n) for n in subject.skeleton.definition.nodes.values()))
     for place, path, expression in _expressions(subject):
-        at = _at(subject, place, path, there)
+        read = _read(expression) & known
+        at = _at(subject, place, path, there, leaves) if read else None
         if at is None:
             continue
-        for kind, name in sorted((_read(expression) & known) - at):
+        for kind, name in sorted(read - at):
             text = f"`{kind}.{name}` may not be there yet: a way leads here without it"
             hint = f"ask has({kind}.{name}) first, or lead the run past it"
             yield subject.problem("W-RESULT-MISSING", path, text, hint)
@@ -111,18 +113,24 @@ def _joined(node: Node, nodes: dict[str, Node]) -> Results:
     return NOTHING.union(*(_made(each) for each in inside))
 
 
-def _at(
-    subject: Subject, place: Place, path: YamlPath, there: dict[str, Results]
-) -> Results | None:
-    """Give what is there where an expression of a state is evaluated; None where never."""
-    found: Results | None = None
-    definition = subject.skeleton.definition
+def _leaves(subject: Subject, there: dict[str, Results]) -> dict[YamlPath, list[str]]:
+    """Give the leaves below each state as it is written, less those that no way leads to."""
+    found: dict[YamlPath, list[str]] = {}
     for leaf in there:
-        for node in definition.chain(leaf):
-            if subject.skeleton.places.get(node.path) is place:
-                at = there[leaf] | _inside(place, path, definition.nodes[leaf])
-                found = at if found is None else found & at
+        for node in subject.skeleton.definition.chain(leaf):
+            if place := subject.skeleton.places.get(node.path):
+                found.setdefault(place.path, []).append(leaf)
     return found
+
+
+def _at(
+    subject: Subject, place: Place, path: YamlPath, there: dict[str, Results],
+    leaves: dict[YamlPath, list[str]],
+) -> Results | None:  # fmt: skip
+    """Give what is there where an expression of a state is evaluated; None where never."""
+    nodes = subject.skeleton.definition.nodes
+    ways = [there[leaf] | _inside(place, path, nodes[leaf]) for leaf in leaves.get(place.path, ())]
+    return ways[0].intersection(*ways[1:]) if ways else None
 
 
 def _inside(place: Place, path: YamlPath, leaf: Node) -> Results:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from waystage.check.places import Place, YamlPath
-from waystage.check.scope import scope_of, start_scope
+from waystage.check.scope import start_scope
 from waystage.check.subject import Subject
 from waystage.check.texts import Condition, Text, conditions, never_rendered, texts
 from waystage.errors import Problem
@@ -31,7 +31,7 @@ from waystage.expressions import (
 
 def check(subject: Subject) -> Iterator[Problem]:
     """Parse and type-check everything that is an expression."""
-    scope = scope_of(subject)
+    scope = subject.scope
     for condition in conditions(subject):
         known = scope if condition.path[0] == "states" else start_scope()
         yield from _condition(subject, known, condition)

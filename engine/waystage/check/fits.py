@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import Any
 
 from waystage.check.places import YamlPath
-from waystage.check.scope import field_type, scope_of
+from waystage.check.scope import field_type
 from waystage.check.subject import Subject, did_you_mean
 from waystage.check.texts import is_whole
 from waystage.check.uses import uses
@@ -49,7 +49,7 @@ REFUSED = {
 
 def check(subject: Subject) -> Iterator[Problem]:
     """Hold the types of values against those of their places."""
-    scope = scope_of(subject)
+    scope = subject.scope
     yield from _thresholds(subject, scope)
     yield from _assignments(subject, scope)
     yield from _settings(subject, scope)

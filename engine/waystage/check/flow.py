@@ -49,6 +49,7 @@ class Flow:
     def __init__(self, definition: Definition, outcomes_of: OutcomesOf) -> None:
         self.definition = definition
         self._outcomes_of = outcomes_of
+        self._targets: dict[Raised, tuple[str, ...]] = {}
 
     @cached_property
     def leaves(self) -> tuple[str, ...]:
@@ -124,6 +125,11 @@ class Flow:
 
     def targets(self, raised: Raised) -> tuple[str, ...]:
         """Give the states that the event can lead to; none if nothing answers it."""
+        if raised not in self._targets:
+            self._targets[raised] = self._find_targets(raised)
+        return self._targets[raised]
+
+    def _find_targets(self, raised: Raised) -> tuple[str, ...]:
         d, leaf = self.definition, raised.leaf
         while True:
             ways = d.ways_from(leaf, raised.event)

@@ -19,7 +19,6 @@ from collections.abc import Iterator
 
 from waystage.check.cells import Cells
 from waystage.check.places import YamlPath
-from waystage.check.scope import scope_of
 from waystage.check.subject import Subject
 from waystage.errors import Problem
 from waystage.expressions import BadExpression, Scope, compile_expression
@@ -30,7 +29,7 @@ from waystage.spec.lifecycle import Arrow
 
 def check(subject: Subject) -> Iterator[Problem]:
     """Decide every list of guards that can be decided."""
-    scope = scope_of(subject)
+    scope = subject.scope
     for place in subject.places:
         for event, arrows in place.spec.next.items():
             guards = _guards(arrows)

@@ -35,9 +35,11 @@ SHAPES = {
     "a JSON Web Token": r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}",
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
     "a password in an address": r"\b[a-z][a-z0-9+.-]*://[^/\s:@{}]+:[^/\s@{}]{3,}@",
-    "a bearer token": r"(?i)\bbearer\s+[A-Za-z0-9._~+/-]{16,}",
+    "a bearer token": r"(?i:\bbearer\s+[A-Za-z0-9._~+/-]{16,})",
 }
 COMPILED = {what: re.compile(shape) for what, shape in SHAPES.items()}
+ANY = re.compile("|".join(f"(?:{shape})" for shape in SHAPES.values()))
+SHORTEST = 8  # no secret that deserves the name is shorter
 TELLING = re.compile(r"(?i)pass(word|wd|phrase)?$|secret|token|api_?key|credential")
 RANDOM = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
 DIGEST = re.compile(r"(?:sha(?:1|256|512):)?[0-9a-f]+")
@@ -112,12 +114,13 @@ def _reference(source: Source, path: YamlPath, name: str, catalog: Catalog) -> I
 
 
 def _looks_like(key: str, value: str) -> str:
-    for what, shape in COMPILED.items():
-        if shape.search(value):
-            return what
+    if len(value) < SHORTEST:
+        return ""
+    if ANY.search(value):
+        return next(what for what, shape in COMPILED.items() if shape.search(value))
     if "{{" in value:
         return ""
-    if TELLING.search(key) and len(value) >= 8 and not re.search(r"\s", value):
+    if TELLING.search(key) and not re.search(r"\s", value):
         return "a secret"
     if any(_random(word) for word in RANDOM.findall(value)):
         return "a random key"

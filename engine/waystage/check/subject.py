@@ -13,6 +13,7 @@ from waystage.check.flow import Flow
 from waystage.check.places import Place, YamlPath, walk
 from waystage.check.skeleton import Skeleton, build
 from waystage.errors import Problem
+from waystage.expressions import Scope
 from waystage.plugin import Plugin
 from waystage.spec.lifecycle import Lifecycle
 from waystage.spec.load import Loaded, ProjectFiles
@@ -53,6 +54,13 @@ class Subject:
     def flow(self) -> Flow:
         """Which events there are and where they lead."""
         return Flow(self.skeleton.definition, self._outcomes_of)
+
+    @cached_property
+    def scope(self) -> Scope:
+        """The names that expressions in the states may use, and their types."""
+        from waystage.check.scope import scope_of
+
+        return scope_of(self)
 
     @cached_property
     def services(self) -> tuple[str, ...]:

@@ -2,51 +2,130 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from waystage.cli.client import find_project
 from waystage.cli.show import emit_json, json_option
-from waystage.errors import EXIT_FINE, EXIT_REFUSED, Invalid, NotFound, Problem
+from waystage.errors import EXIT_FINE, EXIT_REFUSED, Invalid, NotFound, Problem, Unavailable
+
+if TYPE_CHECKING:
+    from waystage.spec.load import ProjectFiles
 
 
 @click.command("validate")
 @click.argument("path", type=click.Path(path_type=Path), required=False)
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
+@click.option("--sarif", "sarif_file", type=click.Path(path_type=Path), metavar="FILE",
+              help="Write the problems as SARIF 2.1.0 too, for code scanning.")  # fmt: skip
+@click.option("--github", is_flag=True, help="Print them as annotations of GitHub Actions.")
 @json_option
 @click.pass_context
-def validate_verb(ctx: click.Context, path: Path | None, strict: bool, as_json: bool) -> int:
-    """Prove a project, or one lifecycle file, before anything runs."""
-    problems = _problems(ctx, path)
+def validate_verb(
+    ctx: click.Context, path: Path | None, strict: bool, sarif_file: Path | None,
+    github: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """Prove a project, or one file, before anything runs."""
+    root, looked_at, problems = _prove(ctx, path)
     bad = [p for p in problems if strict or p.severity == "error"]
+    if sarif_file is not None:
+        _write_sarif(sarif_file, problems, root, strict=strict)
     if as_json:
-        emit_json({"ok": not bad, "problems": [asdict(p) for p in problems]})
+        counts = looked_at | _counts(problems)
+        emit_json({"ok": not bad, "counts": counts, "problems": [asdict(p) for p in problems]})
     else:
-        for problem in problems:
-            click.echo(f"{problem} [{problem.code}]")
-        click.echo(_summary(problems) if problems else "Everything that can be proved holds.")
+        _show(problems, root, looked_at, strict=strict, github=github)
     return EXIT_REFUSED if bad else EXIT_FINE
 
 
-def _problems(ctx: click.Context, path: Path | None) -> list[Problem]:
-    from waystage.check import check_lifecycle, check_project
+def _prove(ctx: click.Context, path: Path | None) -> tuple[Path, dict[str, int], Sequence[Problem]]:
+    """Give where file names start, how many files were looked at, and their problems."""
+    if path is not None and path.is_file():
+        return Path(), {"files": 1}, _of_file(path)
+    if path is not None and not path.is_dir():
+        raise NotFound(f"there is no file or directory {path}")
+    from waystage.check import check_project
     from waystage.registry import load_catalog
-    from waystage.spec.load import load_lifecycle, load_project
+    from waystage.spec.load import load_project
 
+    root = find_project(path or ctx.obj["project"])
     try:
-        if path is not None and path.is_file():
-            return check_lifecycle(load_lifecycle(path), None, load_catalog())
-        if path is not None and not path.is_dir():
-            raise NotFound(f"there is no file or directory {path}")
-        files = load_project(find_project(path or ctx.obj["project"]))
-        return check_project(files, load_catalog(files.project.spec.plugins))
+        files = load_project(root)
     except Invalid as error:
-        return list(error.problems)
+        return root, {}, error.problems
+    problems = check_project(files, load_catalog(files.project.spec.plugins))
+    return root, _looked_at(files), problems
 
 
-def _summary(problems: list[Problem]) -> str:
-    errors = sum(p.severity == "error" for p in problems)
-    warnings = len(problems) - errors
-    return f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
+def _of_file(path: Path) -> Sequence[Problem]:
+    """Prove what one file says by itself; of a stage or a project that is its own shape."""
+    from waystage.check import check_lifecycle
+    from waystage.registry import load_catalog
+    from waystage.spec.load import (
+        kind_of,
+        load_lifecycle,
+        load_project_file,
+        load_scenario,
+        load_stage,
+    )
+    from waystage.spec.source import read_source
+
+    others = {"stage": load_stage, "project": load_project_file, "scenario": load_scenario}
+    try:
+        if load := others.get(kind_of(read_source(path))):
+            load(path)
+            return ()
+        return check_lifecycle(load_lifecycle(path), None, load_catalog())
+    except Invalid as error:
+        return error.problems
+
+
+def _looked_at(files: ProjectFiles) -> dict[str, int]:
+    lifecycles, stages = len(files.lifecycles), len(files.stages)
+    return {"files": 1 + lifecycles + stages, "lifecycles": lifecycles, "stages": stages}
+
+
+def _show(
+    problems: Sequence[Problem], root: Path, looked_at: dict[str, int],
+    *, strict: bool, github: bool,
+) -> None:  # fmt: skip
+    if github:
+        from waystage.cli.reports import annotated
+
+        for line in annotated(problems, root, strict=strict):
+            click.echo(line)
+    else:
+        for problem in problems:
+            click.echo(f"{problem} [{problem.code}]")
+    where = f" ({_many(looked_at['files'], 'file')})" if "lifecycles" in looked_at else ""
+    if not problems:
+        click.echo(f"Everything that can be proved holds{where}.")
+        return
+    counts = _counts(problems)
+    told = ", ".join(_many(counts[f"{kind}s"], kind) for kind in ("error", "warning"))
+    click.echo(f"{told}{where}{'; warnings count as errors' if strict else ''}")
+
+
+def _counts(problems: Sequence[Problem]) -> dict[str, int]:
+    errors = sum(problem.severity == "error" for problem in problems)
+    return {"errors": errors, "warnings": len(problems) - errors}
+
+
+def _many(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}"
+
+
+def _write_sarif(file: Path, problems: Sequence[Problem], root: Path, *, strict: bool) -> None:
+    from waystage.cli.reports import sarif
+
+    text = json.dumps(sarif(problems, root, strict=strict), indent=2, ensure_ascii=False)
+    try:
+        file.write_text(f"{text}\n", encoding="utf-8")
+    except OSError as error:
+        reason = (error.strerror or "no").lower()
+        raise Unavailable(f"{file} cannot be written: {reason}") from error
