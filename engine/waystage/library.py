@@ -11,7 +11,7 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 def library() -> Path:
-    """Give the directory that holds `lifecycles/`, `stages/` and `examples/`."""
+    """Give the directory that holds `lifecycles/`, `blocks/`, `stages/` and `examples/`."""
     for place in (PACKAGED, CHECKOUT):
         if (place / "lifecycles").is_dir() and (place / "stages").is_dir():
             return place
@@ -21,6 +21,11 @@ def library() -> Path:
 def lifecycles() -> list[Path]:
     """Give the files of the shipped lifecycles."""
     return sorted((library() / "lifecycles").glob("*.yaml"))
+
+
+def blocks() -> list[Path]:
+    """Give the files of the blocks that the shipped lifecycles include."""
+    return sorted((library() / "blocks").glob("*.yaml"))
 
 
 def stages() -> list[Path]:

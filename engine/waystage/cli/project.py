@@ -24,7 +24,10 @@ def init_verb(directory: Path, example: str) -> None:
         raise Conflict(f"{target} is there already; nothing was changed")
     directory.mkdir(parents=True, exist_ok=True)
     shutil.copy(library.example(example) / "waystage.yaml", target)
-    for name, files in (("lifecycles", library.lifecycles()), ("stages", library.stages())):
+    for name, files in (
+        ("lifecycles", library.lifecycles()), ("blocks", library.blocks()),
+        ("stages", library.stages()),
+    ):  # fmt: skip
         (directory / name).mkdir(exist_ok=True)
         for file in files:
             if not (directory / name / file.name).exists():

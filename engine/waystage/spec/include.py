@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from waystage.spec.load import Loaded
 
 MOST = 200  # blocks in one lifecycle, those inside of blocks counted
+NOTHING = {"initial": "nothing", "states": {"nothing": {"final": True}}}  # told once is enough
 BESIDE = (*ACTIVITIES, "initial")
 
 
@@ -68,11 +69,11 @@ class _Expansion:
         return branch | {"states": self.states(branch.get("states"), (*path, "states"), inside)}
 
     def include(self, state: dict[str, Any], path: YamlPath, inside: tuple[str, ...]) -> Any:
-        """Give the state with the block's states instead of `include`; without, if it is wrong."""
+        """Give the state with the block's states instead of `include`, or with nothing in it."""
         rest = {key: value for key, value in state.items() if key != "include"}
         loaded = self.wanted(state, path, inside)
         if loaded is None:
-            return rest
+            return NOTHING | rest
         block, given = loaded.spec, state["include"].get("with") or {}
         values = self.values(block, given, path)
         home = (*path, "states")
