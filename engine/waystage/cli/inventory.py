@@ -50,7 +50,8 @@ def why_runtime_verb(ctx: click.Context, service: str, stage: str, as_json: bool
     table(f"Runtimes of {stage}", ("runtime", "mode", "plugin", "services", "prefer", "fits"), rows)
     for mode in found["modes"]:
         click.echo(f"{mode['mode']:8}{mode['runtime'] or 'no runtime'}: {mode['why']}")
-    click.echo(f"{'any':8}{found['any'] or 'no runtime'}: online goes before batch")
+    first = "steps that ask for no mode; online goes before batch"
+    click.echo(f"{'any':8}{found['any'] or 'no runtime'}: {first}")
 
 
 @click.command("measurements")

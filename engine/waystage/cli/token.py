@@ -23,7 +23,8 @@ def token_verb(ctx: click.Context, person: str, days: int, revoke: bool, as_json
     client = Client(ctx)
     if revoke:
         found = client.post("tokens/revoke", {"person": person})
-        text = f"{found.get('revoked')} tokens of {person} have ended."
+        ended = found["revoked"]
+        text = f"{person} had {ended} good token{'s' * (ended != 1)}; now none."
     else:
         found = client.post("tokens", {"person": person, "days": days})
         text = (f"{found['token']}\n\nIt is {person}'s until {when(found['expires_at'])} UTC, and "
