@@ -109,7 +109,9 @@ def cli_page() -> str:
         "# The command line\n",
         "Exit codes: 0 fine, 1 problems found or refused, 3 a bug of Waystage, 130 interrupted.\n",
         "Before the verb: `--project DIRECTORY` (else the nearest one upward) and `--as PERSON` "
-        "(else `WAYSTAGE_AS`, else the user's name).\n",
+        "(else `WAYSTAGE_AS`, else whose token it is, else the user whose daemon it is).\n",
+        "`WAYSTAGE_TOKEN` is a person's own token, `WAYSTAGE_URL` the address of a daemon elsewhere "
+        "(`http://` on this machine alone).\n",
     ]
     group = click.Context(waystage, info_name="waystage")
     for verb in VERBS:
@@ -232,9 +234,12 @@ def http_page() -> str:
 
     app = create_app(SimpleNamespace(store=None), "")  # type: ignore[arg-type]  # only described
     head = (
-        "# The HTTP API\n\nThe daemon tells address and token in `.waystage/daemon.json`. Every "
-        "request but `/v1/health` says `Authorization: Bearer TOKEN`; who acts is named by "
-        "`X-Waystage-Person`. Bodies are JSON. Refusals are `{code, message}` with 400, 401, 403, "
+        "# The HTTP API\n\nEvery request but `/v1/health` says `Authorization: Bearer TOKEN`. With a "
+        "person's own token (`waystage token PERSON`) that person acts, and nobody else. With the "
+        "token in `.waystage/daemon.json`, where the daemon tells its address too, the user whose "
+        "daemon it is acts, or whom `X-Waystage-Person` names, unless the project says `on_behalf: "
+        "false`. Everyone may look; what a person may do is said in [the operator's guide]"
+        "(../how-to/operator.md). Bodies are JSON. Refusals are `{code, message}` with 400, 401, 403, "
         "404, 409 or 503. `/openapi.json` describes all of it.\n"
     )
     rows = ["| request | parameters and body |\n|---|---|"]
