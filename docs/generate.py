@@ -27,6 +27,7 @@ from waystage.expressions.names import NAMES
 from waystage.expressions.parse import MACROS
 from waystage.plugin import Plugin, Step
 from waystage.registry import load_catalog
+from waystage.spec.block import Block
 from waystage.spec.lifecycle import Lifecycle
 from waystage.spec.project import Project
 from waystage.spec.scenario import Scenario
@@ -55,6 +56,7 @@ def pages() -> dict[str, str]:
         "plugins.md": plugins_page(),
         "cli.md": cli_page(),
         "lifecycle.md": spec_page("A lifecycle's file", Lifecycle),
+        "block.md": spec_page("A block's file", Block),
         "stage.md": spec_page("A stage's file", Stage),
         "project.md": spec_page("The project file, waystage.yaml", Project),
         "scenario.md": spec_page("A scenario's file", Scenario),
