@@ -85,7 +85,10 @@ def test_a_calm_run_passes_every_point(calm):
 @pytest.mark.parametrize("point", PASSED)
 def test_a_crash_at_any_passing_of_a_point_changes_nothing_in_the_end(point, calm, scene):
     expected, passed = calm
-    numbers = sorted({1, (passed[point] + 1) // 2, max(1, passed[point] - 1)})
+    middle = (passed[point] + 1) // 2
+    numbers = sorted({1, middle, max(1, passed[point] - 1)})
+    if not scene().url.startswith("sqlite"):
+        numbers = [middle]  # what differs there is who holds a claim, not where it was lost
     for number in numbers:
         made = scene()
         crashed = made.play(WAYSTAGE_CRASH=f"{point}:{number}")

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from waystage.errors import StoreUnfit
 from waystage.store import Store, fault_of
 from waystage.store import schema as t
+from waystage.store.commit import Batch
 from waystage.store.leases import free_lease, take_lease
 
 LEASE = 60_000_000
@@ -98,6 +99,25 @@ def test_a_claim_that_is_given_back_was_never_called(store, other):
     with other.writing() as connection:
         (again,) = other.claim(connection, owner="b", now=1, wall=0, lease=LEASE, limit=1)
     assert (again.fence, again.tries) == (2, 1)
+
+
+def test_a_batch_writes_all_its_rows_whatever_is_empty_in_them(store):
+    batch = Batch()
+    batch.put_work += [(run, "", b"{}", 5, None, None, 7, 0) for run in (1, 2**40)]
+    batch.put_work.append((3, "r", b"{}", 5, "me", LEASE, 2**50, 1))
+    batch.put_timers.append((1, "s", "n", 1, 5, None))
+    batch.history.append((1, 1, 5, "me", b"\0\xff", b"hash"))
+    for _ in range(2):  # rows that are there are replaced, but no history
+        with store.writing() as connection:
+            assert store.statements.write(connection, batch)
+        batch.history.clear()
+    batch = Batch(drop_work=[(1, ""), (3, "r")], drop_timers=[(1, "s")])
+    with store.writing() as connection:
+        assert store.statements.write(connection, batch)
+        left = connection.execute(select(t.work.c.run, t.work.c.owner, t.work.c.lease_until)).all()
+        assert left == [(2**40, None, None)]
+        assert connection.execute(select(t.timers)).all() == []
+        assert connection.execute(select(t.history.c.body)).scalar() == b"\0\xff"
 
 
 def test_leases_live_by_the_clock_of_the_database(store, monkeypatch):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import (
     BigInteger,
@@ -21,9 +21,10 @@ from sqlalchemy import (
     null,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql import Executable
 
+from waystage.store import arrays as a
 from waystage.store import schema as t
 
 Row = tuple[Any, ...]
@@ -34,6 +35,14 @@ def lease_clock(engine: Engine) -> Any:
     server = engine.dialect.name == "postgresql"
     text = "(extract(epoch from clock_timestamp()) * 1000000)::bigint" if server else "0"
     return literal_column(text, BigInteger)
+
+
+class Writes(Protocol):
+    """A statement that is run for all rows of a batch."""
+
+    def run(self, connection: Connection, rows: list[Row]) -> int:
+        """Answer how many rows of the table it touched."""
+        ...
 
 
 class Statement:
@@ -87,11 +96,37 @@ class Statements:
     UPDATE_RUN = ("status", "outcome", "places", "b_revision", "body", "head", "changed_at",
                   "b_no", "b_before")  # fmt: skip
     HISTORY = ("run", "seq", "at", "actor", "body", "hash")
+    update_runs: Writes
+    history: Writes
+    put_work: Writes
+    drop_work: Writes
+    put_timers: Writes
+    drop_timers: Writes
+    drop_inbox: Writes
     WORK = ("run", "slot", "body", "due_at", "owner", "lease_until", "fence", "tries")
     TIMER = ("run", "state", "name", "entry", "due_at", "spec")
 
     def __init__(self, engine: Engine) -> None:
-        upsert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        if engine.dialect.name == "postgresql":
+            self._as_arrays(engine)
+        else:
+            self._one_by_one(engine)
+
+    def _as_arrays(self, engine: Engine) -> None:
+        clock = lease_clock(engine)
+        made = {
+            "update_runs": (a.updating_runs(self.UPDATE_RUN), self.UPDATE_RUN),
+            "history": (a.inserting(t.history, self.HISTORY), self.HISTORY),
+            "put_work": (a.putting(t.work, self.WORK, 2, added={"lease_until": clock}), self.WORK),
+            "drop_work": (a.dropping(t.work, ("run", "slot")), ("run", "slot")),
+            "put_timers": (a.putting(t.timers, self.TIMER, 3), self.TIMER),
+            "drop_timers": (a.dropping(t.timers, ("run", "state")), ("run", "state")),
+            "drop_inbox": (a.dropping(t.inbox, ("id",)), ("id",)),
+        }
+        for name, (statement, columns) in made.items():
+            setattr(self, name, a.ArrayStatement(engine, statement, columns))
+
+    def _one_by_one(self, engine: Engine) -> None:
         plain = ("status", "outcome", "places", "body", "head", "changed_at")
         self.update_runs = Statement(
             engine,
@@ -103,8 +138,7 @@ class Statements:
         self.history = Statement(
             engine, insert(t.history).values(_values(self.HISTORY)), self.HISTORY
         )
-        until = bindparam("lease_until", type_=BigInteger) + lease_clock(engine)
-        put = upsert(t.work).values(_values(self.WORK) | {"memo": null(), "lease_until": until})
+        put = sqlite.insert(t.work).values(_values(self.WORK) | {"memo": null()})
         self.put_work = Statement(
             engine,
             put.on_conflict_do_update(
@@ -120,7 +154,7 @@ class Statements:
             ),
             ("run", "slot"),
         )
-        timer = upsert(t.timers).values(_values(self.TIMER))
+        timer = sqlite.insert(t.timers).values(_values(self.TIMER))
         self.put_timers = Statement(
             engine,
             timer.on_conflict_do_update(
