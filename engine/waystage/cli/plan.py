@@ -59,10 +59,10 @@ def planned(
     ctx: click.Context, path: Path | None, mapping: Path | None, lifecycle: str | None = None
 ) -> tuple[list[Plan], dict[str, int]]:
     """Plan a project's lifecycles, or one file, against the project's database."""
-    from waystage.daemon.plans import Question, abandoned, plans, reader_of
+    from waystage.daemon.plans import Question, abandoned, candidate, plans, reader_of
     from waystage.planning.mapping import load_mapping
     from waystage.registry import load_catalog
-    from waystage.spec.load import load_lifecycle, load_project
+    from waystage.spec.load import load_project
 
     a_file = path is not None and path.is_file()
     if path is not None and not path.exists():
@@ -71,7 +71,7 @@ def planned(
                                       ctx.obj["project"]))  # fmt: skip
     chosen = dict(files.lifecycles)
     if a_file and path is not None:
-        loaded = load_lifecycle(path)
+        loaded = candidate(files, path)
         chosen = {loaded.spec.lifecycle: loaded}
     if lifecycle is not None:
         if lifecycle not in chosen:

@@ -44,11 +44,12 @@ def replay_verb(
 
 
 def _rerun(ctx: click.Context, run: str, file: Path | None) -> Rerun:
+    from waystage.daemon.plans import candidate
     from waystage.daemon.replaying import rerun_of
-    from waystage.spec.load import load_lifecycle, load_project
+    from waystage.spec.load import load_project
 
     files = load_project(find_project(ctx.obj["project"]))
-    return rerun_of(files, run, load_lifecycle(file) if file else None)
+    return rerun_of(files, run, candidate(files, file) if file else None)
 
 
 def _rejudged(

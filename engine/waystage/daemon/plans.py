@@ -16,7 +16,8 @@ from waystage.planning.mapping import Mapping as MappingFile
 from waystage.planning.plan import Known, Plan, plan_of
 from waystage.plugin import Plugin
 from waystage.spec.lifecycle import Lifecycle
-from waystage.spec.load import Loaded, ProjectFiles
+from waystage.spec.load import Loaded, ProjectFiles, load_lifecycle, parse_lifecycle
+from waystage.spec.source import read_source
 from waystage.store import Reader
 
 
@@ -62,6 +63,17 @@ def known_of(definitions: Definitions, store: Reader, lifecycle: str) -> Known:
     runs = [Run.from_json(body) for body in store.open_runs(lifecycle)]
     others = {run.definition: definitions.by_hash(run.definition) for run in runs}
     return Known(definitions.by_hash(newest) if newest else None, others, runs)
+
+
+def candidate(files: ProjectFiles, path: Path) -> Loaded[Lifecycle]:
+    """Read a lifecycle that may lie outside of its project; raises `Invalid`.
+
+    It includes the blocks that lie beside it, or else the project's.
+    """
+    at_home = any((place / "lifecycles").is_dir() for place in path.resolve().parents)
+    if at_home:
+        return load_lifecycle(path)
+    return parse_lifecycle(read_source(path).text, str(path), files.blocks)
 
 
 def abandoned(question: Question, store: Reader | None) -> dict[str, int]:

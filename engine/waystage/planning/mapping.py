@@ -127,5 +127,6 @@ def _names(olds: list[Definition]) -> set[str]:
 
 def draft(lifecycle: str, homes: dict[str, str]) -> str:
     """Write a mapping to begin with; `?` is what a person must say."""
-    lines = [f"  {old}: {new or '?'}" for old, new in sorted(homes.items())]
+    unknown = '"?"'
+    lines = [f"  {old}: {new or unknown}" for old, new in sorted(homes.items())]
     return "\n".join([f"migration: {lifecycle}", "states:", *lines]) + "\n"
