@@ -139,3 +139,12 @@ def test_a_daemon_that_dies_while_the_child_works_ends_both(play):
     play.turn(timedelta(minutes=6))
     play.until(lambda: play.store.run(run).status == "ended")
     assert len(play.store.children(run)) == 1
+
+
+def test_a_lifecycle_that_is_not_for_the_service_is_not_opened(play):
+    other = parse_lifecycle(CHILD.replace("services: [s]", "services: [t]"))
+    play.definitions._present["child"] = other
+    run = opened(play)
+    play.until(lambda: len(play.store.incidents(run=run)) == 1)
+    assert "'child' is not for 's'" in play.store.incidents(run=run)[0].message
+    assert play.store.children(run) == []

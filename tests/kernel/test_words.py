@@ -175,3 +175,40 @@ def test_an_operator_sets_only_variables_that_there_are(values, level):
     step = advance(d, step.run, events.repair("set", "a", {"values": values}, "otto"), NOW)
     assert step.run.data == {"level": level}
     assert isinstance(step.run.data["level"], float) == bool(level)
+
+
+SIDE_BY_SIDE = """
+  a:
+    branches:
+      people:
+        initial: ask
+        states:
+          ask: {task: {title: T, for: [x], quorum: 2}, next: {approve: ok, reject: ok}}
+          ok: {final: true}
+      facts:
+        initial: look
+        states:
+          look: {steps: [{use: a.look, id: found}], next: {done: rest, refused: rest}}
+          rest: {signals: [more], next: {more: look}}
+    next: {done: b}
+  b: {final: true}
+"""
+
+
+def test_a_vote_is_void_when_another_branch_brings_what_it_did_not_show():
+    d = definition(SIDE_BY_SIDE)
+    step = opened(d)
+    task, look = "a.people.ask", "a.facts.look"
+    entry = step.run.entered
+    vote = events.vote(task, entry[task], "approve", {}, "vera")
+    step = advance(d, step.run, vote, NOW)
+    before = step.run.activities[task]["body"]
+    assert [each["by"] for each in before["votes"]] == ["vera"]
+    step = advance(d, step.run, events.step_done(look, entry[look], 0, {"ks": 0.2}), NOW)
+    body = step.run.activities[task]["body"]
+    assert body["votes"] == []
+    assert body["shown"] != before["shown"]
+    assert c.UpdateTask(task, entry[task], body) in step.commands
+    assert ["task", task, "void", "1 votes were for what was before"] in [
+        record.to_json() for record in step.records
+    ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from waystage.daemon.opening import Opening, enlist
-from waystage.errors import WaystageError
+from waystage.errors import NotFound, WaystageError
 from waystage.kernel import commands as c
 from waystage.kernel import events
 from waystage.store.inside import run_number_opened_by
@@ -28,6 +29,8 @@ def open_child(tx: Transaction, touched: Touched, command: c.StartChild) -> None
     run = touched.hot.run
     try:
         definition = tx.definitions.by_name(command.lifecycle)
+        if not any(fnmatchcase(run.service, glob) for glob in definition.spec.services):
+            raise NotFound(f"lifecycle {command.lifecycle!r} is not for {run.service!r}")
         params = tx.definitions.params_of(definition, run.service) | command.params
         opening = Opening(
             definition, run.service, run.snapshot, key_of(run.id, command.entry), run.id, params,

@@ -39,6 +39,8 @@ def advance(definition: Definition, run: Run, event: Event, now: datetime) -> St
     else:
         _dispatch(m, event)
         _settle(m)
+        if len(m.run.regions) > 1:
+            tasks.void_votes(m)
         if event.kind == "timer" and m.run.status == "open":
             ticks.rearm(m, event)
     return Step(m.run, m.commands, m.records)

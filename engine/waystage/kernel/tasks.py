@@ -64,6 +64,21 @@ def vote(m: Macrostep, node: Node, outcome: str, decision: dict[str, Any], by: s
     _close(m, node, outcome, by, result)
 
 
+def void_votes(m: Macrostep) -> None:
+    """Void the votes for what has changed since: another branch may have brought new facts."""
+    for state, activity in m.run.activities.items():
+        if not activity.get("task"):
+            continue
+        shown, body = shown_digest(m, m.node(state)), activity["body"]
+        if shown == body["shown"]:
+            continue
+        if body["votes"]:
+            m.record("task", state, "void", f"{len(body['votes'])} votes were for what was before")
+        body = body | {"shown": shown, "votes": []}
+        m.run.activities[state] = activity | {"body": body}
+        m.order(UpdateTask(state, m.run.entered[state], body))
+
+
 def alarm(m: Macrostep, node: Node, name: str) -> None:
     """A reminder, the due time or the escalation of a task came."""
     spec = node.spec.task
