@@ -22,32 +22,52 @@ from waystage.spec.values import (
 
 
 class PlannedAnswer(Spec):
-    """What a step answers: exactly one of an output, a refusal, a technical error, a wait."""
+    """What a step answers: exactly one of an output, a refusal, a technical error, a wait.
+
+    It answers so long `after` it was called; past the step's `timeout` that is an error. After
+    `waiting` the step is called again, and the next answer counts. `hopeless` errors are not
+    tried again.
+    """
 
     done: dict[str, Any] | None = None
     refused: str | None = None
     failed: str | None = None
+    hopeless: str | None = None
     waiting: Duration | None = None
+    after: Duration = timedelta()
 
     @model_validator(mode="after")
     def _one(self) -> PlannedAnswer:
-        given = [
-            k for k in ("done", "refused", "failed", "waiting") if getattr(self, k) is not None
-        ]
-        if len(given) != 1:
-            raise ValueError("says exactly one of done, refused, failed, waiting")
+        kinds = ("done", "refused", "failed", "hopeless", "waiting")
+        if sum(getattr(self, kind) is not None for kind in kinds) != 1:
+            raise ValueError(f"says exactly one of {', '.join(kinds)}")
         return self
 
 
 def _several(value: Any) -> Any:
-    return [value] if isinstance(value, dict) else value
+    return [value] if isinstance(value, dict | str) else value
 
 
 Answers = Annotated[tuple[PlannedAnswer, ...], BeforeValidator(_several), Field(min_length=1)]
 
 
+class ChildAnswer(Spec):
+    """How a called lifecycle ends, so long after it was called; `lost` says why it did not."""
+
+    outcome: EventName = "done"
+    data: dict[str, Any] = {}
+    lost: str | None = None
+    after: Duration = timedelta()
+
+
+ChildAnswers = Annotated[tuple[ChildAnswer, ...], BeforeValidator(_several), Field(min_length=1)]
+
+
 class Decision(Spec):
-    """How a person decides the task of a state, so long after it was opened."""
+    """How a person decides the task of a state, so long after it was opened.
+
+    `refused` says that the person may not: the scenario fails unless the answer is refused.
+    """
 
     at: TargetName
     by: str = Field(min_length=1)
@@ -55,25 +75,91 @@ class Decision(Spec):
     form: dict[str, Any] = {}
     comment: str = ""
     after: Duration = timedelta()
+    refused: bool = False
 
 
 class SentSignal(Spec):
-    """A signal that comes while the run is in a state, so long after it was entered."""
+    """A signal: so long after a state was entered, or after the beginning if none is named."""
 
-    at: TargetName
+    at: TargetName | None = None
     name: EventName
     payload: dict[str, Any] = {}
     after: Duration = timedelta()
 
 
+class Assessed(Spec):
+    """What one assessment of a monitor comes to: a verdict, or a value for its thresholds.
+
+    A verdict holds whatever the thresholds are; a value goes through them, and without `low`
+    and `high` it is its own interval. `always` says that all later assessments are the same.
+    """
+
+    verdict: Literal["ok", "warn", "breach", "insufficient", "error"] | None = None
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    always: bool = False
+
+    @model_validator(mode="after")
+    def _one(self) -> Assessed:
+        if (self.verdict is None) == (self.value is None):
+            raise ValueError("says exactly one of verdict, value")
+        return self
+
+
+def _assessed(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"verdict": value}
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return {"value": value} if number else value
+
+
+def _assessments(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return value
+    one = _assessed(value)
+    return [{"always": True, **one}] if isinstance(one, dict) else value
+
+
+Assessments = Annotated[
+    tuple[Annotated[Assessed, BeforeValidator(_assessed)], ...],
+    BeforeValidator(_assessments),
+    Field(min_length=1, description="one for all assessments, or a list with one for each"),
+]
+
+
+class ExpectedMessage(Spec):
+    """A message that was sent; what is not said may be anything, `text` is a part of it."""
+
+    to: str | None = None
+    title: str | None = None
+    text: str | None = None
+    level: Literal["info", "warn", "alarm"] | None = None
+
+
+def _message(value: Any) -> Any:
+    return {"text": value} if isinstance(value, str) else value
+
+
+Messages = Annotated[
+    tuple[Annotated[ExpectedMessage, BeforeValidator(_message)], ...], BeforeValidator(_several)
+]
+
+
 class Expectation(Spec):
-    """What must have happened at the end; `passes` in this order, others may lie between."""
+    """What must have happened at the end.
+
+    States are passed in this order, others may lie between; the same holds for `messages`.
+    An incident that `incidents` does not name fails the scenario.
+    """
 
     passes: Annotated[tuple[TargetName, ...], OneOrMore] = ()
-    avoids: Annotated[tuple[TargetName, ...], OneOrMore] = ()
-    ends_in: TargetName | None = None
+    never: Annotated[tuple[TargetName, ...], OneOrMore] = ()
+    ends_in: Annotated[tuple[TargetName, ...], OneOrMore] = ()
     outcome: EventName | None = None
-    incident: TargetName | None = None
+    data: dict[StateName, Any] = {}
+    messages: Messages = ()
+    incidents: Annotated[tuple[TargetName, ...], OneOrMore] = ()
     within: Duration | None = None
 
 
@@ -86,7 +172,12 @@ def _pinned(value: Any) -> Any:
 
 
 class Scenario(Spec):
-    """A scenario: who decides, what plugins and monitors answer, and what must come of it."""
+    """A scenario: who decides, what plugins and monitors answer, and what must come of it.
+
+    `plugins` says what steps answer by their `use`; `steps` by their place, which goes before: a
+    state, a step's id, or both as in `build.image`. A list is one answer per call, and the last
+    holds on. `roles` says who has which roles; without it, the people are the project's.
+    """
 
     scenario: str = Field(min_length=1, max_length=500)
     lifecycle: KebabName
@@ -95,12 +186,14 @@ class Scenario(Spec):
     params: dict[StateName, Any] = {}
     starter: str = "starter"
     begins: Instant = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    until: Duration | None = None
+    roles: dict[str, Annotated[tuple[str, ...], OneOrMore]] = {}
     plugins: dict[TargetName, Answers] = {}
+    steps: dict[TargetName, Answers] = {}
     people: tuple[Decision, ...] = ()
     signals: tuple[SentSignal, ...] = ()
-    monitors: dict[
-        StateName, tuple[Literal["ok", "warn", "breach", "insufficient", "error"], ...]
-    ] = {}
+    monitors: dict[StateName, Assessments] = {}
+    calls: dict[TargetName, ChildAnswers] = {}
     expect: Expectation
 
     @field_validator("begins")
