@@ -10,10 +10,18 @@ from hypothesis import strategies as st
 
 from waystage.errors import Conflict, Forbidden
 from waystage.people import (
+    ON_BEHALF,
+    OWN_TOKEN,
+    OWNER,
     AnswerUnfit,
+    Caller,
     check_answer,
+    holder_acts,
     may_answer,
+    may_delegate,
+    may_release,
     need_right,
+    owner_acts,
     rights_of,
     roles_of,
     same_answer,
@@ -187,3 +195,63 @@ def test_the_same_answer_is_known_and_another_one_refused() -> None:
     assert not same_answer(task(votes=[vote]), "dana", "reject")
     with pytest.raises(Conflict, match="vera answered 'approve' at 2026-03-01T12:00Z"):
         same_answer(task(votes=[vote]), "vera", "reject")
+
+
+def test_a_persons_token_acts_as_that_person_alone() -> None:
+    for named in ("", "vera"):
+        assert holder_acts("vera", named) == Caller("vera", OWN_TOKEN)
+    with pytest.raises(Forbidden, match="this token is vera's and does not act as otto"):
+        holder_acts("vera", "otto")
+
+
+def test_the_owner_acts_in_the_own_name_or_on_behalf_where_the_project_lets_them() -> None:
+    strict = PROJECT.model_copy(update={"on_behalf": False})
+    for project in (PROJECT, strict):
+        for named in ("", "root"):
+            assert owner_acts(project, "root", named) == Caller("root", OWNER)
+    assert owner_acts(PROJECT, "root", "vera") == Caller("vera", ON_BEHALF)
+    with pytest.raises(Forbidden, match="root does not act as vera; .*waystage token vera"):
+        owner_acts(strict, "root", "vera")
+
+
+def test_only_with_a_token_of_their_own_is_someone_not_the_owner() -> None:
+    assert not Caller("vera", OWN_TOKEN).owns
+    assert Caller("vera", ON_BEHALF).owns
+    assert Caller("root", OWNER).owns
+
+
+@pytest.mark.parametrize(
+    ("person", "claimed_by", "answers", "said"),
+    [
+        ("vera", "", True, ""),
+        ("vera", "vera", True, ""),
+        ("vera", "vera", False, ""),  # who claimed it and may no longer answer hands it on
+        ("vera", "victor", True, "claimed by victor, who alone may delegate it"),
+        ("otto", "", False, "may not answer"),
+        ("rosa", "", False, ""),
+        ("rosa", "victor", False, ""),
+    ],
+)
+def test_a_task_is_handed_on_by_who_has_it_or_may_override(
+    person: str, claimed_by: str, answers: bool, said: str
+) -> None:
+    people = PROJECT.people | {
+        "rosa": PROJECT.people["nils"].model_copy(update={"roles": ("boss",)})
+    }
+    project = PROJECT.model_copy(
+        update={"people": people, "roles": PROJECT.roles | {"boss": ("override",)}}
+    )
+    objection = None if answers else Forbidden(f"{person} may not answer")
+    if not said:
+        may_delegate(project, "Approve?", person, claimed_by, objection)
+        return
+    with pytest.raises(Forbidden, match=said):
+        may_delegate(project, "Approve?", person, claimed_by, objection)
+
+
+def test_a_claim_is_given_back_by_who_made_it() -> None:
+    may_release("Approve?", "vera", "vera")
+    with pytest.raises(Forbidden, match="claimed by vera, who alone may release it"):
+        may_release("Approve?", "victor", "vera")
+    with pytest.raises(Conflict, match="claimed by nobody"):
+        may_release("Approve?", "victor", "")

@@ -202,7 +202,11 @@ def test_a_claim_keeps_others_off_until_it_is_released(api: Any) -> None:
     assert api.post(f"tasks/{task}/claim", "vera", {}).json()["claimed_by"] == "vera"
     refused(api.post(f"tasks/{task}/claim", "victor", {}), 409, "claimed by vera")
     refused(api.answer(task, "victor", "approve"), 409, "claimed by vera")
-    refused(api.post(f"tasks/{task}/release", "victor", {}), 403, "claimed by vera, who alone may release")
+    refused(
+        api.post(f"tasks/{task}/release", "victor", {}),
+        403,
+        "claimed by vera, who alone may release",
+    )
     assert api.post(f"tasks/{task}/release", "vera", {}).status_code == 200
     assert api.answer(task, "victor", "approve").status_code == 200
     assert api.get(f"runs/{run}")["outcome"] == "approved"
