@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import click
 
+from waystage.cli.schema import FOLDER, modeline, write_schemas
 from waystage.errors import Conflict
 
 IGNORE = "# what a daemon writes\n.waystage/\n*.db\n*.db-*\n"
@@ -23,17 +23,23 @@ def init_verb(directory: Path, example: str) -> None:
     if target.exists():
         raise Conflict(f"{target} is there already; nothing was changed")
     directory.mkdir(parents=True, exist_ok=True)
-    shutil.copy(library.example(example) / "waystage.yaml", target)
-    for name, files in (
-        ("lifecycles", library.lifecycles()), ("blocks", library.blocks()),
-        ("stages", library.stages()),
+    _copy(library.example(example) / "waystage.yaml", target, modeline("project", 0))
+    for kind, files in (
+        ("lifecycle", library.lifecycles()), ("block", library.blocks()),
+        ("stage", library.stages()),
     ):  # fmt: skip
-        (directory / name).mkdir(exist_ok=True)
+        (directory / f"{kind}s").mkdir(exist_ok=True)
         for file in files:
-            if not (directory / name / file.name).exists():
-                shutil.copy(file, directory / name)
+            _copy(file, directory / f"{kind}s" / file.name, modeline(kind, 1))
     (directory / "models").mkdir(exist_ok=True)
+    write_schemas(directory / FOLDER)
     if not (directory / ".gitignore").exists():
         (directory / ".gitignore").write_text(IGNORE)
     click.echo(f"A project is in {directory.resolve()}.")
     click.echo("Next: `waystage validate`, then `waystage up`.")
+
+
+def _copy(file: Path, target: Path, head: str) -> None:
+    """Copy a file of YAML, its schema named at its head; what is there already stays."""
+    if not target.exists():
+        target.write_text(head + file.read_text(encoding="utf-8"), encoding="utf-8")
