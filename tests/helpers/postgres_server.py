@@ -6,6 +6,7 @@ programs that this user may read.
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import itertools
 import os
@@ -16,6 +17,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +81,10 @@ class PostgresServer:
                    "-p", str(self.port), "-k", "", *settings]  # fmt: skip
         with (self._place / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self._as_user
-            )
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                preexec_fn=_end_with_parent(),  # noqa: PLW1509  # one system call, no lock is taken
+                **self._as_user,
+            )  # fmt: skip
         self._wait()
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
@@ -147,6 +151,13 @@ class PostgresServer:
                 time.sleep(0.02)
             else:
                 return
+
+
+def _end_with_parent() -> Callable[[], object] | None:
+    """Have Linux end the server when the tests are killed; elsewhere it is left behind."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    set_parent_death_signal = 1
+    return prctl and (lambda: prctl(set_parent_death_signal, int(signal.SIGQUIT)))
 
 
 def _free_port() -> int:
