@@ -210,7 +210,7 @@ def test_the_owner_acts_in_the_own_name_or_on_behalf_where_the_project_lets_them
         for named in ("", "root"):
             assert owner_acts(project, "root", named) == Caller("root", OWNER)
     assert owner_acts(PROJECT, "root", "vera") == Caller("vera", ON_BEHALF)
-    with pytest.raises(Forbidden, match="root does not act as vera; .*waystage token vera"):
+    with pytest.raises(Forbidden, match=r"root does not act as vera; .*waystage token vera"):
         owner_acts(strict, "root", "vera")
 
 
