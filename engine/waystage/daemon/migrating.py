@@ -36,6 +36,7 @@ class Order:
     mapping: str = ""  # the mapping file's text
     after: int = 0  # the number of the last run that an earlier call answered
     apply: bool = False
+    via: str = ""  # by which means the person acts
 
 
 def migrate(daemon: Daemon, order: Order) -> dict[str, Any]:
@@ -71,7 +72,8 @@ def _move(
         fit = fit_of(old, new, run, expanded, given)
         if order.apply and fit.migration is not None:
             _keep(tx, new)
-            tx.deliver([Delivery(no, fit.migration.event(order.person, order.reason))])
+            event = fit.migration.event(order.person, order.reason).by_means_of(order.via)
+            tx.deliver([Delivery(no, event)])
         return fit
 
     return daemon.engine.act(act).result(timeout=60)

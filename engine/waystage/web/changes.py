@@ -10,7 +10,7 @@ from pydantic import Field
 from waystage.daemon import migrating
 from waystage.people import need_right
 from waystage.spec.source import MAX_BYTES
-from waystage.web.guard import person_of
+from waystage.web.guard import caller_of, person_of
 from waystage.web.models import Body
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ def change_routes(app: FastAPI, daemon: Daemon) -> None:
 
     @app.post("/v1/migrations")
     def migrate(request: Request, body: Migrate) -> Any:
-        order = migrating.Order(
-            body.lifecycle, person_of(request), body.reason, body.mapping, body.after, body.apply
-        )
+        who, said = caller_of(request), (body.reason, body.mapping, body.after, body.apply)
+        order = migrating.Order(body.lifecycle, who.person, *said, who.via)
         return migrating.migrate(daemon, order)
