@@ -27,6 +27,7 @@ from waystage.expressions.names import NAMES
 from waystage.expressions.parse import MACROS
 from waystage.plugin import Plugin, Step
 from waystage.registry import load_catalog
+from waystage.schema.words import word_for
 from waystage.spec.block import Block
 from waystage.spec.lifecycle import Lifecycle
 from waystage.spec.project import Project
@@ -112,8 +113,8 @@ def cli_page() -> str:
         "Exit codes: 0 fine, 1 problems found or refused, 3 a bug of Waystage, 130 interrupted.\n",
         "Before the verb: `--project DIRECTORY` (else the nearest one upward) and `--as PERSON` "
         "(else `WAYSTAGE_AS`, else whose token it is, else the user whose daemon it is).\n",
-        "`WAYSTAGE_TOKEN` is a person's own token, `WAYSTAGE_URL` the address of a daemon elsewhere "
-        "(`http://` on this machine alone).\n",
+        "`WAYSTAGE_TOKEN` is a person's own token, `WAYSTAGE_URL` the address of a daemon "
+        "elsewhere (`http://` on this machine alone).\n",
     ]
     group = click.Context(waystage, info_name="waystage")
     for verb in VERBS:
@@ -146,17 +147,25 @@ def spec_page(title: str, model: type[BaseModel]) -> str:
         if name:
             lines.append(f"## {name}\n\n{part.get('description', '')}\n")
         lines.append("| key | type | default |\n|---|---|---|")
-        lines.extend(_rows(part, defs, links=True))
+        lines.extend(_rows(part, defs, links=True, model=name or model.__name__))
         lines.append("")
     return "\n".join(lines)
 
 
-def _rows(schema: Schema, defs: dict[str, Schema], *, links: bool) -> Iterator[str]:
+def _rows(
+    schema: Schema, defs: dict[str, Schema], *, links: bool, model: str = ""
+) -> Iterator[str]:
     required = set(schema.get("required", ()))
     for name, part in schema["properties"].items():
         default = "**needed**" if name in required else _default(part)
-        what = f" {part['description']}" if part.get("description") else ""
+        word = word_for(model, name) or part.get("description", "")
+        what = f": {_cell(word)}" if word else ""
         yield f"| `{name}` | {_type(part, defs, links=links)}{what} | {default} |"
+
+
+def _cell(text: str) -> str:
+    """Write a text so that it stays in its column of a table."""
+    return " ".join(text.replace("|", "\\|").split())
 
 
 def _default(part: Schema) -> str:
@@ -236,13 +245,13 @@ def http_page() -> str:
 
     app = create_app(SimpleNamespace(store=None), "")  # type: ignore[arg-type]  # only described
     head = (
-        "# The HTTP API\n\nEvery request but `/v1/health` says `Authorization: Bearer TOKEN`. With a "
-        "person's own token (`waystage token PERSON`) that person acts, and nobody else. With the "
-        "token in `.waystage/daemon.json`, where the daemon tells its address too, the user whose "
+        "# The HTTP API\n\nEvery request but `/v1/health` says `Authorization: Bearer TOKEN`. With "
+        "a person's own token (`waystage token PERSON`) that person acts, and nobody else. With "
+        "the token in `.waystage/daemon.json`, where the daemon tells its address too, the user whose "
         "daemon it is acts, or whom `X-Waystage-Person` names, unless the project says `on_behalf: "
         "false`. Everyone may look; what a person may do is said in [the operator's guide]"
-        "(../how-to/operator.md). Bodies are JSON. Refusals are `{code, message}` with 400, 401, 403, "
-        "404, 409 or 503. `/openapi.json` describes all of it.\n"
+        "(../how-to/operator.md). Bodies are JSON. Refusals are `{code, message}` with 400, 401, "
+        "403, 404, 409 or 503. `/openapi.json` describes all of it.\n"
     )
     rows = ["| request | parameters and body |\n|---|---|"]
     described = app.openapi()
