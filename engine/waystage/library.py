@@ -28,6 +28,11 @@ def blocks() -> list[Path]:
     return sorted((library() / "blocks").glob("*.yaml"))
 
 
+def scenarios() -> list[Path]:
+    """Give the files of the scenarios that test the shipped lifecycles."""
+    return sorted((library() / "lifecycles" / "scenarios").glob("*.yaml"))
+
+
 def stages() -> list[Path]:
     """Give the files of the shipped stages."""
     return sorted((library() / "stages").glob("*.yaml"))

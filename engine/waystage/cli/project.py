@@ -16,7 +16,7 @@ IGNORE = "# what a daemon writes\n.waystage/\n*.db\n*.db-*\n"
 @click.argument("directory", type=click.Path(path_type=Path), default=Path())
 @click.option("--example", default="german_credit", help="Whose project file to begin with.")
 def init_verb(directory: Path, example: str) -> None:
-    """Make a project: waystage.yaml with the shipped lifecycles and stages."""
+    """Make a project: waystage.yaml with the shipped lifecycles, scenarios and stages."""
     from waystage import library
 
     target = directory / "waystage.yaml"
@@ -26,7 +26,7 @@ def init_verb(directory: Path, example: str) -> None:
     _copy(library.example(example) / "waystage.yaml", target, modeline("project", 0))
     for kind, files in (
         ("lifecycle", library.lifecycles()), ("block", library.blocks()),
-        ("stage", library.stages()),
+        ("stage", library.stages()), ("scenario", library.scenarios()),
     ):  # fmt: skip
         (directory / f"{kind}s").mkdir(exist_ok=True)
         for file in files:
@@ -36,7 +36,7 @@ def init_verb(directory: Path, example: str) -> None:
     if not (directory / ".gitignore").exists():
         (directory / ".gitignore").write_text(IGNORE)
     click.echo(f"A project is in {directory.resolve()}.")
-    click.echo("Next: `waystage validate`, then `waystage up`.")
+    click.echo("Next: `waystage validate`, `waystage test`, then `waystage up`.")
 
 
 def _copy(file: Path, target: Path, head: str) -> None:

@@ -105,13 +105,17 @@ class Script:
 
 
 def steps_named(prepared: Prepared, written: str) -> list[tuple[str, int]]:
-    """Give the steps that a name means: those of a state, a step's id, or `state.id`."""
-    outer, _, last = written.rpartition(".")
+    """Give the steps that a name means.
+
+    Those of a state, or one of them by its id or its `use`: `build`, `build.image`, `image`,
+    `production.deploy.runtime.probe`.
+    """
     found = []
     for path, node in prepared.definition.nodes.items():
         for work in node.works:
-            whole = path in prepared.named(written)
-            own = work.slot == last and (not outer or path in prepared.named(outer))
-            if whole or own:
+            ends = [written.removesuffix(f".{name}") for name in (work.slot, work.spec.use)
+                    if written.endswith(f".{name}")]  # fmt: skip
+            named = any(path in prepared.named(outer) for outer in (written, *ends))
+            if named or written == work.spec.id:
                 found.append((path, work.index))
     return found

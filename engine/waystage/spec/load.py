@@ -40,6 +40,7 @@ HOMES = {
     "lifecycle": "lifecycles/",
     "scenario": "scenarios/",
 }
+SCENARIO_FOLDERS = ("scenarios", "lifecycles/scenarios")
 MAX_FILES = 5000
 
 
@@ -246,7 +247,7 @@ def load_project(root: Path) -> ProjectFiles:
 def load_scenarios(root: Path) -> tuple[Loaded[Scenario], ...]:
     """Read all scenarios of a project; raises `Invalid` with the problems of all of them."""
     reading = _Reading(Path(root))
-    paths = _files(reading, "scenarios")
+    paths = _files(reading, *SCENARIO_FOLDERS)
     scenarios = [reading.attempt(path, lambda source: _loaded(Scenario, source)) for path in paths]
     if reading.problems:
         raise Invalid(reading.problems)
@@ -264,6 +265,8 @@ def _files(reading: _Reading, *folders: str) -> Iterator[Path]:
                 return
             if any(part.startswith(".") for part in inner.parts):
                 continue
+            if folder not in SCENARIO_FOLDERS and _tests(inner):
+                continue
             if path.suffix == ".yaml":
                 yield path
             elif path.suffix == ".yml":
@@ -271,3 +274,8 @@ def _files(reading: _Reading, *folders: str) -> Iterator[Path]:
                 message = "is not read because of its ending"
                 shown = inner.as_posix()
                 reading.problems.append(Problem("E-FILE", message, shown, suggestion=hint))
+
+
+def _tests(inner: Path) -> bool:
+    """Whether a file lies among scenarios, which `waystage test` alone reads."""
+    return any(inner.is_relative_to(folder) for folder in SCENARIO_FOLDERS)

@@ -175,8 +175,9 @@ class Scenario(Spec):
     """A scenario: who decides, what plugins and monitors answer, and what must come of it.
 
     `plugins` says what steps answer by their `use`; `steps` by their place, which goes before: a
-    state, a step's id, or both as in `build.image`. A list is one answer per call, and the last
-    holds on. `roles` says who has which roles; without it, the people are the project's.
+    state, a step's id, or a state with an id or a `use`, as in `build.image`. A list is one
+    answer per call, and the last holds on. `roles` says who has which roles; without it, the
+    people are the project's.
     """
 
     scenario: str = Field(min_length=1, max_length=500)
