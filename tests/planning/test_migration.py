@@ -163,6 +163,25 @@ def test_votes_are_void_because_what_they_were_for_has_changed() -> None:
     assert [each.body for each in commands if isinstance(each, c.UpdateTask)] == [body]
 
 
+def test_votes_are_void_where_nothing_runs_side_by_side_too() -> None:
+    run = play(OLD, opened(OLD), events.lease_granted("work", 1)).run
+    entry = run.entered["work"]
+    run = play(OLD, run, events.step_refused("work", entry, 0, "no", {})).run
+    assert run.places == ["ask"]
+    shown = run.activities["ask"]["body"]["shown"]
+    after, _ = migrated(run)
+    assert after.activities["ask"]["body"]["shown"] != shown
+
+
+def test_a_run_that_waits_for_a_lease_may_go_elsewhere() -> None:
+    before = opened(OLD)
+    assert before.waiting == {"work": []}
+    after, commands = migrated(before, {"work": "rest"})
+    assert after.waiting == {}
+    assert after.places == ["rest"]
+    assert c.FreeLease("work") in commands
+
+
 def test_leaving_a_state_with_branches_leaves_what_is_in_them() -> None:
     run = fired(OLD, resting(), "group.rest", "tick")
     run = voted(OLD, voted(OLD, run, "group.both.right.a", "approve"),

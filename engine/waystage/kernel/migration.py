@@ -16,7 +16,7 @@ from waystage.kernel import commands as c
 from waystage.kernel.events import Event
 from waystage.kernel.macrostep import Macrostep
 from waystage.kernel.moves import enter_path
-from waystage.kernel.tasks import shown_digest
+from waystage.kernel.tasks import void_votes
 
 MIGRATED = "migrated"
 
@@ -69,7 +69,7 @@ def migrate(m: Macrostep) -> None:
     m.run.params = m.run.params | data["params"]
     m.run.data |= data["data"]
     m.order(c.Adopt(m.definition.hash))
-    _show_again(m)
+    void_votes(m)
     for shift in shifts:
         _enter(m, shift)
 
@@ -128,19 +128,6 @@ def _leave(m: Macrostep, state: str) -> None:
     m.order(c.FreeLease(state))
     if m.run.incidents.pop(state, None) is not None:
         m.order(c.CloseIncident(state, "migrated", m.event.actor))
-
-
-def _show_again(m: Macrostep) -> None:
-    """A vote is bound to the digest of what was shown, the definition included."""
-    for state, activity in m.run.activities.items():
-        if not activity.get("task"):
-            continue
-        body = activity["body"]
-        if body["votes"]:
-            m.record("task", state, "void", f"{len(body['votes'])} votes were for what was before")
-        body = body | {"shown": shown_digest(m, m.node(state)), "votes": []}
-        m.run.activities[state] = activity | {"body": body}
-        m.order(c.UpdateTask(state, m.run.entered[state], body))
 
 
 def _enter(m: Macrostep, shift: Shift) -> None:
