@@ -245,13 +245,14 @@ def http_page() -> str:
 
     app = create_app(SimpleNamespace(store=None), "")  # type: ignore[arg-type]  # only described
     head = (
-        "# The HTTP API\n\nEvery request but `/v1/health` says `Authorization: Bearer TOKEN`. With "
-        "a person's own token (`waystage token PERSON`) that person acts, and nobody else. With "
-        "the token in `.waystage/daemon.json`, where the daemon tells its address too, the user "
-        "whose daemon it is acts, or whom `X-Waystage-Person` names, unless the project says `on_behalf: "
-        "false`. Everyone may look; what a person may do is said in [the operator's guide]"
-        "(../how-to/operator.md). Bodies are JSON. Refusals are `{code, message}` with 400, 401, "
-        "403, 404, 409 or 503. `/openapi.json` describes all of it.\n"
+        "# The HTTP API\n\n"
+        "Every request but `/v1/health` says `Authorization: Bearer TOKEN`. With a person's "
+        "own token (`waystage token PERSON`) that person acts, and nobody else. With the "
+        "token in `.waystage/daemon.json`, where the daemon tells its address too, the user "
+        "whose daemon it is acts, or whom `X-Waystage-Person` names, unless the project says "
+        "`on_behalf: false`. Everyone may look; what a person may do is said in [the "
+        "operator's guide](../how-to/operator.md). Bodies are JSON. Refusals are `{code, "
+        "message}` with 400, 401, 403, 404, 409 or 503. `/openapi.json` describes all of it.\n"
     )
     rows = ["| request | parameters and body |\n|---|---|"]
     described = app.openapi()

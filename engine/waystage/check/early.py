@@ -15,9 +15,9 @@ from typing import TypeAlias
 from waystage.check.flow import END
 from waystage.check.places import Place, YamlPath
 from waystage.check.subject import Subject
-from waystage.check.texts import conditions, texts
+from waystage.check.texts import compiled, conditions, texts
 from waystage.errors import Problem
-from waystage.expressions import BadExpression, Expression, compile_expression, compile_template
+from waystage.expressions import BadExpression, Expression, compile_expression
 from waystage.expressions.ast import Has, dotted, walk
 from waystage.kernel import Node
 
@@ -51,7 +51,7 @@ def _expressions(subject: Subject) -> Iterator[tuple[Place, YamlPath, Expression
                 yield condition.place, condition.path, compile_expression(condition.text)
         for text in texts(subject):
             if text.place:
-                for inner, expression in compile_template(text.value).expressions:
+                for inner, expression in compiled(text.value).expressions:
                     yield text.place, (*text.path, *inner), expression
     except BadExpression:
         return  # told by the check of expressions

@@ -18,14 +18,13 @@ from collections.abc import Iterator
 from waystage.check.places import Place, YamlPath
 from waystage.check.scope import start_scope
 from waystage.check.subject import Subject
-from waystage.check.texts import Condition, Text, conditions, never_rendered, texts
+from waystage.check.texts import Condition, Text, compiled, conditions, never_rendered, texts
 from waystage.errors import Problem
 from waystage.expressions import (
     BadExpression,
     Expression,
     Scope,
     compile_expression,
-    compile_template,
 )
 
 
@@ -57,7 +56,7 @@ def _condition(subject: Subject, scope: Scope, condition: Condition) -> Iterator
 
 def _text(subject: Subject, scope: Scope, text: Text) -> Iterator[Problem]:
     try:
-        template = compile_template(text.value)
+        template = compiled(text.value)
     except BadExpression as error:
         yield _unreadable(subject, text.path, error)
         return
@@ -80,7 +79,7 @@ def _typed(
 
 def _unrendered(subject: Subject, text: Text) -> Iterator[Problem]:
     try:
-        constant = compile_template(text.value).constant
+        constant = compiled(text.value).constant
     except BadExpression:
         constant = False
     if not constant:

@@ -20,7 +20,7 @@ from typing import Any
 from waystage.check.places import YamlPath
 from waystage.check.scope import field_type
 from waystage.check.subject import Subject, did_you_mean
-from waystage.check.texts import is_whole
+from waystage.check.texts import compiled, is_whole
 from waystage.check.uses import uses
 from waystage.errors import Problem
 from waystage.expressions import (
@@ -28,7 +28,6 @@ from waystage.expressions import (
     Scope,
     Type,
     compile_expression,
-    compile_template,
     type_from_json_schema,
 )
 from waystage.expressions.types import type_of_value
@@ -61,7 +60,7 @@ def type_of(value: Any, scope: Scope) -> Type | None:
         if is_whole(value):
             expression = compile_expression(str(value).strip()[2:-2].strip())
             return None if expression.check(scope) else expression.type(scope)
-        constant = compile_template(value).constant
+        constant = compiled(value).constant
     except BadExpression:
         return None
     return type_of_value(value if constant or not isinstance(value, str) else "")

@@ -59,11 +59,15 @@ class Flow:
     @cached_property
     def raised(self) -> tuple[Raised, ...]:
         """Every event at every leaf."""
-        return tuple(each for leaf in self.leaves for each in self._raised(leaf))
+        return tuple(each for found in self._by_leaf.values() for each in found)
+
+    @cached_property
+    def _by_leaf(self) -> Mapping[str, tuple[Raised, ...]]:
+        return {leaf: tuple(self._raised(leaf)) for leaf in self.leaves}
 
     def raised_at(self, leaf: str) -> tuple[Raised, ...]:
         """Give the events that can come while the run is in one leaf."""
-        return tuple(self._raised(leaf))
+        return self._by_leaf.get(leaf, ())
 
     @cached_property
     def edges(self) -> Mapping[str, tuple[Edge, ...]]:
@@ -145,7 +149,7 @@ class Flow:
             yield Edge(node.spec.outcome or "done", END, quick=True)
         for branch in node.branches:
             yield Edge("", d.leaf_of(d.region_initial[branch]), quick=True)
-        for raised in self._raised(leaf):
+        for raised in self._by_leaf[leaf]:
             if node.branches and raised.kind == "work":
                 continue  # the join belongs to the branches' last states
             yield from self._led(raised, quick=self._is_quick(node, raised))

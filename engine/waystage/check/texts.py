@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from waystage.check.places import Place, YamlPath
 from waystage.check.subject import Subject
+from waystage.expressions import Template, compile_template
 from waystage.expressions.template import split
 
 
@@ -80,6 +82,14 @@ def never_rendered(subject: Subject) -> Iterator[Text]:
     for place in subject.places:
         if place.spec.call:
             yield Text(place.at("call", "with"), place.spec.call.with_, place)
+
+
+def compiled(value: Any) -> Template:
+    """Compile a value with expressions in it; several checks ask for the same ones."""
+    return _compiled(value) if isinstance(value, str) else compile_template(value)
+
+
+_compiled = lru_cache(maxsize=16_384)(compile_template)
 
 
 def is_whole(value: Any) -> bool:
