@@ -11,6 +11,7 @@ from check_cases import PROJECT, Case, cases
 from jsonschema import Draft7Validator
 from npm_packages import NoEditors, node_modules
 
+from waystage import library
 from waystage.cli.main import run
 
 WARNING = next(case for case in cases() if case.code == "W-SIGNAL-UNANSWERED")
@@ -115,6 +116,11 @@ def test_a_file_that_cannot_be_written_is_a_refusal(
 ) -> None:
     assert run(["validate", str(PROJECT), "--sarif", str(tmp_path / "no" / "out.sarif")]) == 1
     assert "cannot be written: no such file or directory" in capsys.readouterr().err
+
+
+def test_a_block_is_proved_by_itself() -> None:
+    assert library.blocks()
+    assert [run(["validate", str(file)]) for file in library.blocks()] == [0]
 
 
 @pytest.mark.parametrize("name", ["stages/PROD.yaml", "waystage.yaml", "lifecycles/loan.yaml"])

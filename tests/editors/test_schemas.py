@@ -23,7 +23,7 @@ SCHEMAS = schemas(CATALOG)
 DOCS = Path(__file__).parents[2] / "docs"
 FENCED = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SHIPPED = [
-    *library.lifecycles(), *library.blocks(), *library.stages(),
+    *(library.library() / "lifecycles").rglob("*.yaml"), *library.blocks(), *library.stages(),
     *(library.library() / "examples").rglob("*.yaml"), *PROJECT.rglob("*.yaml"),
 ]  # fmt: skip
 

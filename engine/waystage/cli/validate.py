@@ -84,12 +84,18 @@ def _of_file(path: Path) -> Sequence[Problem]:
         load_project_file,
         load_scenario,
         load_stage,
+        parse_block,
     )
     from waystage.spec.source import read_source
 
     others = {"stage": load_stage, "project": load_project_file, "scenario": load_scenario}
     try:
-        if load := others.get(kind_of(read_source(path))):
+        source = read_source(path)
+        kind = kind_of(source)
+        if kind == "block":
+            parse_block(source.text, source.file)
+            return ()
+        if load := others.get(kind):
             load(path)
             return ()
         return check_lifecycle(load_lifecycle(path), None, load_catalog())
