@@ -48,6 +48,7 @@ VERBS = {
     "skip": "incidents",
     "goto": "incidents",
     "abort": "incidents",
+    "audit": "audit",
     "graph": "graph",
     "plugins": "plugins",
     "clock": "clock",

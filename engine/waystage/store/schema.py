@@ -49,6 +49,7 @@ runs = Table(
     Column("opened_at", BigInteger, nullable=False),
     Column("changed_at", BigInteger, nullable=False),
     Index("runs_of_service", "service", "status"),
+    sqlite_autoincrement=True,  # the number of a run that was purged is never given again
 )  # fmt: skip
 
 history = Table(
@@ -235,3 +236,29 @@ stops = Table(
     Column("ended_by", String(100)),
 )  # fmt: skip
 Index("stops_now", stops.c.stage, stops.c.ended_at)
+
+pauses = Table(
+    "pauses", metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("run", BigInteger, nullable=False),  # 0: the lifecycle as a whole
+    Column("lifecycle", String(63), nullable=False),
+    Column("by", String(100), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("ended_by", String(100), nullable=False, default=""),
+)  # fmt: skip
+Index("pauses_now", pauses.c.ended_at, pauses.c.lifecycle, pauses.c.run)
+
+purged = Table(  # what is left of a run that retention removed, chained like a history
+    "purged", metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("run", BigInteger, nullable=False, unique=True),
+    Column("name", String(100), nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("head", LargeBinary, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("by", String(100), nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)  # fmt: skip
