@@ -97,7 +97,7 @@ def _between(old: Path, new: Path | None) -> Plan:
     if new is None:
         raise click.UsageError("say both files: waystage plan --from OLD.yaml NEW.yaml")
     catalog = load_catalog()
-    texts = [load_lifecycle(path) for path in (old, new)]
+    texts = [load_lifecycle(old, blocks_of=new), load_lifecycle(new)]
     problems = [p for text in texts for p in check_lifecycle(text, None, catalog)]
     if errors := [p for p in problems if p.severity == "error"]:
         raise Invalid(errors)

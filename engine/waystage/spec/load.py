@@ -75,10 +75,13 @@ def digest_of(spec: Spec) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def load_lifecycle(path: Path) -> Loaded[Lifecycle]:
-    """Read a lifecycle's file, with the blocks of its project; raises `Invalid`."""
+def load_lifecycle(path: Path, *, blocks_of: Path | None = None) -> Loaded[Lifecycle]:
+    """Read a lifecycle's file, with the blocks of its own project, or of another file's if it
+    lies in none that has some; raises `Invalid`.
+    """
     path = Path(path)
-    return _lifecycle(read_source(path), _blocks_near(path))
+    blocks = _blocks_near(path) or (_blocks_near(blocks_of) if blocks_of else {})
+    return _lifecycle(read_source(path), blocks)
 
 
 def parse_lifecycle(
