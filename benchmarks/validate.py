@@ -50,7 +50,7 @@ BLOCK = """\
     task:
       title: "{number}: go on with {{{{ snapshot.name }}}}?"
       for: [role:validator]
-      exclude: [author]
+      exclude: [author, starter]
       form:
         ks: {{type: number, required: true}}
         ticket: {{type: string, pattern: "^T-[0-9]+$"}}

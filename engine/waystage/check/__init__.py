@@ -85,8 +85,9 @@ PROJECT_CHECKS: tuple[Callable[[ProjectFiles, Catalog], Iterator[Problem]], ...]
 def check_project(files: ProjectFiles, catalog: Catalog) -> list[Problem]:
     """Give every problem of the project's files, by file and line."""
     found = [problem for check in PROJECT_CHECKS for problem in check(files, catalog)]
+    called = calls.called_in(files)
     for loaded in files.lifecycles.values():
-        found += check_lifecycle(loaded, files, catalog)
+        found += _of_lifecycle(Subject(loaded, files, catalog, called))
     return _sorted(found)
 
 
@@ -94,8 +95,13 @@ def check_lifecycle(
     loaded: Loaded[Lifecycle], files: ProjectFiles | None, catalog: Catalog
 ) -> list[Problem]:
     """Give every problem of one lifecycle; without a project, of what it says by itself."""
-    subject = Subject(loaded, files, catalog)
-    return _sorted(problem for check in CHECKS for problem in check(subject))
+    called = calls.called_in(files) if files else frozenset[str]()
+    return _sorted(_of_lifecycle(Subject(loaded, files, catalog, called)))
+
+
+def _of_lifecycle(subject: Subject) -> Iterator[Problem]:
+    for check in CHECKS:
+        yield from check(subject)
 
 
 def _sorted(problems: Iterable[Problem]) -> list[Problem]:

@@ -52,6 +52,11 @@ def _call(subject: Subject, place: Place, call: Call, files: ProjectFiles) -> It
             yield subject.problem("E-PARAM", place.at("call", "with", name), wrong, hint)
 
 
+def called_in(files: ProjectFiles) -> frozenset[str]:
+    """Give the lifecycles that another one of the project calls."""
+    return frozenset(name for called in _edges(files).values() for name in called)
+
+
 def _edges(files: ProjectFiles) -> dict[str, list[str]]:
     return {
         name: [call for state in loaded.spec.states.values() for call in _calls(state)]

@@ -63,19 +63,13 @@ def _excluded(subject: Subject, task: Task, project: Project) -> Iterator[set[st
 
 def _starters(subject: Subject, project: Project) -> set[str]:
     """Give who may have started the run; the empty name stands for the engine itself."""
-    if subject.spec.start or _is_called(subject):
-        return {""}
+    if subject.spec.start or subject.spec.lifecycle in subject.called:
+        return {""}  # a child run has the starter of its parent
     return {
         name
         for name, person in project.people.items()
         if any("operate" in project.roles.get(role, ()) for role in person.roles)
     }
-
-
-def _is_called(subject: Subject) -> bool:
-    others = subject.files.lifecycles.values() if subject.files else ()
-    texts = (str(each.spec.model_dump(include={"states"})) for each in others)
-    return any(f"'lifecycle': '{subject.spec.lifecycle}'" in text for text in texts)
 
 
 def _deciders(subject: Subject, who: str, task: Task, project: Project) -> set[str]:

@@ -24,11 +24,15 @@ Catalog: TypeAlias = Mapping[str, type[Plugin]]
 
 @dataclass(frozen=True)
 class Subject:
-    """One lifecycle to be checked; without a project, what needs one is not checked."""
+    """One lifecycle to be checked; without a project, what needs one is not checked.
+
+    `called` are the lifecycles that others of the project call.
+    """
 
     loaded: Loaded[Lifecycle]
     files: ProjectFiles | None
     catalog: Catalog
+    called: frozenset[str] = frozenset()
 
     @property
     def spec(self) -> Lifecycle:
