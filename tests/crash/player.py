@@ -39,7 +39,16 @@ states:
     lease: "{{ service }}"
     timers: {over: {after: PT0.05S}}
     next: {over: {to: last, set: {seen: "{{ data.seen + 1 }}"}}}
-  last: {steps: [{use: crash.slow}], next: end}
+  last: {steps: [{use: crash.slow}], next: inner}
+  inner: {call: {lifecycle: called}, next: end}
+  end: {final: true}
+"""
+CALLED = """
+lifecycle: called
+services: [s]
+initial: only
+states:
+  only: {steps: [{use: crash.slow}], next: end}
   end: {final: true}
 """
 SNAPSHOT = {"name": "credit", "version": "1", "digest": "sha256:" + "0" * 64}
@@ -117,6 +126,7 @@ def main() -> None:
     store = Store(sys.argv[2])
     definitions = Definitions(store)
     definitions._compiled[definition.hash] = definition
+    definitions._present["called"] = parse_lifecycle(CALLED)
     catalog = {plugin.use: plugin for plugin in (Quick, Slow, Later)}
     # on PostgreSQL a killed daemon's claims are free when its leases end
     engine = Engine(store, definitions, catalog, SystemClock(), connections=World(), lease=0.5)

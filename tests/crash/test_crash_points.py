@@ -39,15 +39,15 @@ class Scene:
         return [sys.executable, str(PLAYER), str(self.place), self.url]
 
     def outcome(self) -> tuple[list[str], list[str], str]:
-        """Give the moves, the effects and how the run ended."""
+        """Give the moves, the effects and how the run and the one that it calls ended."""
         store = Store(self.url)
         try:
-            (run,) = store.runs()
-            moves = [
-                " ".join(r) for row in store.history(run.id) for r in row.records if r[0] == "moved"
-            ]
+            child, run = store.runs()
+            rows = [*store.history(run.id), *store.history(child.id)]
+            moves = [" ".join(r) for row in rows for r in row.records if r[0] == "moved"]
             effects = sorted((self.place / "effects.txt").read_text().splitlines())
-            return moves, effects, f"{run.status} {run.outcome} {store.run_body(run.id)['data']}"
+            ended = [(r.status, r.outcome, store.run_body(r.id).get("data")) for r in (run, child)]
+            return moves, effects, str(ended)
         finally:
             store.close()
 

@@ -15,7 +15,12 @@ from waystage.store import Store
 
 PLAYER = Path(__file__).with_name("player.py")
 RUNS = 60
-WAY = ["moved first done rest", "moved rest over last", "moved last done end"]
+WAY = [
+    "moved first done rest",
+    "moved rest over last",
+    "moved last done inner",
+    "moved inner done end",
+]
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -41,13 +46,14 @@ def test_daemons_that_are_stopped_and_woken_in_turn_do_everything_once(
         _, said = player.communicate(timeout=60)
         assert player.returncode == 0, said
     store = Store(postgres_url)
-    runs = store.runs(limit=1000)
+    runs = [run for run in store.runs(limit=1000) if run.lifecycle == "crashed"]
     assert len(runs) == RUNS
     for run in runs:
         moves = [" ".join(r[:4]) for row in store.history(run.id) for r in row.records]
         assert [move for move in moves if move.startswith("moved")] == WAY
         assert store.run_body(run.id)["data"] == {"seen": 1}
         assert run.status == "ended"
+        assert [child.outcome for child in store.children(run.id)] == ["done"]
     store.close()
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from waystage.kernel import Event, events
+from waystage.daemon.hot import HotRun
+from waystage.kernel import Event, Run, events
 from waystage.kernel.replay import rebuild
 from waystage.plugin import Hopeless, Waiting
 from waystage.spec.load import parse_lifecycle
@@ -148,3 +149,15 @@ def test_a_lifecycle_that_is_not_for_the_service_is_not_opened(play):
     play.until(lambda: len(play.store.incidents(run=run)) == 1)
     assert "'child' is not for 's'" in play.store.incidents(run=run)[0].message
     assert play.store.children(run) == []
+
+
+def test_a_parent_that_another_daemon_moved_meanwhile_is_told_all_the_same(play):
+    play.play.answers["level 2"] = [Waiting(timedelta(minutes=5), {"ref": 1})]
+    run = opened(play)
+    play.settle()
+    row, body = play.store.run(run), play.store.run_body(run)
+    old = Run.from_json(body | {"entered": {}, "activities": {}, "revision": 0})
+    play.engine.runs.put(HotRun(row.no, old, b""))
+    play.turn(timedelta(minutes=6))
+    play.until(lambda: play.store.run(run).status == "ended")
+    assert play.store.run(run).outcome == "done"

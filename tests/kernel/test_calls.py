@@ -73,7 +73,7 @@ def test_aborting_the_parent_aborts_the_child():
     d = definition()
     step = advance(d, opened(d).run, events.repair("abort", "check", {"reason": "r"}, "o"), NOW)
     assert ordered(step, c.AbortChild) == [c.AbortChild("check", 1)]
-    assert ordered(step, c.EndRun) == [c.EndRun("aborted", aborted=True)]
+    assert ordered(step, c.EndRun) == [c.EndRun("aborted", aborted="o")]
 
 
 @settings(max_examples=100, deadline=None)

@@ -166,17 +166,32 @@ class Adopt:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldWork:
+    """Call no step of the run until it goes on; one that is being called is finished."""
+
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LetWorkGo:
+    """Call the run's steps again."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class EndRun:
-    """Nothing follows; `aborted` when a person, or the calling run, ended it."""
+    """Nothing follows; `aborted` names the person, or the calling run, who ended it."""
 
     outcome: str
-    aborted: bool = False
+    aborted: str = ""
 
 
 Command = (
     AskStage | StartStep | DropWork | OpenTask | UpdateTask | CloseTask | SetTimer
     | CancelTimers | TakeLease | FreeLease | StartChild | AbortChild | Notify | OpenIncident
-    | CloseIncident | Adopt | EndRun
+    | CloseIncident | Adopt | HoldWork | LetWorkGo | EndRun
 )  # fmt: skip
 
 

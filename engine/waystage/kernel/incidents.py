@@ -78,7 +78,7 @@ def set_value(m: Macrostep) -> None:
 def abort(m: Macrostep) -> None:
     """End the run where it stands."""
     m.record("abort", "", "", _why(m))
-    end(m, "aborted", aborted=True)
+    end(m, "aborted", aborted=m.event.actor)
 
 
 def _why(m: Macrostep) -> str:

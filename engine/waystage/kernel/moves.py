@@ -91,11 +91,13 @@ def leave(m: Macrostep, state: str) -> None:
         m.order(CloseIncident(state, "left", m.event.actor))
 
 
-def end(m: Macrostep, outcome: str, *, aborted: bool = False) -> None:
+def end(m: Macrostep, outcome: str, *, aborted: str = "") -> None:
     """End the run: every state is left."""
     for region in list(m.run.regions):
         if region in m.run.regions:
             _leave_below(m, region, None)
+    if m.run.paused:
+        lift(m, m.event.actor)
     m.run.status, m.run.outcome = "ended", outcome
     m.record("ended", "", outcome)
     m.order(EndRun(outcome, aborted))
