@@ -19,7 +19,12 @@ from typing import Any
 import httpx
 
 from waystage import library
+from waystage.clock import SystemClock
+from waystage.daemon.connections import Connections
 from waystage.errors import Conflict, Unavailable
+from waystage.plugin import Handle
+from waystage.registry import load_catalog
+from waystage.spec.load import load_project
 
 MARKER = ".waystage-demo"
 PATIENCE = 120.0
@@ -105,13 +110,11 @@ class World:
 
     def stop(self) -> None:
         """End everything that the demo started."""
-        for placement in self.api("placements"):
-            directory = placement["body"]["deployed"]["handle"].get("directory")
-            if directory:
-                end_server(Path(directory))
+        placed = self.api("placements") if self._address() is not None else []
         stop_daemon(self.root)
         if self._daemon is not None:
             self._daemon.wait(timeout=30)
+        take_down(self.root, placed)
         self.receiver.stop()
         self.http.close()
 
@@ -198,10 +201,13 @@ def stop_daemon(root: Path) -> None:
         time.sleep(0.05)
 
 
-def end_server(directory: Path) -> None:
-    """End a model server that a demo's project started."""
-    try:
-        pid = json.loads((directory / "process.json").read_text())["pid"]
-        os.kill(pid, signal.SIGTERM)
-    except (FileNotFoundError, json.JSONDecodeError, ProcessLookupError):
-        return
+def take_down(root: Path, placed: list[dict[str, Any]]) -> None:
+    """Have the project's own runtimes end what they started."""
+    files = load_project(root)
+    catalog = load_catalog(files.project.spec.plugins)
+    connections = Connections(files, catalog, SystemClock(), root / ".waystage")
+    for each in placed:
+        if each["mode"] == "online":
+            found = connections.runtime(each["service"], each["stage"], "online")
+            found.online.delete(connections, Handle(ref=each["body"]["deployed"]["handle"]))
+    connections.close()
