@@ -84,7 +84,7 @@ class World:
                 raise Conflict(
                     f"{self.root} is there and no demo's project; name another directory"
                 )
-            stop_daemon(self.root)
+            self._end_project()
             shutil.rmtree(self.root)
         output = self.waystage("init", str(self.root), project=False)
         (self.root / MARKER).write_text("made by `waystage demo`; it may be replaced\n")
@@ -110,13 +110,16 @@ class World:
 
     def stop(self) -> None:
         """End everything that the demo started."""
-        placed = self.api("placements") if self._address() is not None else []
-        stop_daemon(self.root)
+        self._end_project()
         if self._daemon is not None:
             self._daemon.wait(timeout=30)
-        take_down(self.root, placed)
         self.receiver.stop()
         self.http.close()
+
+    def _end_project(self) -> None:
+        placed = json.loads(self.waystage("where", "--json"))  # without a daemon too
+        stop_daemon(self.root)
+        take_down(self.root, placed)
 
     def waystage(self, *words: str, person: str = "", project: bool = True) -> str:
         """Run the command line as a person would; raises with its words when it refuses."""
