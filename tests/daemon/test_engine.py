@@ -75,6 +75,7 @@ def test_a_hopeless_failure_parks_the_run_and_a_person_mends_it(bench):
     bench.until(lambda: len(bench.store.incidents()) == 1)
     incident = bench.store.incidents()[0]
     assert "no such thing" in incident.message
+    bench.settle()  # the message that nobody sends here keeps nobody busy
     bench.send(run, events.repair("retry", "a", {"reason": "mended"}, "otto"))
     bench.until(lambda: bench.places(run) == ("c",))
     assert bench.store.incidents() == []

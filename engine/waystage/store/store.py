@@ -85,11 +85,13 @@ class Store(WorkStore):
         return list(connection.execute(query))
 
     def earliest(self, connection: Connection) -> int | None:
-        """Give the next instant at which something is due, held work left out."""
+        """Give the next instant at which the writer has something to do, held work left out.
+
+        Messages are not its work: their sender looks for them by itself.
+        """
         queries = (
             select(func.min(t.timers.c.due_at)),
             select(func.min(t.work.c.due_at)).where(t.work.c.owner.is_(None)),
-            select(func.min(t.outbox.c.due_at)).where(t.outbox.c.sent_at.is_(None)),
         )
         times = [connection.execute(query).scalar() for query in queries]
         return min((time for time in times if time is not None), default=None)
