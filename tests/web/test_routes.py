@@ -43,6 +43,11 @@ ACTS: dict[str, tuple[set[str], dict[str, Any]]] = {
     "/v1/tasks/{task}/complete": ({"vera"}, {"outcome": "approve"}),
     "/v1/signals": (OPERATE, {"name": "x", "run": "{run}"}),
     "/v1/incidents/{incident}/{kind}": (OPERATE, {"reason": "because"}),
+    "/v1/repairs": (OPERATE, {"kind": "retry", "all_of": {}, "reason": "better"}),
+    "/v1/runs/{run}/pause": (OPERATE, {"reason": "because"}),
+    "/v1/runs/{run}/resume": (OPERATE, {}),
+    "/v1/lifecycles/{lifecycle}/pause": (OPERATE, {"reason": "because"}),
+    "/v1/lifecycles/{lifecycle}/resume": (OPERATE, {}),
     "/v1/labels": (OPERATE | {"owner"}, {"labels": []}),
     "/v1/tokens": ({"owner"}, {"person": "dana"}),
     "/v1/tokens/revoke": ({"owner"}, {"person": "victor"}),
@@ -63,7 +68,7 @@ class Doors:
         run, task = api.task()
         _, incident = api.incident()
         self.names = {"run": run, "task": task, "incident": incident, "kind": "retry",
-                      "stage": "DEV"}  # fmt: skip
+                      "stage": "DEV", "lifecycle": "asking"}  # fmt: skip
         self.tokens = {"owner": api.token}
         for person in INSIDERS[:-1]:
             self.tokens[person] = api.own_token(person)

@@ -97,7 +97,8 @@ def _state(run: dict[str, Any]) -> str:
 
 
 def _standing(run: dict[str, Any]) -> str:
-    return "; ".join([_state(run), *(_held(each) for each in run["waits"])])
+    paused = [f"paused by {run['paused']['by']}"] if run["paused"] else []
+    return "; ".join([_state(run) or "begins", *paused, *(_held(each) for each in run["waits"])])
 
 
 def _held(wait: dict[str, Any]) -> str:
@@ -109,6 +110,9 @@ def _reasons(run: dict[str, Any]) -> list[str]:
     lines = [f"held up    {_held(each)}" for each in run["waits"]]
     if lines:
         lines.append(f"           go on all the same: waystage override {run['id']} --reason …")
+    if run["paused"]:
+        lines.append(f"paused     by {run['paused']['by']}: {run['paused']['reason']}")
+        lines.append(f"           let it go on: waystage resume {run['id']}")
     for task in run["tasks"]:
         who = task["claimed_by"] or ", ".join(task["body"]["for"])
         lines.append(f"waits for  task {task['id']} “{task['body']['title']}” ({who})")

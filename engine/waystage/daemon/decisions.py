@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from waystage.check.fields import unfit
+from waystage.daemon.pausing import refuse_paused
 from waystage.daemon.transaction import Delivery
 from waystage.errors import Conflict, Forbidden, NotFound
 from waystage.kernel import events
@@ -19,6 +19,7 @@ from waystage.people import (
     roles_of,
     same_answer,
 )
+from waystage.spec.fields import misfit
 from waystage.spec.lifecycle import FieldSpec
 from waystage.store.codec import load
 from waystage.store.inside import incident_row, runs_named, set_claim, task_row
@@ -67,6 +68,13 @@ def repair(
     need_right(daemon.files.project.spec, caller.person, "operate")
     if kind != "retry" and not str(data.get("reason", "")).strip():
         raise Conflict(f"{kind} needs a reason")
+    return daemon.engine.act(repairing(incident, kind, caller, data)).result(timeout=60)
+
+
+def repairing(
+    incident: int, kind: str, caller: Caller, data: dict[str, Any]
+) -> Callable[[Transaction], dict[str, Any]]:
+    """Give what mends an incident in a transaction; rights and reason are known to be there."""
 
     def act(tx: Transaction) -> dict[str, Any]:
         row = incident_row(tx.connection, incident)
@@ -77,13 +85,15 @@ def repair(
         tx.deliver([Delivery(row.run, event)])
         return {"incident": incident, "run": tx.touched[row.run].hot.run.id, "did": kind}
 
-    return daemon.engine.act(act).result(timeout=60)
+    return act
 
 
 def _mendable(tx: Transaction, row: Any, kind: str, target: str, values: Mapping[str, Any]) -> None:
     """Raise `Conflict` where the kernel would have nothing to do; batched cures are seen too."""
     tx.load([row.run])
     touched = tx.touched[row.run]
+    if kind not in ("set", "abort"):
+        refuse_paused(touched.hot.run)
     found = touched.hot.run.incidents.get(row.state)
     if found is None:
         raise Conflict(f"incident {row.id} was mended by someone else at the same moment")
@@ -103,7 +113,7 @@ def _settable(fields: Mapping[str, FieldSpec], values: Mapping[str, Any]) -> Non
     """Raise `Conflict` unless the values are those of variables that the lifecycle declares."""
     for name, value in values.items():
         known = ", ".join(fields) or "none"
-        wrong = unfit(fields[name], value) if name in fields else f"is no variable; it has {known}"
+        wrong = misfit(fields[name], value) if name in fields else f"is no variable; it has {known}"
         if wrong:
             raise Conflict(f"{name}: {wrong}")
 
@@ -154,6 +164,7 @@ def _complete(
         return _closed(row, body, person, outcome)
     _allowed(daemon, tx, row, body, person)
     body = _live(tx, row)
+    refuse_paused(tx.touched[row.run].hot.run)
     _free_for(row, person)
     if shown and shown != body["shown"]:
         raise Conflict("what the task shows has changed since you looked; look again")

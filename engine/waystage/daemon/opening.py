@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from waystage.daemon.crash import crash_point
 from waystage.daemon.hot import HotRun
+from waystage.daemon.pausing import begin_paused
 from waystage.expressions.types import DYN, Type, conform
 from waystage.kernel import Definition, Run, events
 from waystage.store.codec import micros
@@ -56,6 +57,7 @@ def enlist(tx: Transaction, opening: Opening) -> str:
     }  # fmt: skip
     no, name = insert_run(tx.connection, opening.service, row)
     run = _run(opening, name)
+    run.paused = begin_paused(tx, no, spec.lifecycle)
     from waystage.daemon.transaction import GENESIS, Delivery
 
     tx.add(HotRun(no, run, GENESIS), opening.definition)

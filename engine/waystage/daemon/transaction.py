@@ -13,6 +13,7 @@ from waystage.daemon.facts import apply_fact
 from waystage.daemon.gates import answer
 from waystage.daemon.hot import HotRun, HotRuns
 from waystage.daemon.opening import snapshot_id
+from waystage.daemon.pausing import hold, let_go, measured_meanwhile
 from waystage.kernel import Definition, Event, Run, advance, events
 from waystage.kernel import commands as c
 from waystage.kernel.migration import MIGRATED
@@ -22,6 +23,7 @@ from waystage.store.codec import chained, dump, micros
 from waystage.store.commit import Batch
 from waystage.store.leases import free_lease, take_lease
 from waystage.store.rows import Claim
+from waystage.store.work import HELD
 from waystage.timers import next_fire
 
 GENESIS = b"\0" * 32
@@ -168,7 +170,9 @@ class Transaction:
         for fact in delivery.facts:
             apply_fact(self, touched, fact)
         if delivery.claim is not None and delivery.claim.order["kind"] == "monitor":
-            self._keep_measurement(touched, before, delivery.claim)
+            self._keep_measurement(touched, before, delivery.claim.order)
+        for order in measured_meanwhile(definition, before, delivery.event):
+            self._keep_measurement(touched, before, order)
 
     def _definition_for(self, touched: Touched, event: Event) -> Definition:
         if event.kind == MIGRATED:  # played under the definition that it leads to
@@ -219,7 +223,9 @@ class Transaction:
     def _put_work(self, hot: HotRun, slot: str, order: c.StartStep) -> None:
         due, fence = micros(order.due), hot.run.revision * FENCE_STEP
         body = order_to_json(order)
-        mine = order.due <= self.now and not self.draining
+        if hot.run.paused:
+            due += HELD
+        mine = order.due <= self.now and not self.draining and not hot.run.paused
         owner, until = (self.owner, self.wall + self.lease) if mine else (None, None)
         self.batch.put_work.append((hot.no, slot, dump(body), due, owner, until, fence, int(mine)))
         if mine:
@@ -231,17 +237,17 @@ class Transaction:
         """Note that something is due at that instant."""
         self.wake = due if self.wake is None else min(self.wake, due)
 
-    def _keep_measurement(self, touched: Touched, before: Run, claim: Claim) -> None:
-        name = claim.order["config"]["monitor"]
+    def _keep_measurement(self, touched: Touched, before: Run, order: dict[str, Any]) -> None:
+        name = order["config"]["monitor"]
         run = touched.hot.run
         judged = run.monitors.get(name)
         if judged is None or judged is before.monitors.get(name):
             return
-        window = claim.order["config"]["window"]
+        window = order["config"]["window"]
         kept = {k: v for k, v in judged.items() if k not in ("recent", "verdict")}
         statement = rare.keep_measurement(
-            kept, monitor=name, use=claim.order["use"], service=run.service,
-            stage=claim.order["stage"], snapshot=snapshot_id(run), run=touched.hot.no,
+            kept, monitor=name, use=order["use"], service=run.service,
+            stage=order["stage"], snapshot=snapshot_id(run), run=touched.hot.no,
             start=micros(datetime.fromisoformat(window["start"])),
             end=micros(datetime.fromisoformat(window["end"])),
             verdict=judged["verdict"], at=micros(self.now),
@@ -368,5 +374,7 @@ HANDLERS: dict[type[Any], Any] = {
     c.OpenIncident: _open_incident,
     c.CloseIncident: _close_incident,
     c.Adopt: _adopt,
+    c.HoldWork: hold,
+    c.LetWorkGo: let_go,
     c.EndRun: tell_parent,
 }

@@ -8,7 +8,7 @@ from functools import partial
 
 from waystage.errors import ExpressionError
 from waystage.expressions.types import DYN, conform
-from waystage.kernel import admission, incidents, migration, moves, tasks, ticks, work
+from waystage.kernel import admission, incidents, migration, moves, pause, tasks, ticks, work
 from waystage.kernel.commands import Command, Record
 from waystage.kernel.definition import ROOT, Definition, Way
 from waystage.kernel.events import Event
@@ -33,17 +33,27 @@ def advance(definition: Definition, run: Run, event: Event, now: datetime) -> St
     """
     m = Macrostep(definition, run.fork(), event, now)
     m.run.revision += 1
-    m.payload = event.data
-    if run.status == "ended":
-        m.record("ignored", event.state, event.name or event.kind, "the run has ended")
+    if pause.holds(m, event):
+        pause.hold(m, event)
+    elif event.kind == pause.RESUME and run.status == "open":
+        for kept in pause.resume(m, event):
+            _play(m, kept)
     else:
-        _dispatch(m, event)
-        _settle(m)
-        if len(m.run.regions) > 1:
-            tasks.void_votes(m)
-        if event.kind == "timer" and m.run.status == "open":
-            ticks.rearm(m, event)
+        _play(m, event)
     return Step(m.run, m.commands, m.records)
+
+
+def _play(m: Macrostep, event: Event) -> None:
+    if m.run.status == "ended":
+        m.record("ignored", event.state, event.name or event.kind, "the run has ended")
+        return
+    m.event, m.payload = event, event.data
+    _dispatch(m, event)
+    _settle(m)
+    if len(m.run.regions) > 1:
+        tasks.void_votes(m)
+    if event.kind == "timer" and m.run.status == "open":
+        ticks.rearm(m, event)
 
 
 def _dispatch(m: Macrostep, event: Event) -> None:
@@ -57,6 +67,8 @@ def _dispatch(m: Macrostep, event: Event) -> None:
         _repair(m, kind.partition(".")[2], event)
     elif kind == migration.MIGRATED:
         migration.migrate(m)
+    elif kind == pause.PAUSE:
+        pause.pause(m, event)
     elif not m.current(event.state, event.entry):
         m.record("ignored", event.state, event.name or kind, "the run has left that state")
     elif kind.startswith("step."):

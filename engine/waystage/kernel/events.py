@@ -125,6 +125,17 @@ def child_lost(state: str, entry: int, why: str, run: str = "") -> Event:
     return Event("child.lost", state, entry, run, {"error": why})
 
 
+def pause(reason: str, actor: str, *, everything: bool = False) -> Event:
+    """Someone wants the run to take no step; `everything`: its whole lifecycle is paused."""
+    more = {"all": True} if everything else {}
+    return Event("pause", data={"reason": reason, **more}, actor=actor)
+
+
+def resume(reason: str, actor: str) -> Event:
+    """The paused run goes on."""
+    return Event("resume", data={"reason": reason} if reason else {}, actor=actor)
+
+
 def repair(kind: str, state: str, data: dict[str, Any], actor: str) -> Event:
     """An operator mends an incident: `retry`, `skip`, `goto`, `set`, `abort`."""
     return Event(f"incident.{kind}", state, 0, "", data, actor)

@@ -78,6 +78,8 @@ def _unfit(m: Macrostep, data: dict[str, Any], shifts: list[Shift]) -> str:
     run, nodes = m.run, m.definition.nodes
     if (run.definition, m.definition.hash) != (data["from"], data["to"]):
         return "the run follows another definition"
+    if run.paused:
+        return "the run is paused"
     for shift in shifts:
         target = nodes.get(shift.to)
         if run.regions.get(shift.region) != shift.leaf:

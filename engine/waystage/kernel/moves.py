@@ -16,6 +16,7 @@ from waystage.kernel.commands import (
 )
 from waystage.kernel.definition import ROOT, Node
 from waystage.kernel.macrostep import Macrostep
+from waystage.kernel.pause import lift
 from waystage.kernel.work import begin_work
 
 HOP_LIMIT = 100

@@ -14,7 +14,8 @@ class Run:
     that it is in; `entered` maps every active state to the number of its entry; `waiting` maps
     a state whose lease is not granted yet to the states still to be entered below it;
     `activities` holds how far each leaf's work is; `incidents` what is parked and why. `parent`
-    names the run, state and entry that this one was called from.
+    names the run, state and entry that this one was called from. `paused` says by whom and why the
+    run takes no step; `held` keeps the events that came meanwhile.
     """
 
     id: str
@@ -39,6 +40,8 @@ class Run:
     monitors: dict[str, Any] = field(default_factory=dict)
     incidents: dict[str, dict[str, Any]] = field(default_factory=dict)
     parent: dict[str, Any] = field(default_factory=dict)
+    paused: dict[str, Any] = field(default_factory=dict)
+    held: list[dict[str, Any]] = field(default_factory=list)
 
     def fork(self) -> Run:
         """Give a copy whose own dictionaries may be changed; what they hold is only replaced."""
@@ -47,7 +50,7 @@ class Run:
             self.starter, self.status, self.outcome, self.revision, self.entries, self.hops,
             self.regions.copy(), self.entered.copy(), self.waiting.copy(), self.activities.copy(),
             self.data.copy(), self.steps.copy(), self.tasks.copy(), self.monitors.copy(),
-            self.incidents.copy(), self.parent,
+            self.incidents.copy(), self.parent, self.paused, self.held,
         )  # fmt: skip
 
     @property

@@ -54,6 +54,9 @@ def fit_of(
     places = tuple(run.places)
     if run.definition == new.hash:
         return Fit(run.id, "same", places)
+    if run.paused:  # what was kept while it is paused is for the states that it is in
+        why = f"it is paused by {run.paused['by']}; waystage resume {run.id}"
+        return Fit(run.id, "blocked", places, (why,))
     change = Change(old, new, mapping or {}, given or {})
     shifts: list[Shift] = []
     blocked, homeless = [], {}

@@ -18,7 +18,8 @@ from waystage.kernel.migration import MIGRATED
 from waystage.planning.carry import carried
 from waystage.spec.lifecycle import Timer
 
-OWN = frozenset({"timer", "note", MIGRATED})  # the replay has its own timers
+# the replay has its own timers, and is never paused
+OWN = frozenset({"timer", "note", MIGRATED, "pause", "resume"})
 NextFire = Callable[[Timer, datetime], datetime | None]
 
 

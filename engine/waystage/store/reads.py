@@ -74,6 +74,17 @@ class Reader:
             for row in self._all(query.order_by(s.id))
         ]  # fmt: skip
 
+    def pauses(self) -> list[dict[str, Any]]:
+        """Give what a person has paused: runs, and lifecycles as a whole (`run` is empty)."""
+        p = t.pauses.c
+        query = select(t.pauses, t.runs.c.id.label("run_id")).where(p.ended_at.is_(None))
+        query = query.join(t.runs, t.runs.c.no == p.run, isouter=True).order_by(p.id)
+        return [
+            {"run": row.run_id or "", "lifecycle": row.lifecycle, "by": row.by,
+             "reason": row.reason, "since": instant(row.since)}
+            for row in self._all(query)
+        ]  # fmt: skip
+
     def run_body(self, run: str) -> dict[str, Any] | None:
         """Give the whole value of one run."""
         found = self._all(select(t.runs.c.body).where(t.runs.c.id == run))
@@ -108,15 +119,21 @@ class Reader:
         )
 
     def incidents(
-        self, *, open_only: bool = True, run: str | None = None, limit: int = 500
-    ) -> list[r.IncidentRow]:
-        """Give incidents, the oldest first."""
-        query = _with_run(t.incidents).order_by(t.incidents.c.id).limit(limit)
-        if open_only:
-            query = query.where(t.incidents.c.closed_at.is_(None))
+        self, chosen: r.Chosen = r.ALL, *, open_only: bool = True, run: str | None = None,
+        after: int = 0, limit: int = 500,
+    ) -> list[r.IncidentRow]:  # fmt: skip
+        """Give incidents, the oldest first, those behind a number."""
+        query = _with_run(t.incidents).where(*_fit(chosen, open_only), t.incidents.c.id > after)
+        query = query.order_by(t.incidents.c.id).limit(limit)
         if run:
             query = query.where(t.runs.c.id == run)
         return [_incident(row) for row in self._all(query)]
+
+    def count_incidents(self, chosen: r.Chosen, *, open_only: bool = True) -> int:
+        """Count incidents."""
+        counted = select(func.count()).select_from(t.incidents)
+        counted = counted.join(t.runs, t.runs.c.no == t.incidents.c.run)
+        return int(self._all(counted.where(*_fit(chosen, open_only)))[0][0])
 
     def incident(self, incident: int) -> r.IncidentRow | None:
         """Give one incident."""
@@ -222,9 +239,19 @@ def reading_only(url: str) -> Reader:
 
 def _with_run(table: Any) -> Select[Any]:
     run = t.runs.c
-    return select(table, run.id.label("run_id"), run.service, run.snapshot).join(
+    return select(table, run.id.label("run_id"), run.service, run.snapshot, run.lifecycle).join(
         t.runs, run.no == table.c.run
     )
+
+
+def _fit(chosen: r.Chosen, open_only: bool) -> list[Any]:
+    i, run = t.incidents.c, t.runs.c
+    given = {i.kind: chosen.kind, i.state: chosen.state, run.lifecycle: chosen.lifecycle,
+             run.service: chosen.service, run.id: chosen.run}  # fmt: skip
+    found = [column == value for column, value in given.items() if value]
+    if chosen.since is not None:
+        found.append(i.opened_at >= micros(chosen.since))
+    return [*found, i.closed_at.is_(None)] if open_only else found
 
 
 def _run(row: Any) -> r.RunRow:
@@ -264,6 +291,7 @@ def _incident(row: Any) -> r.IncidentRow:
     return r.IncidentRow(
         row.id, row.run, row.run_id, row.service, row.state, row.kind, row.message,
         instant(row.opened_at), _when(row.closed_at), row.how, row.closed_by, row.reason,
+        row.lifecycle,
     )  # fmt: skip
 
 

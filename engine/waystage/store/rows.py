@@ -75,6 +75,22 @@ class IncidentRow:
     how: str
     closed_by: str
     reason: str
+    lifecycle: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which incidents are meant; what is empty chooses nothing out."""
+
+    kind: str = ""
+    lifecycle: str = ""
+    service: str = ""
+    state: str = ""
+    run: str = ""
+    since: datetime | None = None
+
+
+ALL = Chosen()
 
 
 @dataclass(frozen=True, slots=True)

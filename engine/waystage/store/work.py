@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from sqlalchemy import Connection, delete, or_, select, tuple_, update
+from sqlalchemy import Connection, case, delete, or_, select, tuple_, update
 
 from waystage.store import rows as r
 from waystage.store import schema as t
@@ -15,6 +15,7 @@ from waystage.store.reads import Reader
 
 Held = tuple[int, str, int]  # run, slot, fencing number
 PART = 400
+HELD = 5000 * 366 * 86_400_000_000  # µs by which the work of a paused run is due later
 FREE = {"owner": None, "lease_until": None}
 
 
@@ -71,7 +72,8 @@ class WorkStore(Reader):
         self, connection: Connection, claim: r.Claim, due: int, memo: dict[str, Any]
     ) -> bool:
         """Put a claim back until `due`; False when it is no longer this daemon's."""
-        back = {**FREE, "due_at": due, "memo": dump(memo), "tries": 0}
+        held = case((t.work.c.due_at >= HELD, HELD), else_=0)  # its run is paused
+        back = {**FREE, "due_at": due + held, "memo": dump(memo), "tries": 0}
         mine = _these([(claim.no, claim.slot, claim.fence)])
         return connection.execute(update(t.work).where(mine).values(**back)).rowcount == 1
 

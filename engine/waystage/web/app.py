@@ -24,6 +24,7 @@ from waystage.web import tokens
 from waystage.web.changes import change_routes
 from waystage.web.gates import gate_routes, standing, waits
 from waystage.web.guard import caller_of, guard, need_owner, person_of, refusal
+from waystage.web.operate import operate_routes, pauses_by_run
 
 if TYPE_CHECKING:
     from waystage.daemon.daemon import Daemon
@@ -49,6 +50,7 @@ def create_app(daemon: Daemon, token: str) -> FastAPI:
     _operations(app, daemon)
     gate_routes(app, daemon)
     change_routes(app, daemon)
+    operate_routes(app, daemon)
     return app
 
 
@@ -82,7 +84,9 @@ def _reads(app: FastAPI, daemon: Daemon) -> None:
     @app.get("/v1/runs")
     def runs(service: str | None = None, status: str | None = None, limit: int = 200) -> Any:
         found, held = store.runs(service=service, status=status, limit=limit), waits(store)
-        return [asdict(row) | {"waits": held.get(row.id, [])} for row in found]
+        paused = pauses_by_run(daemon)
+        return [asdict(row) | {"waits": held.get(row.id, []), "paused": paused.get(row.id)}
+                for row in found]  # fmt: skip
 
     @app.get("/v1/runs/{run}")
     def run(run: str) -> Any:
@@ -95,6 +99,7 @@ def _reads(app: FastAPI, daemon: Daemon) -> None:
                 "tasks": [asdict(task) for task in store.tasks(run=run)],
                 "timers": [asdict(timer) for timer in store.timers_of(run)],
                 "incidents": [asdict(each) for each in store.incidents(run=run)],
+                "paused": pauses_by_run(daemon).get(run),
             }
             | standing(store, row)
         )
@@ -113,10 +118,6 @@ def _reads(app: FastAPI, daemon: Daemon) -> None:
     @app.get("/v1/tasks")
     def tasks(all: bool = False) -> Any:
         return [asdict(row) for row in store.tasks(open_only=not all)]
-
-    @app.get("/v1/incidents")
-    def incidents(all: bool = False) -> Any:
-        return [asdict(row) for row in store.incidents(open_only=not all)]
 
 
 def _inventory(app: FastAPI, daemon: Daemon) -> None:
