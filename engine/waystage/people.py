@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from math import isfinite
 from typing import Any
 
 from waystage.errors import Conflict, Forbidden, WaystageError
+from waystage.spec.fields import misfit
+from waystage.spec.lifecycle import FieldSpec
 from waystage.spec.project import Project
 
 
@@ -162,7 +162,8 @@ def check_answer(
             )
     for name, field in fields.items():
         if name in form:
-            _check_field(name, field, form[name])
+            if wrong := misfit(FieldSpec.model_validate(field), form[name]):
+                raise AnswerUnfit(f"{name}: {wrong}")
         elif field.get("required"):
             raise AnswerUnfit(f"the form's field {name!r} is missing")
 
@@ -177,37 +178,3 @@ def same_answer(task: Mapping[str, Any], person: str, outcome: str) -> bool:
     raise Conflict(
         f"{person} answered {earlier[-1]['outcome']!r} at {earlier[-1]['at']}; that stands"
     )
-
-
-TYPES: dict[str, tuple[type, ...]] = {
-    "string": (str,),
-    "number": (int, float),
-    "integer": (int,),
-    "boolean": (bool,),
-    "array": (list,),
-    "object": (dict,),
-}
-
-
-def _check_field(name: str, field: Mapping[str, Any], value: Any) -> None:
-    wanted = TYPES[field["type"]]
-    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
-        raise AnswerUnfit(f"{name}: {value!r} is no {field['type']}")
-    if isinstance(value, float) and not isfinite(value):
-        raise AnswerUnfit(f"{name}: {value!r} is no finite number")
-    if "enum" in field and value not in field["enum"]:
-        raise AnswerUnfit(f"{name}: {value!r} is none of {', '.join(map(str, field['enum']))}")
-    if "pattern" in field and not _matches(field["pattern"], value):
-        raise AnswerUnfit(f"{name}: {value!r} does not match {field['pattern']}")
-    low, high = field.get("minimum"), field.get("maximum")
-    if (low is not None and value < low) or (high is not None and value > high):
-        raise AnswerUnfit(f"{name}: {value} is not between {low} and {high}")
-    size = len(value) if isinstance(value, str) else 0
-    if size < field.get("minLength", 0) or size > field.get("maxLength", 10_000):
-        raise AnswerUnfit(f"{name}: has {size} characters")
-
-
-def _matches(pattern: str, value: object) -> bool:
-    # JSON Schema's patterns search; `\Z` keeps a trailing line break from passing `$`
-    strict = pattern.removesuffix("$") + "\\Z" if pattern.endswith("$") else pattern
-    return re.search(strict, str(value)) is not None

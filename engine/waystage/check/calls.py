@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from waystage.check.fields import unfit
 from waystage.check.graph import circle
 from waystage.check.places import Place
 from waystage.check.subject import Subject, did_you_mean
 from waystage.errors import Problem
+from waystage.spec.fields import misfit
 from waystage.spec.lifecycle import Call, State
 from waystage.spec.load import ProjectFiles
 
@@ -46,7 +46,7 @@ def _call(subject: Subject, place: Place, call: Call, files: ProjectFiles) -> It
         return
     params = loaded.spec.params
     for name, value in call.with_.items():
-        wrong = unfit(params[name], value) if name in params else f"there is no parameter {name!r}"
+        wrong = misfit(params[name], value) if name in params else f"there is no parameter {name!r}"
         if wrong:
             hint = "" if name in params else did_you_mean(name, params)
             yield subject.problem("E-PARAM", place.at("call", "with", name), wrong, hint)

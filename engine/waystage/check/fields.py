@@ -1,21 +1,13 @@
-"""Values and the typed fields that they are for: parameters, variables, forms."""
+"""Typed fields that contradict themselves: parameters, variables, forms."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
+from waystage.spec.fields import is_a, misfit
 from waystage.spec.lifecycle import FieldSpec
 
-KINDS: dict[str, tuple[type, ...]] = {
-    "string": (str,),
-    "number": (int, float),
-    "integer": (int,),
-    "boolean": (bool,),
-    "array": (list, tuple),
-    "object": (dict,),
-}
 NUMBERS, TEXTS = ("number", "integer"), ("string",)
 # which limits are for which types
 IDLE = (
@@ -44,40 +36,7 @@ def field_problems(field: FieldSpec) -> Iterator[tuple[str, str]]:
         if getattr(field, key) is not None and field.type not in kinds:
             yield name, f"does nothing for a field of type {field.type}"
     for number, value in enumerate(field.enum or ()):
-        if not _is_a(value, field.type):
+        if not is_a(value, field.type):
             yield "enum", f"entry {number + 1}, {value!r}, is no {field.type}"
-    if field.default is not None and (wrong := unfit(field, field.default)):
+    if field.default is not None and (wrong := misfit(field, field.default)):
         yield "default", wrong
-
-
-def unfit(field: FieldSpec, value: Any) -> str:
-    """Say why a value does not fit a field; an empty text if it does."""
-    if not _is_a(value, field.type):
-        return f"{value!r} is no {field.type}"
-    if field.enum is not None and value not in field.enum:
-        return f"{value!r} is none of {', '.join(map(str, field.enum))}"
-    if field.minimum is not None and isinstance(value, int | float) and value < field.minimum:
-        return f"{value} is less than {field.minimum:g}"
-    if field.maximum is not None and isinstance(value, int | float) and value > field.maximum:
-        return f"{value} is more than {field.maximum:g}"
-    return _unfit_text(field, value) if isinstance(value, str) else ""
-
-
-def _is_a(value: Any, kind: str) -> bool:
-    return isinstance(value, KINDS[kind]) and (kind == "boolean" or not isinstance(value, bool))
-
-
-def _unfit_text(field: FieldSpec, value: str) -> str:
-    if field.min_length is not None and len(value) < field.min_length:
-        return f"{value!r} is shorter than {field.min_length}"
-    if field.max_length is not None and len(value) > field.max_length:
-        return f"{value[:50]!r}… is longer than {field.max_length}"
-    if field.pattern is None:
-        return ""
-    # JSON Schema's patterns search; `\\Z` keeps a trailing line break from passing `$`
-    ends = field.pattern.endswith("$") and not field.pattern.endswith("\\$")
-    pattern = field.pattern[:-1] + "\\Z" if ends else field.pattern
-    try:
-        return "" if re.search(pattern, value) else f"{value!r} does not match {field.pattern}"
-    except re.error:
-        return ""  # told of the pattern itself

@@ -14,11 +14,12 @@ import math
 import re
 from collections.abc import Iterator
 
-from waystage.check.fields import field_problems, unfit
+from waystage.check.fields import field_problems
 from waystage.check.lengths import ENDLESS, lengths
 from waystage.check.places import YamlPath
 from waystage.check.subject import Subject
 from waystage.errors import Problem
+from waystage.spec.fields import misfit
 from waystage.spec.lifecycle import FieldSpec
 
 
@@ -56,7 +57,7 @@ def impossible(field: FieldSpec) -> tuple[str, str] | None:
 def _choice(field: FieldSpec) -> tuple[str, str] | None:
     if not field.enum:
         return "enum", "there is no value to choose from"
-    refused = [unfit(field, value) for value in field.enum]
+    refused = [misfit(field, value) for value in field.enum]
     return ("enum", f"no value can be chosen: {refused[0]}") if all(refused) else None
 
 

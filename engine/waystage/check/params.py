@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from waystage.check.fields import field_problems, unfit
+from waystage.check.fields import field_problems
 from waystage.check.places import YamlPath
 from waystage.check.subject import Catalog, Subject, did_you_mean
 from waystage.errors import Problem
+from waystage.spec.fields import misfit
 from waystage.spec.lifecycle import Lifecycle
 from waystage.spec.load import ProjectFiles
 
@@ -54,7 +55,7 @@ def _given(files: ProjectFiles, service: str, lifecycles: list[Lifecycle]) -> It
             hint = did_you_mean(name, known)
             yield source.problem("W-PARAM-UNKNOWN", path, text, hint, "warning")
         for each in having:
-            if wrong := unfit(each.params[name], value):
+            if wrong := misfit(each.params[name], value):
                 text = f"{wrong} (parameter of {each.lifecycle})"
                 yield source.problem("E-PARAM", path, text)
 

@@ -20,7 +20,6 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from waystage.check.fields import unfit
 from waystage.check.places import YamlPath
 from waystage.check.subject import Catalog, Subject
 from waystage.check.uses import Use, project_uses, uses
@@ -28,6 +27,7 @@ from waystage.errors import Problem
 from waystage.expressions import BadExpression, compile_template
 from waystage.expressions.ast import dotted, walk
 from waystage.plugin import Plugin
+from waystage.spec.fields import misfit
 from waystage.spec.lifecycle import FieldSpec
 from waystage.spec.load import ProjectFiles
 from waystage.spec.source import Source
@@ -162,4 +162,4 @@ def _takes(field: FieldSpec) -> str:
         return ""
     chosen = [each for each in field.enum or () if isinstance(each, str)]
     traps = [each for each in chosen if re.search(r"^-|[\s;$`'\"]", each)]
-    return next((trap for trap in traps or TRAPS if not unfit(field, trap)), "")
+    return next((trap for trap in traps or TRAPS if not misfit(field, trap)), "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 
-from waystage.check.fields import unfit
 from waystage.check.places import YamlPath
 from waystage.errors import Problem
 from waystage.kernel import Node
@@ -14,6 +13,7 @@ from waystage.simulate.outputs import unfit_output
 from waystage.simulate.prepared import Prepared
 from waystage.simulate.script import steps_named
 from waystage.simulate.world import World
+from waystage.spec.fields import misfit
 from waystage.spec.load import Loaded
 from waystage.spec.scenario import PlannedAnswer, Scenario
 from waystage.spec.wording import did_you_mean
@@ -52,7 +52,7 @@ class _Fit:
             for name, value in given.items():
                 if name not in known:
                     yield (*part, name), f"the lifecycle has no {name!r}", did_you_mean(name, known)
-                elif wrong := unfit(known[name], value):
+                elif wrong := misfit(known[name], value):
                     yield (*part, name), wrong, ""
 
     def states(self) -> Iterator[tuple[YamlPath, str, str]]:
