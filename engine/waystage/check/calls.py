@@ -3,6 +3,7 @@
 - E-LIFECYCLE-UNKNOWN: `call` names a lifecycle that the project does not have.
 - E-PARAM: `with` gives the child a parameter that it does not have, or a value that it does
   not take.
+- E-CALL-SERVICE: the lifecycle that is called is not for all services of the one that calls.
 - E-CALL-CIRCLE: lifecycles call each other in a circle.
 
 Why it hurts: the child could not be opened, or each run would wait for itself. To mend it, name
@@ -12,6 +13,7 @@ a lifecycle of the project and its parameters; go back by an arrow, not by a cal
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
 from waystage.check.graph import circle
 from waystage.check.places import Place
@@ -44,6 +46,12 @@ def _call(subject: Subject, place: Place, call: Call, files: ProjectFiles) -> It
         hint = did_you_mean(call.lifecycle, files.lifecycles)
         yield subject.problem("E-LIFECYCLE-UNKNOWN", place.at("call", "lifecycle"), text, hint)
         return
+    for service in subject.services:
+        if not any(fnmatchcase(service, glob) for glob in loaded.spec.services):
+            text = f"{call.lifecycle} is not for {service!r}"
+            hint = f"add it to services: of {call.lifecycle}"
+            path = place.at("call", "lifecycle")
+            yield subject.problem("E-CALL-SERVICE", path, text, hint)
     params = loaded.spec.params
     for name, value in call.with_.items():
         wrong = misfit(params[name], value) if name in params else f"there is no parameter {name!r}"

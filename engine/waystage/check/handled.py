@@ -2,7 +2,7 @@
 
 - E-EVENT-UNHANDLED: an outcome, a verdict, a refusal, a timer or the end of nested states
   leads nowhere. `failed` and `error` may stay open: they park the run as an incident; so may
-  `refused` where no step of the state ever refuses.
+  `refused` where no step of the state ever refuses, and the stage requires nothing.
 - W-SIGNAL-UNANSWERED: the state listens to a signal that nothing answers.
 
 Why it hurts: the run is parked when the event comes, and a signal is ignored. To mend it, add
@@ -17,6 +17,7 @@ from waystage.check.flow import SAFE, Raised
 from waystage.check.places import Place, YamlPath
 from waystage.check.subject import Subject
 from waystage.errors import Problem
+from waystage.spec.stage import Requires
 
 
 def check(subject: Subject) -> Iterator[Problem]:
@@ -45,8 +46,13 @@ def unanswered(subject: Subject) -> Iterator[Raised]:
 
 
 def _refuses(subject: Subject, raised: Raised) -> bool:
-    steps = subject.skeleton.definition.nodes[raised.leaf].spec.steps
-    plugins = [subject.catalog.get(step.use) for step in steps or ()]
+    """Whether a step may say no, or the stage does before something new is made of it."""
+    node = subject.skeleton.definition.nodes[raised.leaf]
+    plugins = [subject.catalog.get(step.use) for step in node.spec.steps or ()]
+    stage = subject.files.stages.get(node.stage) if subject.files else None
+    asked = stage is not None and stage.spec.requires != Requires()
+    if asked and any(getattr(plugin, "changes", "none") == "forward" for plugin in plugins):
+        return True
     return not plugins or any(getattr(plugin, "refuses", True) for plugin in plugins)
 
 

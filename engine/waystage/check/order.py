@@ -1,6 +1,6 @@
 """Stages whose own file goes wrong.
 
-- E-STAGE-UNKNOWN: `after` names no stage.
+- E-STAGE-UNKNOWN: `after` or `requires.verified_in` names no stage.
 - E-STAGE-CYCLE: a stage comes after itself.
 - E-RUNTIME-TWICE: two runtimes of a stage have one name, by which deployments find them again.
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from waystage.check.graph import reachable
+from waystage.check.places import YamlPath
 from waystage.check.subject import Catalog, did_you_mean
 from waystage.errors import Problem
 from waystage.spec.load import ProjectFiles
@@ -22,10 +23,15 @@ def check_stages(files: ProjectFiles, catalog: Catalog) -> Iterator[Problem]:
     """Follow `after` from every stage."""
     del catalog  # all checks of a project are called alike
     for name, stage in files.stages.items():
-        for number, each in enumerate(stage.spec.after):
+        named: list[tuple[YamlPath, str]] = [
+            (("after", n), each) for n, each in enumerate(stage.spec.after)
+        ]
+        verified = enumerate(stage.spec.requires.verified_in)
+        named += [(("requires", "verified_in", n), each) for n, each in verified]
+        for path, each in named:
             if each not in files.stages:
                 text, hint = f"there is no stage {each!r}", did_you_mean(each, files.stages)
-                yield stage.source.problem("E-STAGE-UNKNOWN", ("after", number), text, hint)
+                yield stage.source.problem("E-STAGE-UNKNOWN", path, text, hint)
         if name in before(files, name):
             text = f"{name} comes after itself"
             yield stage.source.problem("E-STAGE-CYCLE", ("after",), text)
@@ -33,8 +39,8 @@ def check_stages(files: ProjectFiles, catalog: Catalog) -> Iterator[Problem]:
         for number, each in enumerate(names):
             if each in names[:number]:
                 text = f"there is another runtime {each!r}"
-                path = ("runtimes", number, "name")
-                yield stage.source.problem("E-RUNTIME-TWICE", path, text, "rename one")
+                twice = ("runtimes", number, "name")
+                yield stage.source.problem("E-RUNTIME-TWICE", twice, text, "rename one")
 
 
 def before(files: ProjectFiles, stage: str) -> set[str]:
