@@ -207,12 +207,7 @@ def _take(m: Macrostep, region: str, leaf: str, way: Way) -> None:
         # YAML and JSON write 1 for 1.0, which expressions would not add to a double
         m.run.data[name] = conform(template.render(environment), types.get(name, DYN))
     m.record("moved", leaf, way.event, way.target)
-    source = m.definition.lineage(way.source)
-    target = m.definition.lineage(way.target)
-    shared = [a for a, b in zip(source, target, strict=False) if a == b]
-    domain = shared[-1] if shared else None
-    if domain == way.target:  # a state that names itself or one it lies in is left and entered anew
-        domain = shared[-2] if len(shared) > 1 else None
+    domain = m.definition.domain(way.source, way.target)
     moves.move(m, region, domain, way.target)
 
 

@@ -92,6 +92,7 @@ class Definition:
     spec: Lifecycle
     nodes: dict[str, Node]
     region_initial: dict[str, str]
+    _lineages: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def data_types(self) -> dict[str, Type]:
@@ -116,9 +117,24 @@ class Definition:
             yield node
             node = self.nodes.get(node.parent) if node.parent else None
 
-    def lineage(self, path: str) -> list[str]:
+    def lineage(self, path: str) -> tuple[str, ...]:
         """Give the paths from the region's root down to the node itself."""
-        return [node.path for node in self.chain(path)][::-1]
+        found = self._lineages.get(path)
+        if found is None:
+            found = tuple(node.path for node in self.chain(path))[::-1]
+            self._lineages[path] = found
+        return found
+
+    def domain(self, source: str, target: str) -> str | None:
+        """Give the state within which an arrow moves, None for the region itself.
+
+        A state that names itself, or one that it lies in, is left and entered anew.
+        """
+        pairs = zip(self.lineage(source), self.lineage(target), strict=False)
+        shared = [a for a, b in pairs if a == b]
+        if shared and shared[-1] == target:
+            shared.pop()
+        return shared[-1] if shared else None
 
     def leaf_of(self, path: str) -> str:
         """Follow `initial` down to where the region comes to rest."""

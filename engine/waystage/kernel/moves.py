@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from waystage.errors import ExpressionError
 from waystage.kernel.commands import (
     AbortChild,
@@ -45,13 +47,13 @@ def enter_region(m: Macrostep, region: str) -> None:
     enter_path(m, m.definition.lineage(rest))
 
 
-def enter_path(m: Macrostep, path: list[str], *, begin: bool = True) -> None:
+def enter_path(m: Macrostep, path: Sequence[str], *, begin: bool = True) -> None:
     """Enter states from the outside in; stop where a lease has to be waited for."""
     for position, state in enumerate(path):
         node = m.node(state)
         _enter(m, node)
         if node.lease is not None and _ask_lease(m, node):
-            m.run.waiting[state] = path[position + 1 :]
+            m.run.waiting[state] = list(path[position + 1 :])
             return
     if begin and path:
         _begin(m, m.node(path[-1]))
