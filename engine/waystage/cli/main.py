@@ -52,6 +52,8 @@ VERBS = {
     "set": "incidents",
     "abort": "incidents",
     "audit": "audit",
+    "backup": "backup",
+    "restore": "backup",
     "graph": "graph",
     "plugins": "plugins",
     "clock": "clock",

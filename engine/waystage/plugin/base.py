@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from waystage.plugin.context import Services
 
 
 class Plugin(BaseModel):
@@ -21,3 +24,10 @@ class Plugin(BaseModel):
 
     use: ClassVar[str]
     kind: ClassVar[str]
+
+    def diagnose(self, ctx: Services) -> list[str]:
+        """Say what around it keeps it from working, changing nothing; an empty list is fine.
+
+        `waystage doctor` asks every connection of a project, and looks its secrets up itself.
+        """
+        return []

@@ -21,6 +21,14 @@ PATIENCE = {
 }  # fmt: skip
 
 
+# what SQLite says of a file whose bytes are not what they were
+DAMAGED = ("malformed", "not a database", "corrupt")
+RESTORE = (
+    "; it is damaged: nothing was changed; `waystage restore BACKUP` puts a backup in its place "
+    "and keeps this file beside it"
+)
+
+
 def open_database(url: str) -> Engine:
     """Open the database and bring its tables to this version's shape.
 
@@ -34,7 +42,9 @@ def open_database(url: str) -> Engine:
         raise
     except (OperationalError, DatabaseError) as error:
         engine.dispose()
-        raise StoreUnfit(f"database {make_url(url)!r}: {_first_line(error)}") from error
+        reason = _first_line(error)
+        cure = RESTORE if any(word in reason for word in DAMAGED) else ""
+        raise StoreUnfit(f"database {make_url(url)!r}: {reason}{cure}") from error
     return engine
 
 
@@ -97,30 +107,44 @@ def rooted(url: str, root: Path) -> str:
 def migrate(engine: Engine) -> None:
     """Run the migrations that the database has not seen."""
     from alembic import command
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
 
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # its plugins are no news to operators
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    known, head = known_revisions()
     with engine.connect() as connection:
-        found = _revision(connection)
+        found = revision(connection)
         if found is not None and found not in known:
             raise StoreUnfit(
                 f"the database has schema {found}, which this version does not know: "
                 "it was written by a newer Waystage; upgrade, or restore a backup"
             )
-        if found == ScriptDirectory.from_config(config).get_current_head():
+        if found == head:
             return
         connection.rollback()
     with engine.begin() as connection:
         lock_name(connection, "migrate", "")  # daemons that start together migrate once
+        config = _migrations()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
-def _revision(connection: Any) -> str | None:
+def known_revisions() -> tuple[set[str], str | None]:
+    """Give the schemas that this version knows, and the newest."""
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory.from_config(_migrations())
+    return {script.revision for script in scripts.walk_revisions()}, scripts.get_current_head()
+
+
+def _migrations() -> Any:
+    from alembic.config import Config
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # its plugins are no news to operators
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def revision(connection: Any) -> str | None:
+    """Give the schema that a database has; None if it has no tables yet."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()  # type: ignore[no-any-return]  # untyped scalar

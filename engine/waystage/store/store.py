@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 from waystage.clock import wall_seconds
 from waystage.store import schema as t
 from waystage.store import shared
+from waystage.store.backup import refuse_damaged
 from waystage.store.codec import dump, load
 from waystage.store.commit import Statements
 from waystage.store.database import FileLock, open_database
@@ -33,6 +34,7 @@ class Store(WorkStore):
         """Take the database for this daemon; raises `StoreLocked` where only one may have it."""
         if self._lock is not None:
             self._lock.acquire()
+            refuse_damaged(self.engine)
 
     def close(self) -> None:
         """Let go of the database."""
