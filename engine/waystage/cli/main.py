@@ -51,6 +51,7 @@ VERBS = {
     "goto": "incidents",
     "set": "incidents",
     "abort": "incidents",
+    "doctor": "doctor",
     "audit": "audit",
     "backup": "backup",
     "restore": "backup",

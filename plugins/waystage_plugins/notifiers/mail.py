@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import smtplib
+import socket
 import ssl
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -54,6 +55,14 @@ class MailNotifier(Notifier):
         if self.password is not None and self.tls == "none":
             raise ValueError("a password is not sent without tls: starttls or implicit")
         return self
+
+    def diagnose(self, ctx: Services) -> list[str]:
+        """Say whether the server takes connections."""
+        try:
+            with socket.create_connection((self.host, self.port), timeout=5):
+                return []
+        except OSError as error:
+            return [f"{self.host}:{self.port} takes no connection: {error}"]
 
     def send(self, ctx: Services, message: Message, *, key: str) -> str:
         """Hand the mail to the server and answer its Message-ID."""

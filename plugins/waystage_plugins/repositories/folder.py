@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -47,6 +48,13 @@ class Folder(Repository):
     use: ClassVar[str] = "folder"
     path: str = Field(min_length=1, max_length=4096)
     settle: float = Field(default=1.0, ge=0, le=3600)
+
+    def diagnose(self, ctx: Services) -> list[str]:
+        """Say whether the directory is there and may be written."""
+        root = self._root(ctx)
+        if not root.is_dir():
+            return [f"{root} is no directory; make it"]
+        return [] if os.access(root, os.R_OK | os.W_OK | os.X_OK) else [f"{root} is not ours"]
 
     def snapshots(self, ctx: Services) -> list[Snapshot]:
         """Give every readable snapshot, oldest first; unreadable ones are logged."""

@@ -52,6 +52,13 @@ class LocalProcess(BatchRuntime):
     seconds: int | None = Field(default=None, ge=1, description="limit of processor time")
     directory: str = Field(default=".", description="where jobs start; starts at the project")
 
+    def diagnose(self, ctx: Services) -> list[str]:
+        """Say whether jobs have a directory to start in, and the variables that they are to get."""
+        place = ctx.project / self.directory
+        problems = [] if place.is_dir() else [f"directory: {place} is no directory"]
+        missing = [name for name in self.environment if name not in os.environ]
+        return problems + [f"environment: {name} is not set here" for name in missing]
+
     def submit(self, ctx: Context, job: Job, *, key: str) -> JsonObject:
         """Start the job once per key, also when it was cancelled or killed meanwhile."""
         directory = ctx.state / "jobs" / hashlib.sha256(key.encode()).hexdigest()[:24]

@@ -91,6 +91,15 @@ class LocalServing(OnlineRuntime):
             problems.append("onnxruntime is not installed: pip install 'waystage[onnx]'")
         return problems
 
+    def diagnose(self, ctx: Services) -> list[str]:
+        """Say whether what the servers run on is installed."""
+        if self.python:
+            good = os.access(self.python, os.X_OK)
+            return [] if good else [f"python: {self.python} is no program"]
+        if find_spec("onnxruntime") is None:
+            return ["onnxruntime is not installed: pip install 'waystage[onnx]'"]
+        return []
+
     def apply(self, ctx: Context, spec: DeploySpec) -> Handle:
         """Add the version to what the service's server serves, and make sure that it runs."""
         if problems := self.check(spec):

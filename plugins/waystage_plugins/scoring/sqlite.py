@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from pydantic import Field
 
-from waystage.plugin import Grouped, Label, ScoredRow, ScoringLog, Slice
+from waystage.plugin import Grouped, Label, ScoredRow, ScoringLog, Services, Slice
 from waystage_plugins.scoring import select
 from waystage_plugins.scoring.database import opened, writing
 from waystage_plugins.scoring.encode import encode_label, encode_row, instant
@@ -46,6 +47,11 @@ class SqliteScoringLog(ScoringLog):
     use: ClassVar[str] = "scoring_log.sqlite"
 
     path: Path = Field(description="the file; relative paths start at the project")
+
+    def diagnose(self, ctx: Services) -> list[str]:
+        """Say whether the file, or the directory that it will be in, may be written."""
+        place = self.path if self.path.exists() else self.path.parent
+        return [] if os.access(place, os.W_OK) else [f"{place} is not there, or not ours"]
 
     def append(self, rows: Iterable[ScoredRow]) -> int:
         """Keep rows durably; a request id that is there already is left as it is.
