@@ -68,6 +68,19 @@ def test_a_child_opens_on_the_same_snapshot_and_its_outcome_moves_the_parent(pla
     assert parent["steps"]["check"] == {"run": child.id, "outcome": "good", "data": {"seen": 7}}
 
 
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [("{level: '{{ service }}'}", "'s' is no integer"), ("{lewel: 2}", "no parameter 'lewel'")],
+)
+def test_a_value_that_the_child_does_not_take_parks_the_parent(play, given, why):
+    text = PARENT.replace("{level: 2}", given)
+    play.definitions._present["parent"] = parse_lifecycle(text)
+    run = opened(play)
+    play.until(lambda: len(play.store.incidents(run=run)) == 1)
+    assert why in play.store.incidents(run=run)[0].message
+    assert play.store.children(run) == []
+
+
 def test_the_starter_of_a_child_is_who_started_its_parent(play):
     run = opened(play, "grand")
     play.until(lambda: play.store.run(run).status == "ended")

@@ -47,6 +47,25 @@ def test_entering_orders_one_child():
     assert ordered(step, c.StartChild) == [c.StartChild("check", 1, "child", {"level": 2})]
 
 
+def test_the_child_s_parameters_are_what_expressions_give_when_the_state_is_entered():
+    asked = TEXT.replace("{level: 2}", '{level: "{{ size(params.names) }}", on: "{{ run.id }}!"}')
+    d = definition(asked)
+    run = Run("s-1", "parent", d.hash, "s", {}, {"names": ["a", "b"]})
+    step = advance(d, run, events.start(), NOW)
+    (order,) = ordered(step, c.StartChild)
+    assert order == c.StartChild("check", 1, "child", {"level": 2, "on": "s-1!"})
+
+
+def test_a_parameter_that_has_no_value_parks_the_parent_before_a_child_is_called():
+    d = definition(TEXT.replace("{level: 2}", '{level: "{{ params.gone }}"}'))
+    step = opened(d)
+    assert not ordered(step, c.StartChild)
+    assert "gone" in step.run.incidents["check"]["message"]
+    mended = Run.from_json(step.run.to_json() | {"params": {"gone": 3}})
+    again = advance(d, mended, events.repair("retry", "check", {}, "otto"), NOW)
+    assert ordered(again, c.StartChild) == [c.StartChild("check", 1, "child", {"level": 3})]
+
+
 def test_the_child_s_outcome_is_the_state_s_event():
     d = definition()
     step = advance(d, opened(d).run, events.child_ended("check", 1, "good", {"run": "s-2"}), NOW)

@@ -14,13 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from typing import Any
 
+from waystage.check.fits import takes, type_of
 from waystage.check.graph import circle
 from waystage.check.places import Place
+from waystage.check.scope import field_type, scope_of
 from waystage.check.subject import Subject, did_you_mean
+from waystage.check.texts import compiled
 from waystage.errors import Problem
+from waystage.expressions import BadExpression
 from waystage.spec.fields import misfit
-from waystage.spec.lifecycle import Call, State
+from waystage.spec.lifecycle import Call, FieldSpec, State
 from waystage.spec.load import ProjectFiles
 
 
@@ -54,10 +59,25 @@ def _call(subject: Subject, place: Place, call: Call, files: ProjectFiles) -> It
             yield subject.problem("E-CALL-SERVICE", path, text, hint)
     params = loaded.spec.params
     for name, value in call.with_.items():
-        wrong = misfit(params[name], value) if name in params else f"there is no parameter {name!r}"
+        wrong = f"there is no parameter {name!r}"
+        if name in params:
+            wrong = _unfit(subject, params[name], value)
         if wrong:
             hint = "" if name in params else did_you_mean(name, params)
             yield subject.problem("E-PARAM", place.at("call", "with", name), wrong, hint)
+
+
+def _unfit(subject: Subject, field: FieldSpec, value: Any) -> str:
+    """Say why a value cannot be the parameter's; an expression is held against its type."""
+    try:
+        if compiled(value).constant:
+            return misfit(field, value)
+    except BadExpression:
+        return ""  # told by the check of expressions
+    found = type_of(value, scope_of(subject))
+    if found is None or takes(field_type(field), found):
+        return ""
+    return f"{value} is {found}, and the parameter is {field.type}"
 
 
 def called_in(files: ProjectFiles) -> frozenset[str]:

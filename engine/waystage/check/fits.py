@@ -66,6 +66,14 @@ def type_of(value: Any, scope: Scope) -> Type | None:
     return type_of_value(value if constant or not isinstance(value, str) else "")
 
 
+def takes(wanted: Type, found: Type) -> bool:
+    """Whether a field of one type takes a value of another."""
+    if "dyn" in (found.kind, wanted.kind) or found.kind == wanted.kind:
+        return True
+    same = {frozenset(("int", "double")), frozenset(("map", "object"))}
+    return (found.kind, wanted.kind) != ("double", "int") and {found.kind, wanted.kind} in same
+
+
 def _thresholds(subject: Subject, scope: Scope) -> Iterator[Problem]:
     for name, monitor in subject.spec.monitors.items():
         for level in ("warn", "breach"):
@@ -95,11 +103,8 @@ def _assignments(subject: Subject, scope: Scope) -> Iterator[Problem]:
 def _assigned(
     subject: Subject, scope: Scope, path: YamlPath, value: Any, field: FieldSpec
 ) -> Iterator[Problem]:
-    found, wanted = type_of(value, scope), field_type(field)
-    if found is None or "dyn" in (found.kind, wanted.kind) or found.kind == wanted.kind:
-        return
-    same = {frozenset(("int", "double")), frozenset(("map", "object"))}
-    if (found.kind, wanted.kind) != ("double", "int") and {found.kind, wanted.kind} in same:
+    found = type_of(value, scope)
+    if found is None or takes(field_type(field), found):
         return
     text = f"is {_shown(found, value)}, and data: says {field.type}"
     yield subject.problem("E-DATA-TYPE", path, text)

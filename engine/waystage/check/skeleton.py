@@ -76,9 +76,10 @@ class _Bare:
             for name, branch in (spec.branches or {}).items()
         }
         initial = _first(spec.initial, spec.states) if spec.initial and spec.states else None
+        call = spec.call and spec.call.model_copy(update={"with_": {}})
         # left out: what the kernel would compile as expressions, and the arrows
         copy = State.model_construct(
-            stage=spec.stage, verify=spec.verify, wait=spec.wait, call=spec.call,
+            stage=spec.stage, verify=spec.verify, wait=spec.wait, call=call,
             stages=spec.stages, initial=initial, states=inner, branches=branches or None,
             final=spec.final, outcome=spec.outcome, timers=spec.timers, signals=spec.signals,
             steps=None, task=None, next={}, lease=None,

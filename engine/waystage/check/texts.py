@@ -69,6 +69,8 @@ def _of_state(place: Place) -> Iterator[Text]:
         yield Text(place.at("steps", number, "with"), step.with_, place)
         if step.undo:
             yield Text(place.at("steps", number, "undo", "with"), step.undo.with_, place)
+    if spec.call:
+        yield Text(place.at("call", "with"), spec.call.with_, place)
     for event, arrows in spec.next.items():
         for number, arrow in enumerate(arrows):
             if arrow.set:
@@ -79,9 +81,6 @@ def never_rendered(subject: Subject) -> Iterator[Text]:
     """Give the settings that are used as they are written."""
     for name, monitor in subject.spec.monitors.items():
         yield Text(("monitors", name, "with"), monitor.with_, None)
-    for place in subject.places:
-        if place.spec.call:
-            yield Text(place.at("call", "with"), place.spec.call.with_, place)
 
 
 def compiled(value: Any) -> Template:

@@ -75,6 +75,7 @@ class Node:
     works: tuple[Work, ...] = ()
     lease: Template | None = None
     task: Template | None = None
+    call: Template | None = None  # the parameters of the child run
     branches: tuple[str, ...] = ()
     change: str = "none"  # what its steps do to its stage: none, back, forward
 
@@ -257,6 +258,8 @@ def _compile_node(d: Definition, node: Node) -> None:
         node.works = tuple(_work(index, step) for index, step in enumerate(spec.steps))
     if spec.task:
         node.task = compile_template(_task_body(spec))
+    if spec.call:
+        node.call = compile_template(spec.call.with_)
     if node.initial and node.initial not in d.nodes:
         raise DefinitionError(f"{node.path}: initial: there is no state {node.initial!r}")
 

@@ -296,12 +296,18 @@ def _measured(m: Macrostep, node: Node, index: int, measurement: dict[str, Any])
 
 
 def _call(m: Macrostep, node: Node) -> None:
-    assert node.spec.call
-    call, entry = node.spec.call, m.run.entered[node.path]
+    assert node.spec.call is not None
+    assert node.call is not None
+    lifecycle, entry = node.spec.call.lifecycle, m.run.entered[node.path]
+    try:
+        params = node.call.render(m.environment(node))
+    except ExpressionError as error:
+        m.park(node.path, "expression", f"call: {error}", resume="work")
+        return
     m.run.hops = 0
     m.run.activities[node.path] = {"child": True}
-    m.record("called", node.path, call.lifecycle)
-    m.order(StartChild(node.path, entry, call.lifecycle, dict(call.with_)))
+    m.record("called", node.path, lifecycle)
+    m.order(StartChild(node.path, entry, lifecycle, params))
 
 
 def child_ended(m: Macrostep, node: Node, outcome: str, data: dict[str, Any]) -> None:
