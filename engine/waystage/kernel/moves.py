@@ -78,7 +78,8 @@ def leave(m: Macrostep, state: str) -> None:
         m.run.regions.pop(branch, None)
     entry = m.run.entered.pop(state)
     activity = m.run.activities.pop(state, None)
-    if node.spec.timers or (activity and (node.spec.task or "waits" in activity)):
+    # an answered task has no activity any more, but its reminders are still there
+    if node.spec.timers or node.spec.task or (activity and "waits" in activity):
         m.order(CancelTimers(state))
     if activity is not None and activity.get("busy"):
         m.order(DropWork(state))

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
+from waystage.spec.source import parse_source
+
 Schema = Mapping[str, Any]
 DEEPEST = 8
 # what texts with a pattern mostly are: words, versions, tags, digests, dates, names, addresses
@@ -78,3 +80,11 @@ def text(schema: Schema, name: str) -> str:
         if pattern is None or re.search(pattern, long):
             return long
     return name
+
+
+def read(text: str, schema: Schema | None = None) -> Any:
+    """Read what a person typed: a text where one is wanted, else a number, a truth, a text."""
+    if schema is not None and schema.get("type") == "string":
+        return text
+    source = f"value: {text}" if text else 'value: ""'
+    return parse_source(source).data["value"]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from waystage.errors import Hopeless
 from waystage.plugin import Answer, Context, Done, Job, JsonObject, Refused, Slice, Step, Waiting
+from waystage.plugin.snapshot import DIGEST
 from waystage.plugin.values import Value
 from waystage_plugins.repositories.manifest import read_manifest
 from waystage_plugins.repositories.tree import MANIFEST, tree_files
@@ -60,7 +61,7 @@ class Train(Step):
 
         artifact: str
         metrics: dict[str, float]
-        data: str
+        data: str = Field(pattern=DIGEST)
         rows: int
         events: int
 
