@@ -48,6 +48,8 @@ ACTS: dict[str, tuple[set[str], dict[str, Any]]] = {
     "/v1/runs/{run}/resume": (OPERATE, {}),
     "/v1/lifecycles/{lifecycle}/pause": (OPERATE, {"reason": "because"}),
     "/v1/lifecycles/{lifecycle}/resume": (OPERATE, {}),
+    "/v1/purges": (OVERRIDE, {"ended_before": "2020-01-01T00:00Z"}),
+    "/v1/purges/vacuum": (OVERRIDE, {}),
     "/v1/labels": (OPERATE | {"owner"}, {"labels": []}),
     "/v1/tokens": ({"owner"}, {"person": "dana"}),
     "/v1/tokens/revoke": ({"owner"}, {"person": "victor"}),
@@ -100,11 +102,20 @@ class Doors:
     def state(self, *besides: str) -> list[str]:
         """Give the rows of the database, without those of some tables."""
         besides = (*besides, "cursors", "snapshots")  # what the watch of the repository keeps
-        self.api.until(lambda: self.api.get("health")["busy"] == 0)
+        self.api.until(lambda: self.api.get("health")["busy"] == 0 and not self.unsent())
         connection = sqlite3.connect(self.api.root / "waystage.db")
         try:
             return [line for line in connection.iterdump()
                     if not any(f'INTO "{table}"' in line for table in besides)]  # fmt: skip
+        finally:
+            connection.close()
+
+    def unsent(self) -> int:
+        """Count the messages that are on their way."""
+        connection = sqlite3.connect(self.api.root / "waystage.db")
+        try:
+            query = "SELECT count(*) FROM outbox WHERE sent_at IS NULL"
+            return int(connection.execute(query).fetchone()[0])
         finally:
             connection.close()
 

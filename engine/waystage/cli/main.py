@@ -53,6 +53,7 @@ VERBS = {
     "abort": "incidents",
     "doctor": "doctor",
     "audit": "audit",
+    "purge": "purge",
     "backup": "backup",
     "restore": "backup",
     "graph": "graph",

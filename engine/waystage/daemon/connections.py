@@ -127,6 +127,17 @@ class Connections:
             f"stage {stage} has no {mode or ''} runtime for {service!r}".replace("  ", " ")
         )
 
+    def all_runtimes(self) -> list[Plugin]:
+        """Give the runtimes of all stages; one whose settings are wrong is left out."""
+        found: list[Plugin] = []
+        for stage, loaded in self.files.stages.items():
+            for runtime in loaded.spec.runtimes:
+                try:
+                    found.append(self._placed(runtime, stage).plugin)
+                except Hopeless as error:
+                    self.log.warning("runtime %s/%s: %s", stage, runtime.name, error)
+        return found
+
     def _placed(self, runtime: Runtime, stage: str) -> PlacedRuntime:
         kind: type[OnlineRuntime] | type[BatchRuntime]
         kind = OnlineRuntime if runtime.mode == "online" else BatchRuntime

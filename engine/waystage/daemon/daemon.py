@@ -11,7 +11,7 @@ from typing import Any
 
 from waystage.check import check_project
 from waystage.clock import Clock, SystemClock
-from waystage.daemon import gates, inventory, outbox, watch
+from waystage.daemon import gates, inventory, outbox, retention, watch
 from waystage.daemon.children import CHILD
 from waystage.daemon.connections import Connections
 from waystage.daemon.definitions import Definitions
@@ -28,6 +28,7 @@ from waystage.store.codec import micros
 
 log = logging.getLogger("waystage.daemon")
 IDLE_SECONDS = 0.5
+RETIRE_SECONDS = 3600.0  # between two looks for runs to remove
 LOOK_SECONDS = 5.0  # between two looks at what runs
 FILES_SECONDS = 0.5  # files that rest between two looks are taken up
 GRACE_SECONDS = 10.0  # for what is being called when the daemon is told to end
@@ -65,20 +66,21 @@ class Daemon:
         ]
         self._sender = threading.Thread(target=self._send, name="outbox", daemon=True)
         self._observer = threading.Thread(target=self._observe, name="inventory", daemon=True)
+        self._retirer = threading.Thread(target=self._retire, name="retention", daemon=True)
         self._reader = threading.Thread(target=self._reread, name="files", daemon=True)
 
     def start(self) -> None:
         """Take the database and begin."""
         self.engine.start()
         self.engine.act(gates.ask_again).result(timeout=60)  # the files may say other windows now
-        for thread in (*self._looks, self._sender, self._observer, self._reader):
+        for thread in (*self._looks, self._sender, self._observer, self._reader, self._retirer):
             thread.start()
 
     def stop(self) -> None:
         """Finish what is being called, within a grace, and let go of everything."""
         self._stopping.set()
         self.engine.stop(GRACE_SECONDS)
-        for thread in (*self._looks, self._sender, self._observer, self._reader):
+        for thread in (*self._looks, self._sender, self._observer, self._reader, self._retirer):
             if thread.is_alive():
                 thread.join(timeout=5)
         self.connections.close()
@@ -150,6 +152,15 @@ class Daemon:
                 if not self._stopping.is_set():
                     log.warning("messages cannot be sent: %s", error)
             self._stopping.wait(IDLE_SECONDS)
+
+    def _retire(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                retention.by_rule(self)
+            except Exception as error:  # noqa: BLE001  # runs are kept until it can be done
+                if not self._stopping.is_set():
+                    log.warning("retention was not done: %s", error)
+            self._stopping.wait(RETIRE_SECONDS)
 
     def _observe(self) -> None:
         while not self._stopping.is_set():

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from waystage.plugin.context import Services
 
 
@@ -31,3 +33,6 @@ class Plugin(BaseModel):
         `waystage doctor` asks every connection of a project, and looks its secrets up itself.
         """
         return []
+
+    def forget(self, ctx: Services, runs: Collection[str]) -> None:
+        """Take away the files of runs that retention removed; harmless when there are none."""

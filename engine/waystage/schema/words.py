@@ -211,6 +211,11 @@ WORDS: dict[str, dict[str, str]] = {
         "people": "Who may decide or operate, by their names.",
         "roles": "What each role may do: `decide`, `operate`, `override`.",
         "listen": "Where the daemon's API listens.",
+        "retention": "How long runs are kept that have ended; without it, for ever.",
+    },
+    "Retention": {
+        "ended": "How long after its end a run is exported and removed, as in P3650D.",
+        "export": "The directory that histories are exported to before they are removed.",
     },
     "Connection": {"use": "The plugin.", "with": "The plugin's settings."},
     "RepositoryConnection": {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from waystage.spec.values import (
     Duration,
@@ -56,6 +56,23 @@ class Listen(Spec):
     port: int = Field(default=8470, ge=0, le=65535)
 
 
+ARCHIVE = "archive"
+
+
+class Retention(Spec):
+    """How long runs are kept that have ended."""
+
+    ended: Duration
+    export: str = Field(default=ARCHIVE, min_length=1, max_length=1000)
+
+    @field_validator("ended")
+    @classmethod
+    def _not_at_once(cls, value: timedelta) -> timedelta:
+        if value < timedelta(days=1):
+            raise ValueError("runs are kept for a day at least")
+        return value
+
+
 class Project(Spec):
     """One Waystage project."""
 
@@ -73,6 +90,7 @@ class Project(Spec):
         description="whether whoever runs the daemon may act as other people (`--as`)",
     )
     listen: Listen = Listen()
+    retention: Retention | None = None
     notify_channel: KebabName | None = Field(
         default=None, description="channel for reminders, escalations and incidents"
     )

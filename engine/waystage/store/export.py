@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,6 +65,8 @@ class Export:
         last = {"kind": "end", **told, "runs": self.written.runs, "rows": self.written.rows,
                 "digest": f"sha256:{self.written.digest.hexdigest()}"}  # fmt: skip
         self._file.write(_encoded(last))
+        self._file.flush()
+        os.fsync(self._file.fileno())  # what it holds may be removed next
         self._file.close()
         self._beside.replace(self._path)
         return self.written

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from fastapi import FastAPI, Request
 from pydantic import AfterValidator, Field
 
-from waystage.daemon import bulk, pausing
+from waystage.daemon import bulk, pausing, retention
 from waystage.store.rows import Chosen
 from waystage.web.guard import caller_of
 from waystage.web.models import Body, Object
@@ -54,6 +54,14 @@ class Pause(Body):
     reason: str = Field(max_length=2000)
 
 
+class Purge(Body):
+    """Runs that ended before an instant are exported and removed; `dry` only counts them."""
+
+    ended_before: Instant
+    after: int = Field(default=0, ge=0)
+    dry: bool = False
+
+
 class Resume(Body):
     """Why it goes on."""
 
@@ -78,6 +86,17 @@ def operate_routes(app: FastAPI, daemon: Daemon) -> None:
         chosen = Chosen(**body.all_of.model_dump())
         order = bulk.Order(body.kind, chosen, caller_of(request), data, body.after, body.apply)
         return bulk.mend(daemon, order)
+
+    @app.post("/v1/purges")
+    def purge(request: Request, body: Purge) -> Any:
+        caller = caller_of(request)
+        order = retention.Order(body.ended_before, caller.person, body.after, body.dry)
+        return retention.purge(daemon, order, caller)
+
+    @app.post("/v1/purges/vacuum")
+    def vacuum(request: Request, body: Body) -> Any:
+        retention.give_back_room(daemon, caller_of(request))
+        return {"vacuumed": True}
 
     @app.get("/v1/pauses")
     def pauses() -> Any:

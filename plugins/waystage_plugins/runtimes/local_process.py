@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import ClassVar
 
@@ -58,6 +60,13 @@ class LocalProcess(BatchRuntime):
         problems = [] if place.is_dir() else [f"directory: {place} is no directory"]
         missing = [name for name in self.environment if name not in os.environ]
         return problems + [f"environment: {name} is not set here" for name in missing]
+
+    def forget(self, ctx: Services, runs: Collection[str]) -> None:
+        """Remove the directories of the runs' jobs, except of one that is still at work."""
+        for directory in (ctx.state / "jobs").glob("*/"):
+            run = str(read_json(directory / JOB).get("key", "")).partition("/")[0]
+            if run in runs and not alive(directory):
+                shutil.rmtree(directory, ignore_errors=True)
 
     def submit(self, ctx: Context, job: Job, *, key: str) -> JsonObject:
         """Start the job once per key, also when it was cancelled or killed meanwhile."""
