@@ -21,7 +21,8 @@ import yaml
 from pydantic import BaseModel
 
 from waystage import expressions
-from waystage.cli.main import VERBS, waystage
+from waystage.cli.main import waystage
+from waystage.cli.verbs import VERBS
 from waystage.expressions.functions import FUNCTIONS
 from waystage.expressions.names import NAMES
 from waystage.expressions.parse import MACROS

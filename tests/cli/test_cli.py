@@ -19,7 +19,8 @@ import pytest
 
 from waystage import __version__
 from waystage.cli import main as entry
-from waystage.cli.main import VERBS, run
+from waystage.cli.main import run
+from waystage.cli.verbs import VERBS
 
 QUIET = """
 lifecycle: quiet

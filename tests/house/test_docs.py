@@ -14,7 +14,8 @@ import click
 import pytest
 import yaml
 
-from waystage.cli.main import VERBS, run, waystage
+from waystage.cli.main import run, waystage
+from waystage.cli.verbs import VERBS
 from waystage.plugin import Plugin
 from waystage.testing import check_plugin
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 import tempfile
 import traceback
@@ -11,76 +10,8 @@ from typing import Any
 
 import click
 
+from waystage.cli.verbs import Verbs
 from waystage.errors import EXIT_BUG, EXIT_FINE, EXIT_INTERRUPTED, EXIT_REFUSED, WaystageError
-
-# verb → module below waystage.cli; the function there has the verb's name
-VERBS = {
-    "init": "project",
-    "validate": "validate",
-    "schema": "schema",
-    "test": "test",
-    "simulate": "simulate",
-    "plan": "plan",
-    "migrate": "migrate",
-    "replay": "replay",
-    "reload": "reload",
-    "health": "reload",
-    "up": "up",
-    "start": "runs",
-    "list": "runs",
-    "show": "runs",
-    "history": "runs",
-    "tasks": "tasks",
-    "claim": "tasks",
-    "release": "tasks",
-    "delegate": "tasks",
-    "complete": "tasks",
-    "signal": "signals",
-    "where": "inventory",
-    "why-runtime": "inventory",
-    "measurements": "inventory",
-    "labels": "labels",
-    "incidents": "incidents",
-    "stop-the-line": "line",
-    "open-the-line": "line",
-    "override": "line",
-    "pause": "pauses",
-    "resume": "pauses",
-    "retry": "incidents",
-    "skip": "incidents",
-    "goto": "incidents",
-    "set": "incidents",
-    "abort": "incidents",
-    "doctor": "doctor",
-    "audit": "audit",
-    "purge": "purge",
-    "backup": "backup",
-    "restore": "backup",
-    "graph": "graph",
-    "plugins": "plugins",
-    "clock": "clock",
-    "token": "token",
-    "demo": "demo",
-    "completion": "about",
-    "version": "about",
-}
-
-
-class Verbs(click.Group):
-    """A group that imports a verb when it is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Give the verbs in the order in which people meet them."""
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import one verb."""
-        module = VERBS.get(name)
-        if module is None:
-            return None
-        found = importlib.import_module(f"waystage.cli.{module}")
-        command: click.Command = getattr(found, f"{name.replace('-', '_')}_verb")
-        return command
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})

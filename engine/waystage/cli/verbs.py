@@ -1,0 +1,103 @@
+"""The verbs, by what people do with them: verb → module below waystage.cli.
+
+The function there has the verb's name.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+SECTIONS: dict[str, dict[str, str]] = {
+    "Begin": {
+        "demo": "demo",
+        "init": "project",
+        "up": "up",
+    },
+    "Write lifecycles": {
+        "validate": "validate",
+        "test": "test",
+        "simulate": "simulate",
+        "plan": "plan",
+        "migrate": "migrate",
+        "replay": "replay",
+        "reload": "reload",
+        "graph": "graph",
+        "plugins": "plugins",
+        "schema": "schema",
+    },
+    "Follow runs": {
+        "start": "runs",
+        "list": "runs",
+        "show": "runs",
+        "history": "runs",
+        "where": "inventory",
+        "why-runtime": "inventory",
+        "measurements": "inventory",
+        "labels": "labels",
+        "signal": "signals",
+    },
+    "Decide": {
+        "tasks": "tasks",
+        "claim": "tasks",
+        "release": "tasks",
+        "delegate": "tasks",
+        "complete": "tasks",
+    },
+    "Mend and hold": {
+        "incidents": "incidents",
+        "retry": "incidents",
+        "skip": "incidents",
+        "goto": "incidents",
+        "set": "incidents",
+        "abort": "incidents",
+        "pause": "pauses",
+        "resume": "pauses",
+        "stop-the-line": "line",
+        "open-the-line": "line",
+        "override": "line",
+    },
+    "Operate": {
+        "health": "reload",
+        "doctor": "doctor",
+        "audit": "audit",
+        "token": "token",
+        "backup": "backup",
+        "restore": "backup",
+        "purge": "purge",
+        "clock": "clock",
+        "completion": "about",
+        "version": "about",
+    },
+}
+VERBS = {verb: module for verbs in SECTIONS.values() for verb, module in verbs.items()}
+
+
+class Verbs(click.Group):
+    """A group that imports a verb when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give the verbs in the order in which people meet them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import one verb."""
+        module = VERBS.get(name)
+        if module is None:
+            return None
+        found = importlib.import_module(f"waystage.cli.{module}")
+        command: click.Command = getattr(found, f"{name.replace('-', '_')}_verb")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs by section, each with its first sentence."""
+        widest = max(len(verb) for verb in VERBS)
+        for title, verbs in SECTIONS.items():
+            with formatter.section(title):
+                rows = [(verb.ljust(widest), _says(self.get_command(ctx, verb))) for verb in verbs]
+                formatter.write_dl(rows)
+
+
+def _says(command: click.Command | None) -> str:
+    return command.get_short_help_str(limit=300) if command else ""
