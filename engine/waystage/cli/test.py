@@ -41,7 +41,7 @@ def test_verb(
     from waystage.cli import tested
 
     began = time.perf_counter()
-    result = _run(ctx, paths, wanted)
+    result = run_scenarios(ctx, paths, wanted)
     seconds = time.perf_counter() - began
     if junit is not None:
         junit.write_bytes(tested.junit(result, seconds))
@@ -52,7 +52,8 @@ def test_verb(
     return EXIT_FINE if result.ok and not result.below(fail_under) else EXIT_REFUSED
 
 
-def _run(ctx: click.Context, paths: Sequence[Path], wanted: str) -> Tested:
+def run_scenarios(ctx: click.Context, paths: Sequence[Path], wanted: str) -> Tested:
+    """Run the scenarios that are named, or those of the project, and count what they cover."""
     from waystage.cli.tested import Tested
     from waystage.cli.worlds import bench, scenarios_at
     from waystage.simulate import coverage_of

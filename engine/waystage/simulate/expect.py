@@ -11,11 +11,11 @@ from waystage.simulate.cure import cure
 from waystage.simulate.prepared import Prepared
 from waystage.simulate.script import Script
 from waystage.simulate.simulation import Sent, Simulation
+from waystage.simulate.told import told
 from waystage.spec.load import Loaded
 from waystage.spec.scenario import ExpectedMessage, Scenario
 from waystage.spec.values import format_duration
 
-CODE = "E-SCENARIO"
 LONGEST_WAY = 12
 
 
@@ -27,7 +27,7 @@ def differences(
     found = [*holds.states(), *holds.end(), *holds.data(), *holds.messages(), *holds.incidents()]
     found += holds.time()
     found += [(path, f"{text}; {why}") for path, text in script.left()]
-    return [loaded.source.problem(CODE, path, text) for path, text in found]
+    return [told(loaded, path, text) for path, text in found]
 
 
 class _Expectations:
@@ -107,10 +107,10 @@ class _Expectations:
             if wanted and parked.state in self.prepared.named(wanted[0]):
                 del wanted[0]
                 continue
-            told = f"{parked.state} is parked ({parked.kind}): {parked.message}"
+            text = f"{parked.state} is parked ({parked.kind}): {parked.message}"
             yield (
                 ("expect", "incidents"),
-                told + cure(self.prepared, self.sim.world.catalog, parked.message),
+                text + cure(self.prepared, self.sim.world.catalog, parked.message),
             )
         for number in range(len(wanted)):
             place = len(self.expect.incidents) - len(wanted) + number

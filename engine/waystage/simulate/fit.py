@@ -12,13 +12,12 @@ from waystage.plugin import Step
 from waystage.simulate.outputs import unfit_output
 from waystage.simulate.prepared import Prepared
 from waystage.simulate.script import steps_named
+from waystage.simulate.told import told
 from waystage.simulate.world import World
 from waystage.spec.fields import misfit
 from waystage.spec.load import Loaded
 from waystage.spec.scenario import PlannedAnswer, Scenario
 from waystage.spec.wording import did_you_mean
-
-CODE = "E-SCENARIO"
 
 
 def fit(loaded: Loaded[Scenario], prepared: Prepared, world: World) -> Iterator[Problem]:
@@ -28,7 +27,7 @@ def fit(loaded: Loaded[Scenario], prepared: Prepared, world: World) -> Iterator[
              holds.signals, holds.monitors)  # fmt: skip
     for part in parts:
         for path, message, hint in part():
-            yield loaded.source.problem(CODE, path, message, hint)
+            yield told(loaded, path, message, hint)
 
 
 class _Fit:

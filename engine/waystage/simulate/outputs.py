@@ -54,12 +54,17 @@ def unfit_output(plugin: type[Plugin], said: Mapping[str, Any]) -> Iterator[tupl
         if closed and name not in known:
             yield name, f"{plugin.use} gives no {name!r}; {did_you_mean(name, known)}"
     try:
-        plugin.Output.model_validate({**sampled(plugin), **said})
+        plugin.Output.model_validate({**_plain(plugin), **said})
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             name = str(detail["loc"][0]) if detail["loc"] else ""
             if name in said and name in known:
                 yield name, f"{plugin.use}: {name}: {detail['msg'].lower()}"
+
+
+@lru_cache(maxsize=512)
+def _plain(plugin: type[Plugin]) -> Mapping[str, Any]:
+    return sampled(plugin)
 
 
 @lru_cache(maxsize=512)

@@ -22,6 +22,7 @@ from waystage.simulate.measure import judged_so, measured
 from waystage.simulate.prepared import Prepared
 from waystage.simulate.script import Script
 from waystage.simulate.simulation import Armed, Opened, Parked, Pending, Sent, Simulation, Visit
+from waystage.simulate.told import told
 from waystage.simulate.world import World
 from waystage.spec.load import Loaded
 from waystage.spec.scenario import Decision, PlannedAnswer, Scenario
@@ -199,11 +200,11 @@ class _Player:
                 return
             del self.sim.pending.children[child.state]
             where = (child.state, child.entry)
-            told = {"run": f"{RUN}-{child.state}", "outcome": answer.outcome, "data": answer.data}
+            result = {"run": f"{RUN}-{child.state}", "outcome": answer.outcome, "data": answer.data}
             if answer.lost is not None:
                 self.sim.tell(events.child_lost(*where, answer.lost))
             else:
-                self.sim.tell(events.child_ended(*where, answer.outcome, told))
+                self.sim.tell(events.child_ended(*where, answer.outcome, result))
 
         self._at(answer.after, end)
 
@@ -353,4 +354,4 @@ class _Player:
         return self.prepared.definition.nodes[order.state].region
 
     def _problem(self, path: tuple[str | int, ...], message: str, hint: str = "") -> None:
-        self.problems.append(self.loaded.source.problem("E-SCENARIO", path, message, hint))
+        self.problems.append(told(self.loaded, path, message, hint))

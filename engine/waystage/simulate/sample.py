@@ -19,6 +19,12 @@ WORDS = (
     f"sha256:{'0' * 64}", "0" * 40, "0" * 64, "00000000-0000-4000-8000-000000000000", "0.5", "true",
 )  # fmt: skip
 
+FORMATS = {
+    "date-time": "2026-01-01T00:00:00Z", "date": "2026-01-01", "time": "12:00:00",
+    "duration": "P7D", "uri": "https://example.org/a", "email": "a@example.org",
+    "uuid": "00000000-0000-4000-8000-000000000000", "path": "a",
+}  # fmt: skip
+
 
 def sample(schema: Schema, name: str, chance: Random | None = None) -> Any:
     """Give a value; `name` is what texts without a rule say."""
@@ -75,7 +81,8 @@ class _Sampler:
 def text(schema: Schema, name: str) -> str:
     """Give a text that fits; the plainest that a pattern takes, or the name if none is found."""
     pattern, least, most = (schema.get(k) for k in ("pattern", "minLength", "maxLength"))
-    for word in (name, *WORDS):
+    known = FORMATS.get(str(schema.get("format", "")))
+    for word in (known,) if known else (name, *WORDS):
         long = word.ljust(int(least or 0), "a")[: int(most) if most is not None else None]
         if pattern is None or re.search(pattern, long):
             return long
