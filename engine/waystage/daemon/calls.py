@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -30,6 +30,7 @@ from waystage.store.codec import OUTPUT_LIMIT, dump
 from waystage.store.rows import Claim
 
 LONGEST_ERROR = 2000
+LONGEST_WAIT = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,16 @@ def call(plugin: type[Plugin] | None, claim: Claim, ctx: StepContext) -> Answere
         return _step(plugin, claim, where, ctx)
     except (Hopeless, NotFound, ValidationError) as error:
         return Answered(events.step_failed(*where, _text(error), hopeless=True))
-    except Exception as error:  # noqa: BLE001  # a plugin may raise anything; the run is parked with it
+    except BaseException as error:  # noqa: BLE001  # a plugin may raise anything, also SystemExit
         return Answered(events.step_failed(*where, _text(error)))
+
+
+def failed(claim: Claim, error: str, *, hopeless: bool = False, crashes: int = 0) -> Answered:
+    """Give the answer of a call that did not come to one by itself."""
+    order = claim.order
+    where = (order["state"], order["entry"], order["index"])
+    text = plain(error)
+    return Answered(events.step_failed(*where, text, hopeless=hopeless, crashes=crashes))
 
 
 def _step(
@@ -79,13 +88,15 @@ def _step(
 
 def _answered(plugin: type[Step], answer: object, where: tuple[str, int, int]) -> Answered:
     if isinstance(answer, Done):
-        return Answered(events.step_done(*where, as_output(answer.output)), tuple(answer.facts))
+        facts = as_facts(answer.facts)
+        return Answered(events.step_done(*where, as_output(answer.output)), facts)
     if isinstance(answer, Refused):
+        why = plain(str(answer.why))
         if not plugin.refuses:  # the lifecycle was allowed to say nothing about it
-            raise Hopeless(f"{plugin.use} says that it never refuses, and refused: {answer.why}")
-        return Answered(events.step_refused(*where, answer.why, as_output(answer.output)))
+            raise Hopeless(f"{plugin.use} says that it never refuses, and refused: {why}")
+        return Answered(events.step_refused(*where, why, as_output(answer.output)))
     if isinstance(answer, Waiting):
-        return Answered(None, again=answer.again, memo=as_output(answer.memo))
+        return Answered(None, again=as_span(answer.again), memo=as_output(answer.memo))
     raise Hopeless(f"the plugin answered {type(answer).__name__}, not Done, Waiting or Refused")
 
 
@@ -104,6 +115,8 @@ def _measure(
 def as_output(output: BaseModel | dict[str, Any]) -> dict[str, Any]:
     """Give the output as finite JSON within the limit, or raise `Hopeless`."""
     value = output.model_dump(mode="json") if isinstance(output, BaseModel) else output
+    if not isinstance(value, dict):
+        raise Hopeless(f"the output is {type(value).__name__}, not a mapping of names to values")
     _check_finite(value, "output")
     try:
         size = len(dump(value))
@@ -115,6 +128,27 @@ def as_output(output: BaseModel | dict[str, Any]) -> dict[str, Any]:
             "keep bigger things as artefacts and answer their digest"
         )
     return value
+
+
+def as_facts(facts: Any) -> tuple[Fact, ...]:
+    """Give the facts of an answer, or raise `Hopeless` for what is none."""
+    for fact in (found := tuple(facts)):
+        if not isinstance(fact, get_args(Fact)):
+            raise Hopeless(f"{fact!r} is told as a fact and is none"[:LONGEST_ERROR])
+    return found
+
+
+def as_span(again: Any) -> timedelta:
+    """Give when to call again, or raise `Hopeless`."""
+    if not isinstance(again, timedelta) or not timedelta() <= again <= LONGEST_WAIT:
+        raise Hopeless(f"waits {again!r}, which is no time from nothing to a year")
+    return again
+
+
+def plain(text: str) -> str:
+    """Give a text as every database keeps it: no NUL, no half characters, not too long."""
+    whole = text[:LONGEST_ERROR].encode("utf-8", "backslashreplace").decode()
+    return whole.replace("\0", "\\0")
 
 
 def _check_finite(value: Any, path: str) -> None:
@@ -129,9 +163,12 @@ def _check_finite(value: Any, path: str) -> None:
             _check_finite(part, f"{path}[{index}]")
 
 
-def _text(error: Exception) -> str:
+def _text(error: BaseException) -> str:
     if isinstance(error, ValidationError):
-        return describe(error)
-    text = str(error) or type(error).__name__
-    known = type(error).__module__.startswith("waystage")
-    return (text if known else f"{type(error).__name__}: {text}")[:LONGEST_ERROR]
+        return plain(describe(error))
+    try:
+        text = str(error) or type(error).__name__
+    except Exception:  # noqa: BLE001  # an error whose text cannot be had has its name
+        text = type(error).__name__
+    known = type(error).__module__.startswith("waystage.")
+    return plain(text if known else f"{type(error).__name__}: {text}")

@@ -70,9 +70,12 @@ def step_refused(state: str, entry: int, index: int, why: str, output: dict[str,
     return Event("step.refused", state, entry, str(index), {"why": why, "output": output})
 
 
-def step_failed(state: str, entry: int, index: int, error: str, *, hopeless: bool = False) -> Event:
-    """One attempt ended with a technical error."""
-    return Event("step.failed", state, entry, str(index), {"error": error, "hopeless": hopeless})
+def step_failed(
+    state: str, entry: int, index: int, error: str, *, hopeless: bool = False, crashes: int = 0
+) -> Event:
+    """One attempt ended with a technical error; `crashes`: how many calls killed who made them."""
+    data = {"error": error, "hopeless": hopeless} | ({"crashes": crashes} if crashes else {})
+    return Event("step.failed", state, entry, str(index), data)
 
 
 def step_uncertain(state: str, entry: int, index: int, why: str) -> Event:

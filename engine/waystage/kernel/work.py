@@ -16,6 +16,7 @@ from waystage.retry import RetryPolicy, next_try
 from waystage.spec.lifecycle import Step
 
 MONITOR_RETRY = RetryPolicy()
+POISON = 3  # calls that killed who made them
 
 
 def begin_work(m: Macrostep, node: Node, *, admitted: bool = False) -> None:
@@ -65,11 +66,22 @@ def step_refused(m: Macrostep, node: Node, index: int, why: str, output: dict[st
     m.raise_(node.path, "refused", {"why": why, "step": use, "output": output})
 
 
-def step_failed(m: Macrostep, node: Node, index: int, error: str, *, hopeless: bool) -> None:
-    """Try again while the policy allows it; then undo what was done and raise `failed`."""
+def step_failed(
+    m: Macrostep, node: Node, index: int, error: str, *, hopeless: bool, crashes: int = 0
+) -> None:
+    """Try again while the policy allows it; then undo what was done and raise `failed`.
+
+    What killed `POISON` processes is not called again until a person says so.
+    """
     activity = m.run.activities[node.path]
     attempt = activity.get("attempt", 1)
     m.record("attempt", node.path, _use(m, node, index), f"try {attempt}: {error}")
+    if crashes:
+        crashes += activity.get("crashes", 0)
+        activity = m.run.activities[node.path] = activity | {"crashes": crashes}
+    if crashes >= POISON:
+        _quarantine(m, node, index, f"{crashes} calls killed their process: {error}")
+        return
     due = None if hopeless else _next_due(m, node, index, attempt)
     if due is not None:
         m.run.activities[node.path] = activity | {"attempt": attempt + 1}
@@ -84,10 +96,16 @@ def step_uncertain(m: Macrostep, node: Node, index: int, why: str) -> None:
     m.park(node.path, "uncertain", f"{_use(m, node, index)}: {why}", resume="step", index=index)
 
 
+def _quarantine(m: Macrostep, node: Node, index: int, why: str) -> None:
+    _unbusy(m, node)
+    m.park(node.path, "poison", f"{_use(m, node, index)}: {why}", resume="step", index=index)
+
+
 def resume_step(m: Macrostep, node: Node, index: int) -> None:
     """Call the step again after a person said so."""
     activity = m.run.activities[node.path]
-    m.run.activities[node.path] = {k: v for k, v in activity.items() if k != "attempt"}
+    kept = {k: v for k, v in activity.items() if k not in ("attempt", "crashes")}
+    m.run.activities[node.path] = kept
     _start(m, node, index)
 
 
@@ -119,7 +137,7 @@ def _settle(m: Macrostep, node: Node) -> None:
 def _unbusy(m: Macrostep, node: Node) -> None:
     m.order(DropWork(node.path))
     activity = m.run.activities[node.path]
-    left_out = ("busy", "attempt", "started")
+    left_out = ("busy", "attempt", "started", "crashes")
     m.run.activities[node.path] = {k: v for k, v in activity.items() if k not in left_out}
 
 
