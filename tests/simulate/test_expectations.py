@@ -51,14 +51,14 @@ def told(played: Any, scenario: str) -> list[str]:
          "7:34: expect.passes[2]: the run never came to told after closed; it went "
          f"{STORY} → told → closed"),
         ("never: live.PROD", "7:10: expect.never: the run came to live.PROD at 2026-01-06 09:00"),
-        ("ends_in: told", "expect.ends_in: the run is in closed; the run has ended"),
-        ("outcome: rejected", "expect.outcome: the outcome is done"),
-        ("data: {looks: 2}", "7:17: expect.data.looks: looks is 3"),
+        ("ends_in: told", "expect.ends_in: the run is in closed, not in told; the run has ended"),
+        ("outcome: rejected", "expect.outcome: the outcome is done, not rejected"),
+        ("data: {looks: 2}", "7:17: expect.data.looks: looks is 3, not 2"),
         ("messages: [Live soon]", "no such message was sent; there was told to mlops: Live"),
         ("messages: [{to: mlops}, {to: mlops}]", "expect.messages[1]: no such message was sent"),
         ("messages: {title: Live, level: alarm}", "no such message was sent"),
         ("incidents: told", "there was no such incident"),
-        ("within: P1D", "7:10: expect.within: it took P2D"),
+        ("within: P1D", "7:10: expect.within: it took P2D, more than P1D"),
     ],
 )  # fmt: skip
 def test_what_differs_is_told_with_its_line(played: Any, expect: str, difference: str) -> None:

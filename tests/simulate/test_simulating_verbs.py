@@ -55,13 +55,16 @@ def test_a_scenario_that_differs_exits_with_1_and_its_line(
     (project / "scenarios" / "wrong.yaml").write_text(WRONG)
     assert run(["test", "--filter", "UNFIT", "--junit", "out.xml"]) == 1
     out = said(capsys)
-    assert "scenarios/wrong.yaml:7:3: expect.outcome: the outcome is rejected" in out
+    assert "scenarios/wrong.yaml:7:3: expect.outcome: the outcome is rejected, not done" in out
     assert "lifecycles/rest-promotion.yaml" in out  # what these few do not cover
     suites = ElementTree.parse("out.xml").getroot()  # our own file
     cases = {case.get("name"): case for case in suites.iter("testcase")}
     failure = cases["An unfit <model> is live"].find("failure")
     assert failure is not None
-    assert failure.text == "scenarios/wrong.yaml:7:3: expect.outcome: the outcome is rejected"
+    assert (
+        failure.text
+        == "scenarios/wrong.yaml:7:3: expect.outcome: the outcome is rejected, not done"
+    )
     assert sum(case.find("failure") is not None for case in cases.values()) == 1
     assert [suite.get("failures") for suite in suites if suite.get("name") == "rest-promotion"] == [
         "1"

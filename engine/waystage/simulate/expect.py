@@ -68,14 +68,16 @@ class _Expectations:
         for number, written in enumerate(self.expect.ends_in):
             if not self._is_in(run, written):
                 places = ", ".join(run.places)
-                yield ("expect", "ends_in", number), f"the run is in {places}; {self.why}"
+                yield (
+                    ("expect", "ends_in", number),
+                    f"the run is in {places}, not in {written}; {self.why}",
+                )
         wanted = self.expect.outcome
         if wanted is not None and (run.status, run.outcome) != ("ended", wanted):
-            ended = run.status == "ended"
-            told = (
-                f"the outcome is {run.outcome}" if ended else f"the run has not ended; {self.why}"
-            )
-            yield ("expect", "outcome"), told
+            how = f"the run has not ended; {self.why}"
+            if run.status == "ended":
+                how = f"the outcome is {run.outcome}, not {wanted}"
+            yield ("expect", "outcome"), how
 
     def _is_in(self, run: Run, written: str) -> bool:
         inside = {node for leaf in run.places for node in self.prepared.definition.lineage(leaf)}
@@ -86,7 +88,7 @@ class _Expectations:
         for name, wanted in self.expect.data.items():
             has = self.sim.run.data.get(name)
             if has != wanted or isinstance(has, bool) != isinstance(wanted, bool):
-                yield ("expect", "data", name), f"{name} is {has!r}"
+                yield ("expect", "data", name), f"{name} is {has!r}, not {wanted!r}"
 
     def messages(self) -> Iterator[tuple[YamlPath, str]]:
         """Follow `messages` through what was sent."""
@@ -118,9 +120,10 @@ class _Expectations:
 
     def time(self) -> Iterator[tuple[YamlPath, str]]:
         """Compare how long it took until the last thing happened."""
-        took = self.sim.now - self.spec.begins
-        if self.expect.within is not None and took > self.expect.within:
-            yield ("expect", "within"), f"it took {format_duration(took)}"
+        took, most = self.sim.now - self.spec.begins, self.expect.within
+        if most is not None and took > most:
+            text = f"it took {format_duration(took)}, more than {format_duration(most)}"
+            yield ("expect", "within"), text
 
 
 def _says(sent: Sent, wanted: ExpectedMessage) -> bool:
