@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import threading
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from waystage.cli import logs
 from waystage.cli.client import find_project
 from waystage.errors import EXIT_BUG, EXIT_FINE
 
@@ -18,21 +18,19 @@ from waystage.errors import EXIT_BUG, EXIT_FINE
 @click.option("--port", type=click.IntRange(0, 65535), default=None, help="0: any free port.")
 @click.option("--turned-clock", is_flag=True, help="Live by a clock that is turned by hand.")
 @click.option("--quiet", is_flag=True, help="Say only what is wrong.")
+@click.option("--log", type=click.Choice(["text", "json"]), default="text", show_default=True,
+              help="Lines for people, or a JSON object per line.")  # fmt: skip
 @click.pass_context
-def up_verb(ctx: click.Context, port: int | None, turned_clock: bool, quiet: bool) -> int:
+def up_verb(ctx: click.Context, port: int | None, turned_clock: bool, quiet: bool, log: str) -> int:
     """Run the project's daemon in the foreground, until it is told to end."""
-    logging.basicConfig(
-        level=logging.WARNING if quiet else logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(message)s",
-        datefmt="%H:%M:%S",
-    )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logs.begin(log, quiet=quiet)
     root = find_project(ctx.obj["project"])
     return _serve(root, port, turned=turned_clock)
 
 
 def _serve(root: Path, port: int | None, *, turned: bool) -> int:
     from waystage.clock import CLOCK_FILE_VARIABLE, Clock, SystemClock, TurnedClock
+    from waystage.daemon import tracing
     from waystage.daemon.daemon import Daemon
     from waystage.web.server import WebServer
 
@@ -48,6 +46,7 @@ def _serve(root: Path, port: int | None, *, turned: bool) -> int:
     listen = daemon.files.project.spec.listen
     try:
         daemon.engine.store.occupy()
+        traces = tracing.begin(daemon.engine, daemon.files.project.spec.project)
         web = WebServer(daemon, listen.host, listen.port if port is None else port)
     except BaseException:
         daemon.store.close()
@@ -59,4 +58,6 @@ def _serve(root: Path, port: int | None, *, turned: bool) -> int:
         pass
     web.stop()
     daemon.stop()
+    if traces is not None:
+        traces.shutdown()
     return EXIT_FINE if daemon.engine.failure is None else EXIT_BUG

@@ -20,6 +20,7 @@ from waystage.clock import Clock
 from waystage.daemon.crash import crash_point
 from waystage.daemon.definitions import Definitions
 from waystage.daemon.hot import HotRuns
+from waystage.daemon.meter import Meter
 from waystage.daemon.opening import Opening, open_run
 from waystage.daemon.owner import dead_ones, own_name
 from waystage.daemon.sweep import sweep
@@ -74,6 +75,8 @@ class Engine:
         self.store, self.definitions, self.clock = store, definitions, clock
         self.owner = own_name()
         self.runs = HotRuns()
+        self.meter = Meter()
+        self.fault = ""  # why nothing can be written at the moment
         self.workers = Workers(self, catalog, connections, threads)
         self._inbox: SimpleQueue[Item | None] = SimpleQueue()
         self._local: deque[Item] = deque()
@@ -230,7 +233,7 @@ class Engine:
             self._one_by_one(items, error)
 
     def _commit(self, items: list[Item], due: bool) -> None:
-        self._tx = None
+        self._tx, began = None, time.perf_counter()
         with self.store.writing() as connection:
             tx = self._tx = Transaction(
                 self.store, connection, self.definitions, self.runs, self.clock.now(),
@@ -241,11 +244,16 @@ class Engine:
                 raise _Stale
             crash_point("before-commit")
             tx.sent = True
+        self.meter.committed(len(tx.batch.history), time.perf_counter() - began)
         self._committed(tx, items)
 
     def _committed(self, tx: Transaction, items: list[Item]) -> None:
         crash_point("after-commit")
+        self.fault = ""
         tx.committed()
+        if self.meter.ended is not None:
+            for run in tx.ended():
+                self.meter.ended(run)
         for item in items:
             if item.future is not None:
                 item.future.set_result(item.result)
@@ -325,6 +333,7 @@ class Engine:
         """Nothing was written: tell those who wait, keep the answers of steps, try again."""
         reason = _reason(error)
         log.error("the database cannot be written (%s); trying again", reason)
+        self.fault = reason
         kept = [item for item in items if item.future is None]
         so = "nothing was changed, try again" if certain else "look whether it was done"
         for item in items:

@@ -48,6 +48,7 @@ class Touched:
     before: int
     definition: Definition
     new: bool = False
+    open_before: bool = True
     work: dict[str, c.StartStep | None] = field(default_factory=dict)
 
 
@@ -138,6 +139,11 @@ class Transaction:
             else:
                 self.runs.put(touched.hot)
 
+    def ended(self) -> list[Run]:
+        """Give the runs that this transaction ended."""
+        runs = [t.hot.run for t in self.touched.values() if t.open_before]
+        return [run for run in runs if run.status == "ended"]
+
     def _load(self, numbers: set[int]) -> None:
         cold = []
         for no in numbers:
@@ -153,7 +159,8 @@ class Transaction:
     def _touch(self, hot: HotRun) -> None:
         definition = self.definitions.by_hash(hot.run.definition)
         own = HotRun(hot.no, hot.run, hot.head)  # the held one stays as it is until the commit
-        self.touched[hot.no] = Touched(own, hot.run.revision, definition)
+        was_open = hot.run.status == "open"
+        self.touched[hot.no] = Touched(own, hot.run.revision, definition, open_before=was_open)
 
     def _advance(self, delivery: Delivery) -> None:
         touched = self.touched.get(delivery.no)

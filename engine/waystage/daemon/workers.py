@@ -129,11 +129,14 @@ class Workers:
         plugin = self._catalog.get(claim.order["use"])
         ctx = self._context(claim, run)
         if plugin is not None and issubclass(plugin, Step) and plugin.inline:
-            self._finish(claim, ctx, call(plugin, claim, ctx), here=True)
+            self._finish(claim, ctx, self._call(plugin, claim, ctx), here=True)
             return
         with self._lock:
             self._calls[(claim.no, claim.slot)] = Call(claim, ctx, time.monotonic())
         self._pool.submit(self._in_pool, plugin, claim, ctx)
+
+    def _call(self, plugin: type[Plugin] | None, claim: Claim, ctx: StepContext) -> Answered:
+        return self._engine.meter.call(claim, ctx, lambda: call(plugin, claim, ctx))
 
     def _in_pool(self, plugin: type[Plugin] | None, claim: Claim, ctx: StepContext) -> None:
         with self._lock:
@@ -141,7 +144,7 @@ class Workers:
             if self._closed or mine is None or mine.claim.fence != claim.fence:
                 return  # given up before it began
             mine.running = True
-        answered = call(plugin, claim, ctx)
+        answered = self._call(plugin, claim, ctx)
         with self._lock:
             running = self._calls.get((claim.no, claim.slot))
             if running is not None and running.claim.fence == claim.fence:

@@ -106,6 +106,7 @@ def rooted(url: str, root: Path) -> str:
 
 def migrate(engine: Engine) -> None:
     """Run the migrations that the database has not seen."""
+    _quieten()
     from alembic import command
 
     known, head = known_revisions()
@@ -128,16 +129,21 @@ def migrate(engine: Engine) -> None:
 
 def known_revisions() -> tuple[set[str], str | None]:
     """Give the schemas that this version knows, and the newest."""
+    _quieten()
     from alembic.script import ScriptDirectory
 
     scripts = ScriptDirectory.from_config(_migrations())
     return {script.revision for script in scripts.walk_revisions()}, scripts.get_current_head()
 
 
+def _quieten() -> None:
+    """Keep Alembic's plugins, which it tells of when it is imported, out of operators' logs."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
 def _migrations() -> Any:
     from alembic.config import Config
 
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # its plugins are no news to operators
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     return config

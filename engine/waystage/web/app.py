@@ -24,6 +24,7 @@ from waystage.web import tokens
 from waystage.web.changes import change_routes
 from waystage.web.gates import gate_routes, standing, waits
 from waystage.web.guard import caller_of, guard, need_owner, person_of, refusal
+from waystage.web.metrics import metrics_routes
 from waystage.web.operate import operate_routes, pauses_by_run
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def create_app(daemon: Daemon, token: str) -> FastAPI:
     gate_routes(app, daemon)
     change_routes(app, daemon)
     operate_routes(app, daemon)
+    metrics_routes(app, daemon)
     return app
 
 
@@ -75,11 +77,14 @@ def _reads(app: FastAPI, daemon: Daemon) -> None:
     store = daemon.store
 
     @app.get("/v1/health")
-    def health() -> dict[str, Any]:
-        good = daemon.engine.failure is None
+    def health() -> Any:
+        failure = daemon.engine.failure
         project = daemon.files.project.spec.project
-        return {"ok": good, "version": __version__, "project": project, "busy": daemon.busy(),
-                "files_ok": daemon.changes.refusal is None}  # fmt: skip
+        found = {"ok": failure is None, "version": __version__, "project": project,
+                 "busy": _busy(daemon), "files_ok": daemon.changes.refusal is None}  # fmt: skip
+        if failure is None:
+            return found
+        return JSONResponse(found | {"message": f"the writer has stopped: {failure}"}, 503)
 
     @app.get("/v1/runs")
     def runs(service: str | None = None, status: str | None = None, limit: int = 200) -> Any:
@@ -118,6 +123,14 @@ def _reads(app: FastAPI, daemon: Daemon) -> None:
     @app.get("/v1/tasks")
     def tasks(all: bool = False) -> Any:
         return [asdict(row) for row in store.tasks(open_only=not all)]
+
+
+def _busy(daemon: Daemon) -> int | None:
+    """Count what is under way; a daemon lives also while its database does not answer."""
+    try:
+        return daemon.busy()
+    except Unavailable:
+        return None
 
 
 def _inventory(app: FastAPI, daemon: Daemon) -> None:

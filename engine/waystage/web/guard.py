@@ -16,6 +16,9 @@ NAME_LIMIT = 100
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]", "waystage"})
 PERSON_HEADER = "X-Waystage-Person"
 
+# what tells no more than that the daemon lives and works
+OPEN = frozenset({"/v1/health", "/v1/ready"})
+
 Next = Callable[[Request], Awaitable[Response]]
 Known = Callable[[str, str], Caller | None]
 
@@ -33,7 +36,7 @@ def guard(
     async def check(request: Request, following: Next) -> Response:
         if problem := _site_problem(request, hosts):
             return problem
-        if request.url.path == "/v1/health":
+        if request.url.path in OPEN:
             return await following(request)
         if problem := await _stranger(request, known):
             return problem

@@ -1,0 +1,97 @@
+"""What the daemon counts about itself: calls of steps, and commits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from waystage.daemon.calls import Answered
+    from waystage.daemon.context import StepContext
+    from waystage.kernel import Run
+    from waystage.store.rows import Claim
+
+BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0, 1800.0)  # seconds
+Tell = Callable[["Claim", "StepContext", str, int, int], None]
+
+# run and key of the step that this thread calls, for its lines in the log
+CALLING: ContextVar[tuple[str, str] | None] = ContextVar("waystage-calling", default=None)
+
+
+@dataclass(slots=True)
+class Histogram:
+    """How many observations fell into which bucket, the last one being all beyond."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+    total: float = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one observation."""
+        self.counts[bisect_left(BUCKETS, seconds)] += 1
+        self.total += seconds
+
+    def copy(self) -> Histogram:
+        """Give one that does not change any more."""
+        return Histogram(list(self.counts), self.total)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """All figures at one moment: by plugin and answer, and for commits."""
+
+    calls: dict[tuple[str, str], Histogram]
+    commits: Histogram
+    events: int
+
+
+class Meter:
+    """The figures of one daemon since it began.
+
+    For traces, `tell` hears of each call, and `ended` of each run that ended.
+    """
+
+    def __init__(self) -> None:
+        self.tell: Tell | None = None
+        self.ended: Callable[[Run], None] | None = None
+        self._lock = threading.Lock()
+        self._calls: defaultdict[tuple[str, str], Histogram] = defaultdict(Histogram)
+        self._commits, self._events = Histogram(), 0
+
+    def call(self, claim: Claim, ctx: StepContext, calling: Callable[[], Answered]) -> Answered:
+        """Call, and count how long it took and what it came to."""
+        began, start = time.time_ns(), time.perf_counter()
+        known = CALLING.set((ctx.run, ctx.key))
+        try:
+            answered = calling()
+        finally:
+            CALLING.reset(known)
+        seconds, answer = time.perf_counter() - start, said(answered)
+        with self._lock:
+            self._calls[claim.order["use"], answer].observe(seconds)
+        if self.tell is not None:
+            self.tell(claim, ctx, answer, began, began + int(seconds * 1e9))
+        return answered
+
+    def committed(self, events: int, seconds: float) -> None:
+        """Count a commit with that many history rows."""
+        with self._lock:
+            self._commits.observe(seconds)
+            self._events += events
+
+    def counted(self) -> Counted:
+        """Give the figures as they are now."""
+        with self._lock:
+            calls = {key: each.copy() for key, each in self._calls.items()}
+            return Counted(calls, self._commits.copy(), self._events)
+
+
+def said(answered: Any) -> str:
+    """Name what a call came to: done, refused, failed, uncertain or waiting."""
+    event = answered.event
+    return "waiting" if event is None else str(event.kind).partition(".")[2]
