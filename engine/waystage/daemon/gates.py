@@ -51,16 +51,10 @@ def answer(tx: Transaction, touched: Touched, command: c.AskStage) -> None:
 
 def unmet(tx: Transaction, requires: Requires, run: Run) -> str:
     """Say what of a stage's conditions the run's snapshot does not meet; empty if it meets all."""
-    snapshot, name = run.snapshot, snapshot_id(run)
-    if requires.formats and snapshot.get("format") not in requires.formats:
-        found = snapshot.get("format") or "of no known format"
-        return f"{' or '.join(requires.formats)}, and {name} is {found}"
-    tags = snapshot.get("tags") or {}
-    for tag, values in requires.tags.items():
-        if tags.get(tag) not in values:
-            has = f"has {tags[tag]}" if tag in tags else "has no such tag"
-            return f"what is tagged {tag}: {' or '.join(values)}, and {name} {has}"
+    if lacks := requires.lacks(run.snapshot):
+        return lacks
     tx.write_rest()  # what this very transaction tells of the inventory counts
+    name = snapshot_id(run)
     for stage in requires.verified_in:
         if not was_verified(tx.connection, run.service, stage, name):
             return f"what was verified in {stage}, and {name} was not"
@@ -98,9 +92,7 @@ def open_the_line(daemon: Daemon, stage: str, person: str) -> dict[str, Any]:
     return daemon.engine.act(act).result(timeout=60)
 
 
-def override(
-    daemon: Daemon, run: str, person: str, reason: str, via: str = ""
-) -> dict[str, Any]:
+def override(daemon: Daemon, run: str, person: str, reason: str, via: str = "") -> dict[str, Any]:
     """Let a run change its stage though the window is closed; who and why is in its history."""
     from waystage.daemon.transaction import Delivery
 

@@ -8,7 +8,6 @@ from waystage.kernel import Event, Run, events
 from waystage.kernel.commands import AskStage
 from waystage.kernel.windows import closed
 from waystage.simulate.world import World
-from waystage.spec.stage import Requires
 
 
 def answer(world: World, run: Run, asked: AskStage, now: datetime) -> Event:
@@ -17,7 +16,7 @@ def answer(world: World, run: Run, asked: AskStage, now: datetime) -> Event:
     stage = world.stages.get(asked.stage)
     if stage is None:
         return events.stage_answered(*where, "open")
-    lacks = _lacks(stage.requires, run) if asked.change == "forward" else ""
+    lacks = stage.requires.lacks(run.snapshot) if asked.change == "forward" else ""
     if lacks:
         return events.stage_answered(*where, "unmet", {"why": f"{stage.stage} takes only {lacks}"})
     shut = closed(stage.windows, (), asked.change, now)
@@ -25,14 +24,3 @@ def answer(world: World, run: Run, asked: AskStage, now: datetime) -> Event:
         return events.stage_answered(*where, "open")
     until = shut.until.isoformat() if shut.until else None
     return events.stage_answered(*where, "closed", {"until": until, "why": shut.why})
-
-
-def _lacks(requires: Requires, run: Run) -> str:
-    form, tags = run.snapshot.get("format") or "", run.snapshot.get("tags") or {}
-    if requires.formats and form not in requires.formats:
-        return f"{' or '.join(requires.formats)}, and the snapshot is {form or 'of no format'}"
-    for tag, values in requires.tags.items():
-        if tags.get(tag) not in values:
-            has = tags.get(tag, "no such tag")
-            return f"what is tagged {tag}: {' or '.join(values)}, and the snapshot has {has}"
-    return ""

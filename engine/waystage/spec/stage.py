@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -110,6 +111,18 @@ class Requires(Spec):
         if isinstance(value, dict) and "signed_by" in value:
             raise ValueError("signed_by: nothing checks signatures yet, so nothing may ask for one")
         return value
+
+    def lacks(self, snapshot: Mapping[str, Any]) -> str:
+        """Say what the stage takes and the snapshot does not show; empty if it shows all."""
+        form, tags = snapshot.get("format"), snapshot.get("tags") or {}
+        name = f"{snapshot.get('name', '')}/{snapshot.get('version', '')}"
+        if self.formats and form not in self.formats:
+            return f"{' or '.join(self.formats)}, and {name} is {form or 'of no stated format'}"
+        for tag, values in self.tags.items():
+            if tags.get(tag) not in values:
+                has = f"has {tags[tag]}" if tag in tags else "has no such tag"
+                return f"what is tagged {tag}: {' or '.join(values)}, and {name} {has}"
+        return ""
 
 
 class Stage(Spec):
