@@ -19,6 +19,7 @@ from waystage.kernel import Definition, compile_lifecycle
 from waystage.planning.fit import fit_of
 from waystage.spec.load import parse_lifecycle
 from waystage.store import Store
+from waystage.store.codec import micros
 
 OLD = """
 lifecycle: moved
@@ -60,7 +61,7 @@ def migrate(engine: Engine, new: Definition) -> None:
         touched = tx.touched[1]
         fit = fit_of(touched.definition, new, touched.hot.run, {"first": "second"})
         if fit.migration is not None:
-            migrating._keep(tx, new)
+            tx.opened.keep(new, micros(tx.now))
             tx.deliver([migrating.Delivery(1, fit.migration.event("otto"))])
 
     engine.act(act).result(timeout=20)

@@ -20,6 +20,7 @@ from waystage.kernel import Event, Run, events
 from waystage.kernel.migration import MIGRATED
 from waystage.kernel.replay import rebuild
 from waystage.planning.fit import fit_of
+from waystage.store.codec import micros
 
 TEXT = """
 lifecycle: flow
@@ -50,7 +51,7 @@ def move(bench: Any, run: str, text: str, mapping: dict[str, str]) -> None:
         touched = tx.touched[row.no]
         fit = fit_of(touched.definition, new, touched.hot.run, mapping)
         assert fit.migration is not None, fit
-        migrating._keep(tx, new)
+        tx.opened.keep(new, micros(tx.now))
         tx.deliver([migrating.Delivery(row.no, fit.migration.event("otto", "renamed"))])
 
     bench.engine.act(act).result(timeout=20)

@@ -53,6 +53,7 @@ class Item:
 
     deliveries: list[Delivery] = field(default_factory=list)
     action: Callable[[Transaction], Any] | None = None
+    key: str = ""  # of the run that the action opens
     future: Future[Any] | None = None
     result: Any = None
     fresh: bool = False  # its runs are read anew: what was held may have been another daemon's
@@ -138,18 +139,18 @@ class Engine:
         """Count what the writer has not committed yet."""
         return self._inbox.qsize() + len(self._local) + int(self._is_due())
 
-    def act(self, action: Callable[[Transaction], R]) -> Future[R]:
+    def act(self, action: Callable[[Transaction], R], *, key: str = "") -> Future[R]:
         """Do something in the next transaction; the future is done when it is committed.
 
         A `WaystageError` of the action goes to its future and leaves nothing behind.
         """
         future: Future[R] = Future()
-        self._inbox.put(Item(action=action, future=future))
+        self._inbox.put(Item(action=action, future=future, key=key))
         return future
 
     def open(self, opening: Opening) -> Future[str]:
         """Open a run, once per `opening.key`; gives its id."""
-        return self.act(lambda tx: open_run(tx, opening))
+        return self.act(lambda tx: open_run(tx, opening), key=opening.key)
 
     def answered(self, item: Item) -> None:
         """Take a step's answer, from any thread."""
@@ -266,6 +267,7 @@ class Engine:
     def _fill(self, tx: Transaction, items: list[Item], due: bool) -> None:
         answers = self.workers.still_ours(tx, [d for item in items for d in item.deliveries])
         tx.deliver(answers)
+        tx.opened.expect(item.key for item in items if item.key)
         for item in items:
             if item.action is not None:
                 item.result = item.action(tx)

@@ -71,18 +71,12 @@ def _move(
         given = tx.definitions.params_of(new, run.service)
         fit = fit_of(old, new, run, expanded, given)
         if order.apply and fit.migration is not None:
-            _keep(tx, new)
+            tx.opened.keep(new, micros(tx.now))
             event = fit.migration.event(order.person, order.reason).by_means_of(order.via)
             tx.deliver([Delivery(no, event)])
         return fit
 
     return daemon.engine.act(act).result(timeout=60)
-
-
-def _keep(tx: Transaction, new: Definition) -> None:
-    spec = new.spec
-    body = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
-    tx.store.keep_definition(tx.connection, new.hash, spec.lifecycle, body, micros(tx.now))
 
 
 def _result(fit: Fit, order: Order) -> dict[str, Any]:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from waystage.daemon.crash import crash_point
 from waystage.daemon.hot import HotRun
 from waystage.daemon.pausing import begin_paused
 from waystage.expressions.types import DYN, Type, conform
 from waystage.kernel import Definition, Run, events
 from waystage.store.codec import micros
-from waystage.store.inside import insert_run, run_opened_by
 
 if TYPE_CHECKING:
     from waystage.daemon.transaction import Transaction
@@ -34,7 +32,7 @@ class Opening:
 
 def open_run(tx: Transaction, opening: Opening) -> str:
     """Open the run in the transaction and give its id: service and number."""
-    known = run_opened_by(tx.connection, opening.key)
+    known = tx.opened.id_of(opening.key)
     if known is not None:
         return known
     run = enlist(tx, opening)
@@ -43,27 +41,19 @@ def open_run(tx: Transaction, opening: Opening) -> str:
 
 
 def enlist(tx: Transaction, opening: Opening) -> str:
-    """Write the new run and put its start into the transaction's queue; gives its id."""
-    crash_point("before-open")
-    spec, at = opening.definition.spec, micros(tx.now)
-    body = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
-    tx.store.keep_definition(tx.connection, opening.definition.hash, spec.lifecycle, body, at)
-    row = {
-        "id": f"new {opening.key}"[:100], "opened_by": opening.key, "lifecycle": spec.lifecycle,
-        "definition": opening.definition.hash, "service": opening.service,
-        "snapshot": f"{opening.snapshot.get('name', '')}/{opening.snapshot.get('version', '')}",
-        "status": "open", "places": "", "revision": 0, "body": b"{}", "head": b"",
-        "opened_at": at, "changed_at": at,
-    }  # fmt: skip
-    no, name = insert_run(tx.connection, opening.service, row)
-    run = _run(opening, name)
-    run.paused = begin_paused(tx, no, spec.lifecycle)
+    """Take in the new run and put its start into the transaction's queue; gives its id."""
     from waystage.daemon.transaction import GENESIS, Delivery
 
-    tx.add(HotRun(no, run, GENESIS), opening.definition)
+    at = micros(tx.now)
+    tx.opened.keep(opening.definition, at)
+    no, name = tx.opened.add(opening.key, opening.service)
+    run = _run(opening, name)
+    run.paused = begin_paused(tx, no, run.lifecycle)
+    row = (no, name, opening.key, run.lifecycle, run.definition, run.service, snapshot_id(run), at)
+    tx.add(HotRun(no, run, GENESIS), opening.definition, row)
     started = events.start(opening.actor, run.to_json()).by_means_of(opening.via)
     tx.queue.append(Delivery(no, started))
-    return run.id
+    return name
 
 
 def snapshot_id(run: Run) -> str:

@@ -111,11 +111,12 @@ def refuse_paused(run: Run) -> None:
 
 def begin_paused(tx: Transaction, no: int, lifecycle: str) -> dict[str, Any]:
     """Give what a new run of a paused lifecycle knows of the pause; empty if it is not paused."""
-    found = pause_of(tx.connection, lifecycle)
+    found = tx.opened.pause_of(lifecycle)
     if found is None:
         return {}
-    keep_pause(tx.connection, no, lifecycle, found.by, found.reason, micros(tx.now))
-    return paused(found.by, {"reason": found.reason, "all": True})
+    by, reason = found
+    keep_pause(tx.connection, no, lifecycle, by, reason, micros(tx.now))
+    return paused(by, {"reason": reason, "all": True})
 
 
 def hold(tx: Transaction, touched: Touched, command: c.HoldWork) -> None:

@@ -12,6 +12,7 @@ from waystage.daemon.definitions import Definitions
 from waystage.daemon.facts import apply_fact
 from waystage.daemon.gates import answer
 from waystage.daemon.hot import HotRun, HotRuns
+from waystage.daemon.opened import OpenedRuns
 from waystage.daemon.opening import snapshot_id
 from waystage.daemon.pausing import hold, let_go, measured_meanwhile
 from waystage.kernel import Definition, Event, Run, advance, events
@@ -47,8 +48,8 @@ class Touched:
     hot: HotRun
     before: int
     definition: Definition
-    new: bool = False
     open_before: bool = True
+    row: tuple[Any, ...] | None = None  # of a new run that is not written: what never changes
     work: dict[str, c.StartStep | None] = field(default_factory=dict)
 
 
@@ -57,7 +58,7 @@ class Transaction:
     """Collects what one batch of deliveries leads to and writes it."""
 
     store: Store
-    connection: Connection
+    own: Connection
     definitions: Definitions
     runs: HotRuns
     now: datetime
@@ -70,11 +71,23 @@ class Transaction:
     asked: deque[tuple[Touched, c.AskStage]] = field(default_factory=deque)
     claims: list[Claim] = field(default_factory=list)
     answered: list[tuple[int, str]] = field(default_factory=list)
+    _new: list[int] = field(default_factory=list)
     wake: int | None = None  # the earliest instant at which this batch made something due
     looked: bool = False  # what is due was looked for; `next_due` is what comes after
     next_due: int | None = None
     draining: bool = False  # the daemon is about to end: it orders, but others call
     sent: bool = False  # COMMIT is on its way
+
+    def __post_init__(self) -> None:
+        self.opened = OpenedRuns(self.store, self.own)
+        self.at = micros(self.now)
+
+    @property
+    def connection(self) -> Connection:
+        """The connection for questions and changes besides the batch: they see the new runs."""
+        self._show_opened()
+        self.opened.changed()
+        return self.own
 
     def deliver(self, deliveries: list[Delivery]) -> None:
         """Advance the runs; what one event sets off in another run is delivered too."""
@@ -83,23 +96,24 @@ class Transaction:
             if not self.queue:  # a stage answers when all that is known of the world is told
                 answer(self, *self.asked.popleft())
                 continue
-            missing = {d.no for d in self.queue} - self.touched.keys()
-            self._load(missing)
+            if self.queue[0].no not in self.touched:  # then all that the queue needs, at once
+                self._load({d.no for d in self.queue} - self.touched.keys())
             self._advance(self.queue.popleft())
 
     def load(self, numbers: list[int]) -> None:
         """Have runs at hand without delivering anything to them."""
         self._load(set(numbers) - self.touched.keys())
 
-    def add(self, hot: HotRun, definition: Definition) -> None:
-        """Take in a run that is being opened."""
-        self.touched[hot.no] = Touched(hot, 0, definition, new=True)
+    def add(self, hot: HotRun, definition: Definition, row: tuple[Any, ...]) -> None:
+        """Take in a run that is being opened; `row` is what never changes of its row."""
+        self.touched[hot.no] = Touched(hot, 0, definition, row=row)
+        self._new.append(hot.no)
 
     def load_for(self, numbers: set[int]) -> None:
         """Make sure that the runs are at hand after the commit."""
         for no in numbers - self.touched.keys():
             if self.runs.get(no) is None:
-                for found, (body, head) in self.store.load_runs(self.connection, [no]).items():
+                for found, (body, head) in self.store.load_runs(self.own, [no]).items():
                     self.runs.put(HotRun(found, Run.from_json(body), head))
 
     def write_rest(self) -> None:
@@ -111,12 +125,11 @@ class Transaction:
     def write(self) -> bool:
         """Write everything; False when another daemon moved one of the runs."""
         for touched in self.touched.values():
-            if touched.new or touched.hot.run.revision != touched.before:
-                self._flush(touched)
-        if not self.store.statements.write(self.connection, self.batch):
+            self._flush(touched)
+        if not self.store.statements.write(self.own, self.batch):
             return False
-        if self.wake is not None and self.wake <= micros(self.now):
-            self.store.announce(self.connection, self.owner)
+        if self.wake is not None and self.wake <= self.at:
+            self.store.announce(self.own, self.owner)
         return True
 
     def last_history(self) -> tuple[int, int, bytes] | None:
@@ -133,6 +146,7 @@ class Transaction:
 
     def committed(self) -> None:
         """Hold what is now true for the next batch."""
+        self.opened.committed()
         for no, touched in self.touched.items():
             if touched.hot.run.status == "ended":
                 self.runs.drop(no)
@@ -153,7 +167,7 @@ class Transaction:
             else:
                 self._touch(hot)
         if cold:
-            for no, (body, head) in self.store.load_runs(self.connection, cold).items():
+            for no, (body, head) in self.store.load_runs(self.own, cold).items():
                 self._touch(HotRun(no, Run.from_json(body), head))
 
     def _touch(self, hot: HotRun) -> None:
@@ -187,7 +201,7 @@ class Transaction:
         return touched.definition
 
     def _remember(self, hot: HotRun, event: Event, records: list[list[str]]) -> None:
-        at = micros(self.now)
+        at = self.at
         body = dump({"event": event.to_json(), "records": records})
         seq = hot.run.revision
         hot.head = chained(hot.head, seq, at, event.actor, body)
@@ -196,36 +210,33 @@ class Transaction:
     def _carry_out(self, touched: Touched, command: c.Command) -> None:
         HANDLERS[type(command)](self, touched, command)
 
+    def _show_opened(self) -> None:
+        """Write the new runs as they are by now; what follows changes their rows."""
+        for no in self._new:
+            self._write_run(self.touched[no])
+        self._new.clear()
+        self.store.statements.show_opened(self.own, self.batch)
+
     def _flush(self, touched: Touched) -> None:
-        hot, run = touched.hot, touched.hot.run
-        places, head, at = ",".join(run.places), hot.head, micros(self.now)
-        body = dump(run.to_json())
-        if touched.new:
-            self.batch.rest.append(
-                rare.settle_new_run(
-                    hot.no, status=run.status, outcome=run.outcome, places=places, body=body,
-                    revision=run.revision, head=head, changed_at=at,
-                )
-            )  # fmt: skip
-        else:
-            self.batch.update_runs.append(
-                (
-                    run.status,
-                    run.outcome,
-                    places,
-                    run.revision,
-                    body,
-                    head,
-                    at,
-                    hot.no,
-                    touched.before,
-                )
-            )
+        hot = touched.hot
+        if touched.row is not None or hot.run.revision != touched.before:
+            self._write_run(touched)
         for slot, order in touched.work.items():
             if order is None:
                 self.batch.drop_work.append((hot.no, slot))
             else:
                 self._put_work(hot, slot, order)
+
+    def _write_run(self, touched: Touched) -> None:
+        run, no, at = touched.hot.run, touched.hot.no, self.at
+        body = dump(run.to_json())
+        row = (run.status, run.outcome, ",".join(run.places), run.revision, body, touched.hot.head,
+               at)  # fmt: skip
+        if touched.row is not None:
+            self.batch.insert_runs.append((*touched.row, *row))
+            touched.row, touched.before = None, run.revision
+        else:
+            self.batch.update_runs.append((*row, no, touched.before))
 
     def _put_work(self, hot: HotRun, slot: str, order: c.StartStep) -> None:
         due, fence = micros(order.due), hot.run.revision * FENCE_STEP
@@ -257,7 +268,7 @@ class Transaction:
             stage=order["stage"], snapshot=snapshot_id(run), run=touched.hot.no,
             start=micros(datetime.fromisoformat(window["start"])),
             end=micros(datetime.fromisoformat(window["end"])),
-            verdict=judged["verdict"], at=micros(self.now),
+            verdict=judged["verdict"], at=self.at,
         )  # fmt: skip
         self.batch.rest.append(statement)
 
@@ -281,7 +292,7 @@ def _drop_work(tx: Transaction, touched: Touched, command: c.DropWork) -> None:
 
 
 def _open_task(tx: Transaction, touched: Touched, command: c.OpenTask) -> None:
-    no, at = touched.hot.no, micros(tx.now)
+    no, at = touched.hot.no, tx.at
     tx.batch.rest.append(
         rare.open_task(no, command.state, command.entry, command.stage, command.body, at)
     )
@@ -294,7 +305,7 @@ def _update_task(tx: Transaction, touched: Touched, command: c.UpdateTask) -> No
 
 def _close_task(tx: Transaction, touched: Touched, command: c.CloseTask) -> None:
     where = (touched.hot.no, command.state, command.entry)
-    tx.batch.rest.append(rare.close_task(*where, command.outcome, command.by, micros(tx.now)))
+    tx.batch.rest.append(rare.close_task(*where, command.outcome, command.by, tx.at))
 
 
 def _set_timer(tx: Transaction, touched: Touched, command: c.SetTimer) -> None:
@@ -339,8 +350,8 @@ def _free_lease(tx: Transaction, touched: Touched, command: c.FreeLease) -> None
 def _notify(tx: Transaction, touched: Touched, command: c.Notify) -> None:
     body = asdict(command) | {"run": touched.hot.run.id, "service": touched.hot.run.service,
                               "at": tx.now.isoformat()}  # fmt: skip
-    tx.batch.rest.append(rare.send_message(command.key, body, micros(tx.now)))
-    tx.rings_at(micros(tx.now))
+    tx.batch.rest.append(rare.send_message(command.key, body, tx.at))
+    tx.rings_at(tx.at)
 
 
 def _adopt(tx: Transaction, touched: Touched, command: c.Adopt) -> None:
@@ -349,7 +360,7 @@ def _adopt(tx: Transaction, touched: Touched, command: c.Adopt) -> None:
 
 
 def _open_incident(tx: Transaction, touched: Touched, command: c.OpenIncident) -> None:
-    run, at = touched.hot.run, micros(tx.now)
+    run, at = touched.hot.run, tx.at
     where = (touched.hot.no, command.state)
     # a retry that failed ends the incident that it was for: one is open per state
     tx.batch.rest.append(rare.close_incident(*where, "failed again", "engine", "", at))
@@ -360,7 +371,7 @@ def _open_incident(tx: Transaction, touched: Touched, command: c.OpenIncident) -
 
 
 def _close_incident(tx: Transaction, touched: Touched, command: c.CloseIncident) -> None:
-    how = (command.how, command.by, command.reason, micros(tx.now))
+    how = (command.how, command.by, command.reason, tx.at)
     tx.batch.rest.append(rare.close_incident(touched.hot.no, command.state, *how))
 
 

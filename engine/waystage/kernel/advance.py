@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -14,9 +13,10 @@ from waystage.kernel.definition import ROOT, Definition, Way
 from waystage.kernel.events import Event
 from waystage.kernel.macrostep import Macrostep, Raised
 from waystage.kernel.run import Run
+from waystage.kernel.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Step:
     """What an event led to."""
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
+from waystage.kernel.values import value
 from waystage.spec.lifecycle import Timer
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class StartStep:
     """Call a plugin at or after `due`: a step, its undoing, or a monitor."""
 
@@ -27,14 +28,14 @@ class StartStep:
     stage: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class DropWork:
     """Forget the step that the state has under way; a late answer is dropped."""
 
     state: str
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class OpenTask:
     """Show work to people."""
 
@@ -44,7 +45,7 @@ class OpenTask:
     body: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class UpdateTask:
     """The votes, or who may answer, changed."""
 
@@ -53,7 +54,7 @@ class UpdateTask:
     body: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CloseTask:
     """Take the task away; `outcome` is empty when the run left without an answer."""
 
@@ -63,7 +64,7 @@ class CloseTask:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class SetTimer:
     """Keep a timer: the time comes from the spec, or is `due`; `note` is kept with it."""
 
@@ -75,7 +76,7 @@ class SetTimer:
     note: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CancelTimers:
     """Forget all timers of the state, or the one that is named."""
 
@@ -83,7 +84,7 @@ class CancelTimers:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class AskStage:
     """Ask whether the stage may be changed now; `stage` tells the answer."""
 
@@ -93,7 +94,7 @@ class AskStage:
     change: str
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class TakeLease:
     """Ask for a lease; `lease` is raised when it is granted."""
 
@@ -102,14 +103,14 @@ class TakeLease:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class FreeLease:
     """Give the state's lease back, or stop waiting for it."""
 
     state: str
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class StartChild:
     """Open a run of another lifecycle on the same snapshot."""
 
@@ -119,7 +120,7 @@ class StartChild:
     params: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class AbortChild:
     """The state that called the child is left: end the child too."""
 
@@ -127,7 +128,7 @@ class AbortChild:
     entry: int
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Notify:
     """Tell people about the run."""
 
@@ -138,7 +139,7 @@ class Notify:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class OpenIncident:
     """Park the state."""
 
@@ -148,7 +149,7 @@ class OpenIncident:
     detail: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CloseIncident:
     """The state goes on."""
 
@@ -158,14 +159,14 @@ class CloseIncident:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Adopt:
     """The run follows this definition from here on; orders before it are about the old one."""
 
     definition: str
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class HoldWork:
     """Call no step of the run until it goes on; one that is being called is finished."""
 
@@ -173,14 +174,14 @@ class HoldWork:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class LetWorkGo:
     """Call the run's steps again."""
 
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class EndRun:
     """Nothing follows; `aborted` names the person, or the calling run, who ended it."""
 
@@ -195,7 +196,7 @@ Command = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Record:
     """One line of a run's history: what, where, and what matters about it."""
 

@@ -6,13 +6,15 @@ answer from an earlier visit moves nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
+
+from waystage.kernel.values import value
 
 ENGINE = "engine"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Event:
     """Something that happened: what kind, to which visit of which state, by whom.
 
@@ -29,22 +31,22 @@ class Event:
 
     def to_json(self) -> dict[str, Any]:
         """Give a JSON object without the parts at their default."""
-        value: dict[str, Any] = {"kind": self.kind}
+        shown: dict[str, Any] = {"kind": self.kind}
         if self.state:
-            value["state"] = self.state
+            shown["state"] = self.state
         if self.entry:
-            value["entry"] = self.entry
+            shown["entry"] = self.entry
         if self.name:
-            value["name"] = self.name
+            shown["name"] = self.name
         if self.data:
-            value["data"] = self.data
+            shown["data"] = self.data
         if self.via:
-            value["via"] = self.via
-        return value
+            shown["via"] = self.via
+        return shown
 
     def by_means_of(self, via: str) -> Event:
         """Give the same event, with the means by which its actor acted."""
-        return replace(self, via=via)
+        return replace(self, via=via) if via else self
 
     @classmethod
     def from_json(cls, value: dict[str, Any], actor: str = ENGINE) -> Event:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Literal
 
 
@@ -60,8 +61,8 @@ class Run:
 
     def to_json(self) -> dict[str, Any]:
         """Give a JSON object that `from_json` reads; parts at their default are left out."""
-        shown = {name: getattr(self, name) for name in RUN_FIELDS}
-        return {name: value for name, value in shown.items() if value or name in REQUIRED}
+        shown = zip(RUN_FIELDS, VALUES(self), strict=True)
+        return {name: value for name, value in shown if value or name in REQUIRED}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Run:
@@ -70,4 +71,5 @@ class Run:
 
 
 RUN_FIELDS = tuple(f.name for f in fields(Run))
+VALUES = attrgetter(*RUN_FIELDS)
 REQUIRED = frozenset(("id", "lifecycle", "definition", "service", "snapshot", "params"))

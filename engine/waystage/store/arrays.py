@@ -34,6 +34,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql import Executable
 
 from waystage.store import schema as t
+from waystage.store.driver import driver_of
 
 PARAMETER = re.compile(r"%\((\w+)\)s::")
 
@@ -51,7 +52,7 @@ class ArrayStatement:
             return 0
         columns = map(list, zip(*rows, strict=True))
         parameters = dict(zip(self._names, columns, strict=True))
-        return connection.exec_driver_sql(self.text, parameters).rowcount
+        return int(driver_of(connection).execute(self.text, parameters).rowcount)
 
 
 def rows_of(table: Table, names: Mapping[str, str]) -> Any:

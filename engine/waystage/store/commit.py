@@ -26,6 +26,7 @@ from sqlalchemy.sql import Executable
 
 from waystage.store import arrays as a
 from waystage.store import schema as t
+from waystage.store.driver import driver_of, told
 
 Row = tuple[Any, ...]
 
@@ -65,7 +66,7 @@ class Statement:
             parameters = rows
         else:
             parameters = [tuple(row[i] for i in self._order) for row in rows]
-        return connection.exec_driver_sql(self.text, parameters).rowcount
+        return int(driver_of(connection).executemany(self.text, parameters).rowcount)
 
 
 def _values(names: Sequence[str]) -> dict[str, Any]:
@@ -80,6 +81,7 @@ def _run_number(row: Row) -> int:
 class Batch:
     """All rows that one transaction writes, by statement; see `Statements` for their columns."""
 
+    insert_runs: list[Row] = field(default_factory=list)
     update_runs: list[Row] = field(default_factory=list)
     history: list[Row] = field(default_factory=list)
     put_work: list[Row] = field(default_factory=list)
@@ -93,9 +95,13 @@ class Batch:
 class Statements:
     """The hot statements for one database."""
 
+    INSERT_RUN = ("no", "id", "opened_by", "lifecycle", "definition", "service", "snapshot",
+                  "opened_at", "status", "outcome", "places", "revision", "body", "head",
+                  "changed_at")  # fmt: skip
     UPDATE_RUN = ("status", "outcome", "places", "b_revision", "body", "head", "changed_at",
                   "b_no", "b_before")  # fmt: skip
     HISTORY = ("run", "seq", "at", "actor", "body", "hash")
+    insert_runs: Writes
     update_runs: Writes
     history: Writes
     put_work: Writes
@@ -115,6 +121,7 @@ class Statements:
     def _as_arrays(self, engine: Engine) -> None:
         clock = lease_clock(engine)
         made = {
+            "insert_runs": (a.inserting(t.runs, self.INSERT_RUN), self.INSERT_RUN),
             "update_runs": (a.updating_runs(self.UPDATE_RUN), self.UPDATE_RUN),
             "history": (a.inserting(t.history, self.HISTORY), self.HISTORY),
             "put_work": (a.putting(t.work, self.WORK, 2, added={"lease_until": clock}), self.WORK),
@@ -127,6 +134,9 @@ class Statements:
             setattr(self, name, a.ArrayStatement(engine, statement, columns))
 
     def _one_by_one(self, engine: Engine) -> None:
+        self.insert_runs = Statement(
+            engine, insert(t.runs).values(_values(self.INSERT_RUN)), self.INSERT_RUN
+        )
         plain = ("status", "outcome", "places", "body", "head", "changed_at")
         self.update_runs = Statement(
             engine,
@@ -174,17 +184,27 @@ class Statements:
             engine, delete(t.inbox).where(t.inbox.c.id == bindparam("id")), ("id",)
         )
 
+    def show_opened(self, connection: Connection, batch: Batch) -> None:
+        """Write the new runs, so that questions see them."""
+        with told(connection):
+            self.insert_runs.run(connection, batch.insert_runs)
+        batch.insert_runs.clear()
+
     def write(self, connection: Connection, batch: Batch) -> bool:
         """Write the batch; False, with nothing to be committed, when a run had moved on."""
+        self.show_opened(connection, batch)
         batch.update_runs.sort(key=_run_number)  # two daemons take rows in one order
-        if self.update_runs.run(connection, batch.update_runs) != len(batch.update_runs):
+        with told(connection):
+            updated = self.update_runs.run(connection, batch.update_runs)
+        if updated != len(batch.update_runs):
             return False
         for statement in batch.rest:
             connection.execute(statement)
-        self.drop_timers.run(connection, batch.drop_timers)
-        self.put_timers.run(connection, batch.put_timers)
-        self.drop_work.run(connection, batch.drop_work)
-        self.put_work.run(connection, batch.put_work)
-        self.drop_inbox.run(connection, batch.drop_inbox)
-        self.history.run(connection, batch.history)
+        with told(connection):
+            self.drop_timers.run(connection, batch.drop_timers)
+            self.put_timers.run(connection, batch.put_timers)
+            self.drop_work.run(connection, batch.drop_work)
+            self.put_work.run(connection, batch.put_work)
+            self.drop_inbox.run(connection, batch.drop_inbox)
+            self.history.run(connection, batch.history)
         return True

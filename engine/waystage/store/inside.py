@@ -54,25 +54,11 @@ def open_runs_after(connection: Connection, lifecycle: str, no: int, limit: int)
     return list(connection.execute(query))
 
 
-def run_opened_by(connection: Connection, key: str) -> str | None:
-    """Give the id of the run that this key opened."""
-    found = connection.execute(select(t.runs.c.id).where(t.runs.c.opened_by == key)).scalar()
-    return None if found is None else str(found)
-
-
 def run_number_opened_by(connection: Connection, key: str) -> int | None:
     """Give the number of the run that this key opened."""
     query = select(t.runs.c.no).where(t.runs.c.opened_by == key)
     found: int | None = connection.execute(query).scalar()
     return found
-
-
-def insert_run(connection: Connection, service: str, row: dict[str, Any]) -> tuple[int, str]:
-    """Write a new run and give its number and its id, service and number."""
-    no: int = connection.execute(insert(t.runs).values(row).returning(t.runs.c.no)).scalar_one()
-    name = f"{service}-{no}"
-    connection.execute(update(t.runs).where(t.runs.c.no == no).values(id=name))
-    return no, name
 
 
 def keep_cursor(connection: Connection, repository: str, cursor: Any) -> None:

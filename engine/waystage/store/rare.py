@@ -11,11 +11,6 @@ from waystage.store import schema as t
 from waystage.store.codec import dump
 
 
-def settle_new_run(no: int, **values: Any) -> Executable:
-    """Give a run that was opened in this transaction its state."""
-    return update(t.runs).where(t.runs.c.no == no).values(**values)
-
-
 def adopt(no: int, definition: str) -> Executable:
     """Pin a run to another version of its lifecycle."""
     return update(t.runs).where(t.runs.c.no == no).values(definition=definition)

@@ -16,6 +16,7 @@ from waystage.store.backup import refuse_damaged
 from waystage.store.codec import dump, load
 from waystage.store.commit import Statements
 from waystage.store.database import FileLock, open_database
+from waystage.store.openings import Openings
 from waystage.store.work import WorkStore
 
 SOON = 60_000_000  # microseconds: a step that asked to be called again within a minute is at work
@@ -27,6 +28,8 @@ class Store(WorkStore):
     def __init__(self, url: str) -> None:
         super().__init__(open_database(url))
         self.statements = Statements(self.engine)
+        self.openings = Openings(self.engine)
+        self.kept_definitions: set[str] = set()  # known to be committed; none is ever removed
         self.shared = self.engine.dialect.name != "sqlite"
         self._lock = _file_lock(url)
 

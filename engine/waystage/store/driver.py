@@ -1,0 +1,30 @@
+"""The driver below SQLAlchemy, for statements that are run at every commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+
+def driver_of(connection: Connection) -> Any:
+    """Give the driver's own connection, in the same transaction."""
+    return connection.connection.driver_connection
+
+
+@contextmanager
+def told(connection: Connection) -> Iterator[None]:
+    """Raise what goes wrong at the driver as the kind of error that all other questions raise."""
+    base = connection.dialect.loaded_dbapi.Error
+    try:
+        yield
+    except base as error:
+        gone = connection.dialect.is_disconnect(error, driver_of(connection), None)
+        if gone:
+            connection.invalidate()
+        raise DBAPIError.instance(
+            None, None, error, base, connection_invalidated=gone, dialect=connection.dialect
+        ) from error
