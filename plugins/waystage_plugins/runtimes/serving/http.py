@@ -70,6 +70,10 @@ class Server(socketserver.ThreadingMixIn, HTTPServer):
             self._busy += change
             self._quiet.notify_all()
 
+    def others(self) -> int:
+        """Give how many requests are being answered besides the one that asks."""
+        return self._busy - 1
+
     def drain(self, seconds: float) -> None:
         """Wait until all requests that have begun are answered."""
         with self._quiet:
@@ -148,7 +152,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # a body that nobody reads is no next request
         table = self.server.models.table
         if self.path == VERSIONS:
-            return protocol.seen(table)
+            return protocol.seen(table) | {"answering": self.server.others()}
         target = protocol.read_path("GET", self.path)
         if not target.metadata and not target.version and not target.label:
             if target.model != table.config.model:
