@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from waystage.cli.client import find_project
+from waystage.cli.place import find_project
 from waystage.cli.show import emit_json, json_option
 from waystage.errors import Conflict, NotFound
 

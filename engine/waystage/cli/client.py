@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
 import httpx
 
+from waystage.cli.place import find_project
 from waystage.errors import Conflict, Forbidden, NotFound, Unavailable, WaystageError
 
 KINDS: dict[int, type[WaystageError]] = {
@@ -25,19 +25,6 @@ REFUSED = (
     "the project's files as they are now were refused, and the daemon goes by the ones before; "
     "`waystage health` says why"
 )
-
-
-def find_project(given: Path | None) -> Path:
-    """Give the project's directory: the one named, or the nearest with a waystage.yaml."""
-    if given is not None:
-        if not (given / "waystage.yaml").is_file():
-            raise NotFound(f"{given} has no waystage.yaml; make a project with `waystage init`")
-        return given.resolve()
-    here = Path.cwd()
-    for place in (here, *here.parents):
-        if (place / "waystage.yaml").is_file():
-            return place
-    raise NotFound("there is no waystage.yaml here or above; make a project with `waystage init`")
 
 
 class Client:

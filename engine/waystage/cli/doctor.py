@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from waystage.cli.client import find_project
+from waystage.cli.place import find_project
 from waystage.cli.show import clean, emit_json, json_option
 from waystage.errors import EXIT_FINE, EXIT_REFUSED
 

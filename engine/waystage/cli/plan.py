@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from waystage.cli.client import find_project
+from waystage.cli.place import find_project
 from waystage.cli.show import emit_json, json_option
 from waystage.errors import EXIT_FINE, Invalid, NotFound
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from waystage.cli.client import find_project
+from waystage.cli.place import find_project
 from waystage.cli.show import emit_json, json_option, table, when
 from waystage.errors import EXIT_FINE, NotFound
 

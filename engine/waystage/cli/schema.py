@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from waystage.cli.client import find_project
+from waystage.cli.place import find_project
 from waystage.errors import EXIT_FINE, Invalid, NotFound, Unavailable
 
 FOLDER = "schemas"

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from waystage.cli import logs
-from waystage.cli.client import find_project
+from waystage.cli.place import find_project
 from waystage.errors import EXIT_BUG, EXIT_FINE
 
 

@@ -81,7 +81,7 @@ def shown(path: Path) -> Path:
 
 
 def _root(given: Path | None, near: Sequence[Path]) -> Path | None:
-    from waystage.cli.client import find_project
+    from waystage.cli.place import find_project
 
     if given is not None:
         return find_project(given)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import exp, inf, log, sqrt
-from statistics import NormalDist
 
 import numpy as np
 
@@ -57,6 +56,8 @@ def interval(found: Auc, counts: Counts, level: float = 0.95) -> tuple[float, fl
 
 def z(level: float) -> float:
     """Give the normal quantile of a two-sided interval: 1.96 for 0.95."""
+    from statistics import NormalDist  # it costs more than all of `validate`'s own imports
+
     return NormalDist().inv_cdf((1 + level) / 2)
 
 
