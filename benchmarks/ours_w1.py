@@ -1,4 +1,4 @@
-"""W1 by Waystage: a lifecycle of ten states with one step each, on a real engine and file.
+"""W1 by Waystage: a lifecycle of ten states with one step each, on a real engine and database.
 
 Runs in a process of its own; prints one line of JSON.
 """
@@ -100,10 +100,10 @@ def _numbers() -> range:
     return range(1, STEPS + 1)
 
 
-def measure(place: Path, runs: int, in_flight: int) -> dict[str, float]:
+def measure(place: Path, runs: int, in_flight: int, database: str = "") -> dict[str, float]:
     """Run everything; raises when the database does not hold every transition."""
     write_project(place)
-    store = Store(f"sqlite:///{place / 'w1.db'}")
+    store = Store(database or f"sqlite:///{place / 'w1.db'}")
     definitions = Definitions(store)
     definitions.present(load_project(place))
     engine = Engine(store, definitions, {Echo.use: Echo}, SystemClock())
@@ -116,13 +116,14 @@ def measure(place: Path, runs: int, in_flight: int) -> dict[str, float]:
     seconds, cpu = time.perf_counter() - began, _cpu_seconds() - cpu
     engine.stop()
     _durable(store, runs + in_flight)
+    history = _history_bytes(store)
     store.close()
     took = sorted(load.took)
     return {
         "rate": runs * STEPS / seconds,
         "p99_seconds": took[int(len(took) * 0.99)],
         "cpu_microseconds": cpu / (runs * STEPS) * 1e6,
-        "history_bytes": _history_bytes(place / "w1.db") / ((runs + in_flight) * STEPS),
+        "history_bytes": history / ((runs + in_flight) * STEPS),
     }
 
 
@@ -137,22 +138,22 @@ def _drive(engine: Engine, definition: Definition, runs: int, in_flight: int) ->
 
 
 def _durable(store: Store, runs: int) -> None:
-    """Hold the figure against the file: every run ended, every step's answer in its history."""
-    with store.reading() as connection:
-        text = "SELECT count(*) FROM runs WHERE status = 'ended'"
-        ended = connection.exec_driver_sql(text).scalar_one()
-        text = "SELECT count(*) FROM history WHERE CAST(body AS TEXT) LIKE '%step.done%'"
-        answers = connection.exec_driver_sql(text).scalar_one()
+    """Hold the figure against the database: every run ended, every answer in its history."""
+    text = "convert_from(body, 'UTF8')" if store.shared else "CAST(body AS TEXT)"
+    ended = _one(store, "SELECT count(*) FROM runs WHERE status = 'ended'")
+    answers = _one(store, f"SELECT count(*) FROM history WHERE {text} LIKE '%step.done%'")
     if (ended, answers) != (runs, runs * STEPS):
         raise SystemExit(f"{ended} runs and {answers} answers are durable, not {runs} x {STEPS}")
 
 
-def _history_bytes(database: Path) -> float:
-    import sqlite3
-
+def _history_bytes(store: Store) -> float:
     text = "SELECT sum(length(body) + length(hash) + length(actor) + 16) FROM history"
-    with sqlite3.connect(database) as connection:
-        return float(connection.execute(text).fetchone()[0])
+    return float(_one(store, text))
+
+
+def _one(store: Store, query: str) -> Any:
+    with store.reading() as connection:
+        return connection.exec_driver_sql(query.replace("%", "%%" if store.shared else "%")).scalar()
 
 
 def _cpu_seconds() -> float:
@@ -166,8 +167,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, required=True)
     parser.add_argument("--in-flight", type=int, required=True)
     parser.add_argument("--place", type=Path, required=True)
+    parser.add_argument("--database", default="", help="a URL; without one a file in the place")
     given = parser.parse_args()
-    found: dict[str, Any] = measure(given.place, given.runs, given.in_flight)
+    found: dict[str, Any] = measure(given.place, given.runs, given.in_flight, given.database)
     print(json.dumps(found))
 
 

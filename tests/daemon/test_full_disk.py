@@ -29,11 +29,12 @@ class Disk:
 
     def __init__(self, store):
         self.full = False
-        event.listen(store.engine, "checkout", self._limit)
+        event.listen(store.engine, "begin", self._limit)
 
-    def _limit(self, connection, _record, _proxy):
-        pages = connection.execute("PRAGMA page_count").fetchone()[0] if self.full else 1_000_000
-        connection.execute(f"PRAGMA max_page_count={pages}")
+    def _limit(self, connection):
+        ask = connection.exec_driver_sql
+        pages = ask("PRAGMA page_count").scalar() if self.full else 1_000_000
+        ask(f"PRAGMA max_page_count={pages}")
 
 
 def test_a_full_disk_refuses_people_in_one_line_and_changes_nothing(bench):

@@ -67,12 +67,23 @@ def test_sqlite_keeps_acknowledged_commits_through_a_power_cut(store):
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2  # FULL
 
 
+class Undone(Exception):  # no error: what the writer does then
+    """The transaction is rolled back."""
+
+
 def test_a_writer_that_is_behind_the_run_changes_nothing(store):
     batch = Batch()
     batch.update_runs.append(("open", "", "a", 2, b"{}", b"", 0, 1, 1))
     batch.history.append((1, 2, 0, "me", b"{}", b""))
-    with store.writing() as connection:
-        assert store.statements.write(connection, batch) is False
+
+    def write() -> None:
+        with store.committing() as connection:
+            assert store.statements.write(connection, batch) is False
+            raise Undone
+
+    with pytest.raises(Undone):
+        write()
+    with store.reading() as connection:
         assert connection.execute(text("SELECT count(*) FROM history")).scalar() == 0
 
 

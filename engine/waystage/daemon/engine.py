@@ -235,7 +235,7 @@ class Engine:
 
     def _commit(self, items: list[Item], due: bool) -> None:
         self._tx, began = None, time.perf_counter()
-        with self.store.writing() as connection:
+        with self.store.committing() as connection:
             tx = self._tx = Transaction(
                 self.store, connection, self.definitions, self.runs, self.clock.now(),
                 self.owner, self.store.wall(), self._lease, draining=self._draining.is_set(),

@@ -46,13 +46,11 @@ class ArrayStatement:
         compiled = statement.compile(dialect=engine.dialect)  # type: ignore[attr-defined]  # every Core statement compiles
         self.text, self._names = PARAMETER.sub(r"%(\1)b::", str(compiled)), tuple(names)
 
-    def run(self, connection: Connection, rows: list[tuple[Any, ...]]) -> int:
-        """Run it for all rows and answer how many rows of the table it touched."""
-        if not rows:
-            return 0
+    def run(self, connection: Connection, rows: list[tuple[Any, ...]]) -> Any:
+        """Run it for all rows; gives the cursor, whose `rowcount` says how many it touched."""
         columns = map(list, zip(*rows, strict=True))
         parameters = dict(zip(self._names, columns, strict=True))
-        return int(driver_of(connection).execute(self.text, parameters).rowcount)
+        return driver_of(connection).execute(self.text, parameters)
 
 
 def rows_of(table: Table, names: Mapping[str, str]) -> Any:

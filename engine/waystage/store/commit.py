@@ -26,7 +26,7 @@ from sqlalchemy.sql import Executable
 
 from waystage.store import arrays as a
 from waystage.store import schema as t
-from waystage.store.driver import driver_of, told
+from waystage.store.driver import driver_of, together, told
 
 Row = tuple[Any, ...]
 
@@ -41,8 +41,8 @@ def lease_clock(engine: Engine) -> Any:
 class Writes(Protocol):
     """A statement that is run for all rows of a batch."""
 
-    def run(self, connection: Connection, rows: list[Row]) -> int:
-        """Answer how many rows of the table it touched."""
+    def run(self, connection: Connection, rows: list[Row]) -> Any:
+        """Give the cursor, whose `rowcount` says how many rows of the table it touched."""
         ...
 
 
@@ -55,10 +55,8 @@ class Statement:
         order = compiled.positiontup
         self._order = None if order is None else [self._names.index(name) for name in order]
 
-    def run(self, connection: Connection, rows: list[Row]) -> int:
-        """Run it for all rows and answer how many rows of the table it touched."""
-        if not rows:
-            return 0
+    def run(self, connection: Connection, rows: list[Row]) -> Any:
+        """Run it for all rows; gives the cursor, whose `rowcount` says how many it touched."""
         parameters: Any
         if self._order is None:
             parameters = [dict(zip(self._names, row, strict=True)) for row in rows]
@@ -66,7 +64,7 @@ class Statement:
             parameters = rows
         else:
             parameters = [tuple(row[i] for i in self._order) for row in rows]
-        return int(driver_of(connection).executemany(self.text, parameters).rowcount)
+        return driver_of(connection).executemany(self.text, parameters)
 
 
 def _values(names: Sequence[str]) -> dict[str, Any]:
@@ -186,25 +184,35 @@ class Statements:
 
     def show_opened(self, connection: Connection, batch: Batch) -> None:
         """Write the new runs, so that questions see them."""
-        with told(connection):
-            self.insert_runs.run(connection, batch.insert_runs)
-        batch.insert_runs.clear()
+        if batch.insert_runs:
+            with told(connection):
+                self.insert_runs.run(connection, batch.insert_runs)
+            batch.insert_runs.clear()
 
     def write(self, connection: Connection, batch: Batch) -> bool:
-        """Write the batch; False, with nothing to be committed, when a run had moved on."""
-        self.show_opened(connection, batch)
+        """Write the batch; False when a run had moved on: then the transaction must be undone."""
         batch.update_runs.sort(key=_run_number)  # two daemons take rows in one order
-        with told(connection):
-            updated = self.update_runs.run(connection, batch.update_runs)
-        if updated != len(batch.update_runs):
+        with told(connection), together(connection):
+            moved = self._write_runs(connection, batch)
+            if not batch.rest:
+                self._write_others(connection, batch)
+        if moved is not None and moved.rowcount != len(batch.update_runs):
             return False
-        for statement in batch.rest:
-            connection.execute(statement)
-        with told(connection):
-            self.drop_timers.run(connection, batch.drop_timers)
-            self.put_timers.run(connection, batch.put_timers)
-            self.drop_work.run(connection, batch.drop_work)
-            self.put_work.run(connection, batch.put_work)
-            self.drop_inbox.run(connection, batch.drop_inbox)
-            self.history.run(connection, batch.history)
+        if batch.rest:
+            for statement in batch.rest:
+                connection.execute(statement)
+            with told(connection), together(connection):
+                self._write_others(connection, batch)
         return True
+
+    def _write_runs(self, connection: Connection, batch: Batch) -> Any:
+        if batch.insert_runs:
+            self.insert_runs.run(connection, batch.insert_runs)
+        if batch.update_runs:
+            return self.update_runs.run(connection, batch.update_runs)
+        return None
+
+    def _write_others(self, connection: Connection, batch: Batch) -> None:
+        for name in ("drop_timers", "put_timers", "drop_work", "put_work", "drop_inbox", "history"):
+            if rows := getattr(batch, name):
+                getattr(self, name).run(connection, rows)

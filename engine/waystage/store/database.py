@@ -72,6 +72,7 @@ def _postgresql(parsed: URL) -> Engine:
 
 
 def _postgresql_settings(connection: Any, _record: Any) -> None:
+    connection.autocommit = True
     # an acknowledged commit must be one: a server that is set to lose some is overruled
     connection.execute(
         "SELECT set_config('synchronous_commit', 'on', false) "
@@ -79,7 +80,7 @@ def _postgresql_settings(connection: Any, _record: Any) -> None:
     )
     # a daemon that hangs in a transaction must not hold the others' rows for long
     connection.execute("SELECT set_config('idle_in_transaction_session_timeout', '15s', false)")
-    connection.commit()
+    connection.autocommit = False
 
 
 def _sqlite_settings(connection: Any, _record: Any) -> None:

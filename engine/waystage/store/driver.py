@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import Connection
@@ -28,3 +28,15 @@ def told(connection: Connection) -> Iterator[None]:
         raise DBAPIError.instance(
             None, None, error, base, connection_invalidated=gone, dialect=connection.dialect
         ) from error
+
+
+def together(connection: Connection) -> AbstractContextManager[Any]:
+    """Send the statements of the block to PostgreSQL in one go; answers come at its end."""
+    driver = driver_of(connection)
+    return driver.pipeline() if hasattr(driver, "pipeline") else nullcontext()
+
+
+def asked(connection: Connection, text: str, parameters: Any) -> list[Any]:
+    """Ask; the transaction's BEGIN goes along with its first question."""
+    with told(connection), together(connection):
+        return list(driver_of(connection).execute(text, parameters).fetchall())

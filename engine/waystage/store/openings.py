@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, Engine
 
 from waystage.store.codec import dump
+from waystage.store.driver import asked
 
 # The numbers of purged runs are not given again: SQLite keeps the highest that it ever saw,
 # and a sequence of PostgreSQL only goes up. It is drawn from for new keys alone, so that runs
@@ -63,7 +64,5 @@ class Openings:
         self, connection: Connection, keys: Sequence[str]
     ) -> Sequence[tuple[str, str, str, str, int]]:
         if self._shared:
-            found = connection.exec_driver_sql(POSTGRESQL, {"keys": list(keys)})
-        else:
-            found = connection.exec_driver_sql(SQLITE, (dump(list(keys)).decode(),))
-        return list(found)
+            return asked(connection, POSTGRESQL, {"keys": list(keys)})
+        return asked(connection, SQLITE, (dump(list(keys)).decode(),))

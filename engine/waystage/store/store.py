@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from waystage.store.database import FileLock, open_database
 from waystage.store.openings import Openings
 from waystage.store.work import WorkStore
 
+TRUSTED = 0.5  # seconds for which a connection is taken to be there still
 SOON = 60_000_000  # microseconds: a step that asked to be called again within a minute is at work
 
 
@@ -32,6 +34,8 @@ class Store(WorkStore):
         self.kept_definitions: set[str] = set()  # known to be committed; none is ever removed
         self.shared = self.engine.dialect.name != "sqlite"
         self._lock = _file_lock(url)
+        self._writer: Connection | None = None
+        self._fresh_until = 0.0  # by the monotonic clock
 
     def occupy(self) -> None:
         """Take the database for this daemon; raises `StoreLocked` where only one may have it."""
@@ -41,6 +45,7 @@ class Store(WorkStore):
 
     def close(self) -> None:
         """Let go of the database."""
+        self._let_go()
         self.engine.dispose()
         if self._lock is not None:
             self._lock.release()
@@ -50,6 +55,29 @@ class Store(WorkStore):
         """Give a connection whose transaction writes and commits at the end."""
         with self.engine.begin() as connection:
             yield connection
+
+    @contextmanager
+    def committing(self) -> Iterator[Connection]:
+        """Give the writer's own connection, in a transaction that commits at the end.
+
+        It is held from one to the next; after a rest or a fault it is taken anew, and looked at.
+        """
+        if time.monotonic() > self._fresh_until:
+            self._let_go()
+        if self._writer is None:
+            self._writer = self.engine.connect()
+        try:
+            with self._writer.begin():
+                yield self._writer
+        except BaseException:
+            self._let_go()
+            raise
+        self._fresh_until = time.monotonic() + TRUSTED
+
+    def _let_go(self) -> None:
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            writer.close()
 
     def wall(self) -> int:
         """Give where leases are counted from; PostgreSQL adds its own clock."""

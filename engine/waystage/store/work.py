@@ -11,11 +11,15 @@ from waystage.store import rows as r
 from waystage.store import schema as t
 from waystage.store.codec import dump, instant, load
 from waystage.store.commit import lease_clock
+from waystage.store.driver import asked
 from waystage.store.reads import Reader
 
 Held = tuple[int, str, int]  # run, slot, fencing number
 PART = 400
 HELD = 5000 * 366 * 86_400_000_000  # µs by which the work of a paused run is due later
+FENCES = """
+SELECT run, slot, fence FROM work WHERE run = ANY(%(runs)s::bigint[]) ORDER BY run, slot FOR UPDATE
+"""
 FREE = {"owner": None, "lease_until": None}
 
 
@@ -102,11 +106,9 @@ class WorkStore(Reader):
 
     def fences(self, connection: Connection, claims: list[r.Claim]) -> dict[tuple[int, str], int]:
         """Give the fencing numbers now in force, and keep them from changing till the commit."""
-        w = t.work.c
         numbers = sorted({claim.no for claim in claims})
-        query = select(w.run, w.slot, w.fence).where(w.run.in_(numbers))
-        query = query.order_by(w.run, w.slot).with_for_update()
-        return {(row.run, row.slot): row.fence for row in connection.execute(query)}
+        found = asked(connection, FENCES, {"runs": numbers})
+        return {(run, slot): fence for run, slot, fence in found}
 
 
 def _in_parts(claims: Collection[Held]) -> Iterator[list[Held]]:
