@@ -14,9 +14,12 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
+from sqlalchemy import text
+
 from waystage.clock import SystemClock
 from waystage.daemon.definitions import Definitions
 from waystage.daemon.engine import Engine
+from waystage.daemon.memory import spare_the_collector
 from waystage.daemon.opening import Opening
 from waystage.kernel import Definition
 from waystage.plugin import Context, Done, Step
@@ -107,6 +110,7 @@ def measure(place: Path, runs: int, in_flight: int, database: str = "") -> dict[
     definitions = Definitions(store)
     definitions.present(load_project(place))
     engine = Engine(store, definitions, {Echo.use: Echo}, SystemClock())
+    spare_the_collector()  # as a daemon does
     engine.start()
     definition = definitions.by_name("w1")
     _drive(engine, definition, in_flight, in_flight)  # warm up
@@ -139,21 +143,21 @@ def _drive(engine: Engine, definition: Definition, runs: int, in_flight: int) ->
 
 def _durable(store: Store, runs: int) -> None:
     """Hold the figure against the database: every run ended, every answer in its history."""
-    text = "convert_from(body, 'UTF8')" if store.shared else "CAST(body AS TEXT)"
+    body = "convert_from(body, 'UTF8')" if store.shared else "CAST(body AS TEXT)"
     ended = _one(store, "SELECT count(*) FROM runs WHERE status = 'ended'")
-    answers = _one(store, f"SELECT count(*) FROM history WHERE {text} LIKE '%step.done%'")
+    answers = _one(store, f"SELECT count(*) FROM history WHERE {body} LIKE '%step.done%'")
     if (ended, answers) != (runs, runs * STEPS):
         raise SystemExit(f"{ended} runs and {answers} answers are durable, not {runs} x {STEPS}")
 
 
 def _history_bytes(store: Store) -> float:
-    text = "SELECT sum(length(body) + length(hash) + length(actor) + 16) FROM history"
-    return float(_one(store, text))
+    size = "length(body) + length(hash) + length(actor) + 16"
+    return float(_one(store, f"SELECT sum({size}) FROM history"))
 
 
 def _one(store: Store, query: str) -> Any:
     with store.reading() as connection:
-        return connection.exec_driver_sql(query.replace("%", "%%" if store.shared else "%")).scalar()
+        return connection.execute(text(query)).scalar()
 
 
 def _cpu_seconds() -> float:

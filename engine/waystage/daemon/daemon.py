@@ -11,7 +11,7 @@ from typing import Any
 
 from waystage.check import check_project
 from waystage.clock import Clock, SystemClock
-from waystage.daemon import gates, inventory, outbox, retention, watch
+from waystage.daemon import gates, memory, inventory, outbox, retention, watch
 from waystage.daemon.children import CHILD
 from waystage.daemon.connections import Connections
 from waystage.daemon.definitions import Definitions
@@ -73,6 +73,7 @@ class Daemon:
         """Take the database and begin."""
         self.engine.start()
         self.engine.act(gates.ask_again).result(timeout=60)  # the files may say other windows now
+        memory.spare_the_collector()
         for thread in (*self._looks, self._sender, self._observer, self._reader, self._retirer):
             thread.start()
 

@@ -42,13 +42,13 @@ class Snapshot(Value):
     services: tuple[str, ...] = ()
     format: str = ""  # `onnx`, `savedmodel`, `mlflow`, …
     author: str = ""
-    tags: dict[str, str] = {}
+    tags: dict[str, str] = Field(default_factory=dict)
     inputs: tuple[Column, ...] = ()
     outputs: tuple[Column, ...] = ()
     example: tuple[JsonObject, ...] = ()  # rows that a probe may score
-    metrics: dict[str, float] = {}
+    metrics: dict[str, float] = Field(default_factory=dict)
     lineage: Lineage = Lineage()
-    files: dict[str, str] = {}
+    files: dict[str, str] = Field(default_factory=dict)
     repository: str = ""  # name of the connection that it came from
 
     @property

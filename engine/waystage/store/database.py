@@ -12,6 +12,7 @@ from sqlalchemy import URL, Engine, create_engine, event, inspect, make_url, tex
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from waystage.errors import StoreLocked, StoreUnfit
+from waystage.store.driver import driver_of, told
 from waystage.store.shared import lock_name
 
 # seconds, and milliseconds for the last: a server that is gone without a word is noticed
@@ -86,14 +87,22 @@ def _postgresql_settings(connection: Any, _record: Any) -> None:
 def _sqlite_settings(connection: Any, _record: Any) -> None:
     # the driver must not open transactions by itself: ours begin IMMEDIATE
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16000"):
+    # 32 MB of log before its pages are copied: under load each page is copied once, not many times
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "cache_size=-16000",
+        "wal_autocheckpoint=8000",
+    ):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _begin_immediate(connection: Any) -> None:
     # a read that turns into a write later ignores the busy timeout, so writers say so at once
     reads = connection.get_execution_options().get("reads")
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    with told(connection):
+        driver_of(connection).execute("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def rooted(url: str, root: Path) -> str:
