@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, get_args
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from waystage.daemon.connections import describe
 from waystage.daemon.context import StepContext
 from waystage.daemon.crash import crash_point
+from waystage.daemon.masks import Masks
 from waystage.errors import Hopeless, NotFound
 from waystage.kernel import Event, events
 from waystage.plugin import (
@@ -35,7 +36,10 @@ LONGEST_WAIT = timedelta(days=366)
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What a call came to: an event for the run, or a time to call again."""
+    """What a call came to: an event for the run, or a time to call again.
+
+    Neither: the answer was lost, and the step finds out itself (`look`) when it is called again.
+    """
 
     event: Event | None
     facts: tuple[Fact, ...] = ()
@@ -65,6 +69,32 @@ def failed(claim: Claim, error: str, *, hopeless: bool = False, crashes: int = 0
     where = (order["state"], order["entry"], order["index"])
     text = plain(error)
     return Answered(events.step_failed(*where, text, hopeless=hopeless, crashes=crashes))
+
+
+def lost(plugin: type[Plugin], claim: Claim, why: str, *, crashes: int = 0) -> Answered:
+    """Give what follows when a call may have acted and its answer will never come."""
+    repeat = plugin.repeat if issubclass(plugin, Step) else "safe"
+    if repeat == "look":
+        return Answered(None)
+    if repeat == "ask":
+        order = claim.order
+        where = (order["state"], order["entry"], order["index"])
+        return Answered(events.step_uncertain(*where, plain(f"{why}; it may have acted")))
+    return failed(claim, why, crashes=crashes)
+
+
+def covered(answered: Answered, claim: Claim, masks: Masks) -> Answered:
+    """Take secrets out of what the answer says; an output that tells one is not kept."""
+    event = answered.event
+    said = event.data if event is not None else answered.memo
+    if event is not None and event.kind in ("step.failed", "step.uncertain"):
+        error = masks.cover(event.data["error"])
+        return replace(answered, event=replace(event, data=event.data | {"error": error}))
+    told = masks.found_in([said, [fact.model_dump(mode="json") for fact in answered.facts]])
+    if told is None:
+        return answered
+    why = f"its answer tells {told}, a secret; nothing of the answer is kept"
+    return failed(claim, why, hopeless=True)
 
 
 def _step(

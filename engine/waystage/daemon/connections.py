@@ -14,6 +14,7 @@ import httpx
 from pydantic import ValidationError
 
 from waystage.clock import Clock
+from waystage.daemon.masks import Masks
 from waystage.errors import Hopeless
 from waystage.plugin import (
     BatchRuntime,
@@ -43,6 +44,7 @@ class Connections:
         self.files, self.catalog, self.clock = files, catalog, clock
         self.project, self.state = files.root, state
         self.log = logging.getLogger("waystage.plugin")
+        self.masks = Masks()
         self._built: dict[str, Plugin] = {}
 
     def renew(self, files: ProjectFiles) -> None:
@@ -82,7 +84,9 @@ class Connections:
         """Resolve a reference such as `env/TEAMS_URL`."""
         store, _, name = reference.partition("/")
         found = self._once(f"secret {store}", f"secret.{store}", {}, SecretStore)  # type: ignore[type-abstract]  # asked for by its kind, made by its plugin
-        return found.resolve(name, self.project)
+        text = found.resolve(name, self.project)
+        self.masks.add(text, reference)
+        return text
 
     def repository(self, service: str) -> Repository:
         """Give the repository that keeps the service's models."""

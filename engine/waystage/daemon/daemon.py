@@ -16,6 +16,7 @@ from waystage.daemon.children import CHILD
 from waystage.daemon.connections import Connections
 from waystage.daemon.definitions import Definitions
 from waystage.daemon.engine import Engine
+from waystage.daemon.masks import nothing
 from waystage.daemon.opening import Opening
 from waystage.daemon.reload import Files, Taken
 from waystage.errors import Conflict, Invalid
@@ -56,8 +57,10 @@ class Daemon:
         self.definitions.present(self.files)
         self.connections = Connections(self.files, self.catalog, self.clock, self.state)
         self.engine = Engine(
-            self.store, self.definitions, self.catalog, self.clock, connections=self.connections
-        )
+            self.store, self.definitions, self.catalog, self.clock,
+            connections=self.connections, execution=self.files.project.spec.execution,
+        )  # fmt: skip
+        self._uncover = nothing
         self.changes = Files(self)
         self._stopping = threading.Event()
         self._looks = [
@@ -71,6 +74,7 @@ class Daemon:
 
     def start(self) -> None:
         """Take the database and begin."""
+        self._uncover = self.connections.masks.over_logs()
         self.engine.start()
         self.engine.act(gates.ask_again).result(timeout=60)  # the files may say other windows now
         memory.spare_the_collector()
@@ -86,6 +90,7 @@ class Daemon:
                 thread.join(timeout=5)
         self.connections.close()
         self.store.close()
+        self._uncover()
 
     def start_run(
         self, lifecycle: str, service: str, name: str, version: str, actor: str, key: str = "",

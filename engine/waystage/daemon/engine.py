@@ -29,6 +29,7 @@ from waystage.daemon.workers import Workers
 from waystage.errors import Unavailable, WaystageError
 from waystage.kernel import Event
 from waystage.plugin import Plugin
+from waystage.spec.execution import Execution
 from waystage.store import DatabaseError, Listener, Store, fault_of
 from waystage.store.codec import instant, micros
 from waystage.store.rows import Claim
@@ -70,7 +71,7 @@ class Engine:
         clock: Clock,
         *,
         connections: Any = None,
-        threads: int = 8,
+        execution: Execution | None = None,
         lease: float = LEASE_SECONDS,
     ) -> None:
         self.store, self.definitions, self.clock = store, definitions, clock
@@ -78,7 +79,7 @@ class Engine:
         self.runs = HotRuns()
         self.meter = Meter()
         self.fault = ""  # why nothing can be written at the moment
-        self.workers = Workers(self, catalog, connections, threads)
+        self.workers = Workers(self, catalog, connections, execution or Execution())
         self._inbox: SimpleQueue[Item | None] = SimpleQueue()
         self._local: deque[Item] = deque()
         self._alarm = Alarm(self.wake)
@@ -102,6 +103,7 @@ class Engine:
             else:
                 self.store.release(connection)
         self._alarm.start()
+        self.workers.start()
         self._thread.start()
         self._listener = self.store.listen(self.owner, self.wake)
 
@@ -120,7 +122,7 @@ class Engine:
         if self._listener is not None:
             self._listener.stop()
         self._alarm.stop()
-        self._give_back(self.workers.stop())
+        self._give_back(*self.workers.stop())
 
     def wake(self) -> None:
         """Look for due work now."""
@@ -167,13 +169,13 @@ class Engine:
                 return
             time.sleep(0.01)
 
-    def _give_back(self, claims: list[Claim]) -> None:
-        if not claims:
+    def _give_back(self, uncalled: list[Claim], cut_off: list[Claim]) -> None:
+        if not (uncalled or cut_off):
             return
         try:
             with self.store.writing() as connection:
-                uncalled = [(claim.no, claim.slot, claim.fence) for claim in claims]
-                self.store.give_back(connection, uncalled)
+                self.store.give_back(connection, [(c.no, c.slot, c.fence) for c in uncalled])
+                self.store.cut_off(connection, [(c.no, c.slot, c.fence) for c in cut_off])
                 self.store.announce(connection, self.owner)
         except DatabaseError as error:
             log.warning("claims could not be given back, their leases will end: %s", error)
@@ -239,6 +241,7 @@ class Engine:
             tx = self._tx = Transaction(
                 self.store, connection, self.definitions, self.runs, self.clock.now(),
                 self.owner, self.store.wall(), self._lease, draining=self._draining.is_set(),
+                room=self.workers.claiming.at_once,
             )  # fmt: skip
             self._fill(tx, items, due)
             if not tx.write():

@@ -92,6 +92,8 @@ class Meter:
 
 
 def said(answered: Any) -> str:
-    """Name what a call came to: done, refused, failed, uncertain or waiting."""
+    """Name what a call came to: done, refused, failed, uncertain, waiting or lost."""
+    if answered is None or (answered.event is None and answered.again is None):
+        return "lost"  # nobody waits for it any more, or nobody knows it
     event = answered.event
     return "waiting" if event is None else str(event.kind).partition(".")[2]

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from waystage.daemon.crash import crash_point
+from waystage.daemon.masks import Masks
 from waystage.errors import Hopeless
 from waystage.plugin import Message
 from waystage.retry import RetryPolicy, next_try
@@ -40,19 +41,19 @@ def _send(engine: Engine, connections: Connections, row: Any) -> bool:
         connections.notifier(channel).send(connections, _message(body), key=row.key)
         crash_point("after-send")
     except Exception as error:  # noqa: BLE001  # a notifier may raise anything; the message stays
-        _failed(engine, row, error)
+        _failed(engine, row, error, connections.masks)
         return False
     _note(engine, row.id, sent_at=micros(engine.clock.now()), error="")
     return True
 
 
-def _failed(engine: Engine, row: Any, error: Exception) -> None:
+def _failed(engine: Engine, row: Any, error: Exception, masks: Masks) -> None:
     log.warning("message %s was not delivered: %s", row.key, error)
     now, tries = engine.clock.now(), row.tries + 1
     # even a hopeless message stays: the channel's settings may be mended
     attempt = max(tries, 8) if isinstance(error, Hopeless) else tries
     due = next_try(POLICY, key=row.key, attempt=attempt, started=instant(row.due_at), now=now)
-    _note(engine, row.id, tries=tries, error=str(error), due_at=micros(due or now))
+    _note(engine, row.id, tries=tries, error=masks.cover(str(error)), due_at=micros(due or now))
 
 
 def _note(engine: Engine, number: int, **values: Any) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from waystage.daemon.transaction import Transaction
 
 log = logging.getLogger("waystage.daemon")
-AT_START = ("project", "database", "plugins", "repositories", "scoring_log", "listen")
+AT_START = ("project", "database", "plugins", "repositories", "scoring_log", "listen", "execution")
 Fingerprint = tuple[tuple[str, int, int], ...]
 
 
@@ -149,7 +149,7 @@ def _as_built(before: ProjectFiles, found: ProjectFiles) -> ProjectFiles:
 def fingerprint(root: Path) -> Fingerprint:
     """Give name, time and size of every file that makes up the project."""
     found = []
-    folders = [root / "lifecycles", root / "blocks", root / "stages"]
+    folders = [root / "lifecycles", root / "stages"]
     for path in (root / "waystage.yaml", *(p for f in folders for p in sorted(f.rglob("*.y*ml")))):
         try:
             stat = path.stat()

@@ -27,16 +27,14 @@ def sweep(tx: Transaction, workers: Workers) -> int | None:
     found = tx.store.take_inbox(tx.connection, LIMIT)
     tx.batch.drop_inbox.extend((row.id,) for row in found)
     tx.deliver([Delivery(row.run, Event.from_json(load(row.body), row.actor)) for row in found])
-    claimed = tx.store.claim(
-        tx.connection, owner=tx.owner, now=now, wall=tx.wall, lease=tx.lease, limit=LIMIT
-    )
+    claimed, more = workers.claiming.take(tx)
     # what this very transaction replaces or takes away is not called any more
     claimed = [c for c in claimed if not (c.no in tx.touched and c.slot in tx.touched[c.no].work)]
     tx.load_for({claim.no for claim in claimed})
     tx.claims.extend(claimed)
-    if max(len(fired), len(found), len(claimed)) == LIMIT:
+    if more or max(len(fired), len(found)) == LIMIT:
         return now
-    return tx.store.earliest(tx.connection)
+    return tx.store.earliest(tx.connection, now)
 
 
 def _fired(timer: TimerRow) -> Delivery:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -77,6 +78,8 @@ class Transaction:
     next_due: int | None = None
     draining: bool = False  # the daemon is about to end: it orders, but others call
     sent: bool = False  # COMMIT is on its way
+    room: Callable[[Transaction, c.StartStep, Run], bool] | None = None  # may it begin at once
+    taken: Counter[str] = field(default_factory=Counter)  # calls that this batch begins, by lane
 
     def __post_init__(self) -> None:
         self.opened = OpenedRuns(self.store, self.own)
@@ -244,6 +247,7 @@ class Transaction:
         if hot.run.paused:
             due += HELD
         mine = order.due <= self.now and not self.draining and not hot.run.paused
+        mine = mine and (self.room is None or self.room(self, order, hot.run))
         owner, until = (self.owner, self.wall + self.lease) if mine else (None, None)
         self.batch.put_work.append((hot.no, slot, dump(body), due, owner, until, fence, int(mine)))
         if mine:

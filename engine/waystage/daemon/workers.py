@@ -1,21 +1,26 @@
-"""Calling the steps that a transaction ordered: in the loop, or in a pool of threads."""
+"""Calling the steps that a transaction ordered: in the loop, or by an executor."""
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from waystage.daemon.calls import Answered, call
+from waystage.daemon.calls import Answered, call, covered, failed, lost
+from waystage.daemon.claiming import Claiming
 from waystage.daemon.context import StepContext, placement_from
 from waystage.daemon.crash import crash_point
+from waystage.daemon.executors.base import Call
+from waystage.daemon.executors.lanes import INLINE, THREAD, Lanes
+from waystage.daemon.masks import Masks
 from waystage.errors import Hopeless
-from waystage.kernel import Run, events
-from waystage.plugin import Placement, Plugin, Snapshot, Step
+from waystage.kernel import Event, Run, events
+from waystage.kernel.work import POISON
+from waystage.plugin import Placement, Plugin, Snapshot
+from waystage.spec.execution import Execution
 from waystage.store.codec import micros
 from waystage.store.rows import Claim, PlacementRow
 
@@ -23,33 +28,31 @@ if TYPE_CHECKING:
     from waystage.daemon.engine import Engine
     from waystage.daemon.transaction import Delivery, Transaction
 
-DEFAULT_TIMEOUT = 3600.0
-
-
-@dataclass(slots=True)
-class Call:
-    """A claim that is being called."""
-
-    claim: Claim
-    ctx: StepContext
-    began: float
-    running: bool = False  # not only in the pool's queue
-
 
 class Workers:
     """All calls of this daemon."""
 
     def __init__(
-        self, engine: Engine, catalog: Mapping[str, type[Plugin]], connections: Any, threads: int
-    ) -> None:
+        self, engine: Engine, catalog: Mapping[str, type[Plugin]], connections: Any,
+        execution: Execution,
+    ) -> None:  # fmt: skip
         self._engine, self._catalog, self._connections = engine, catalog, connections
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="waystage-step")
+        self._masks: Masks = getattr(connections, "masks", None) or Masks()
+        self._lanes = Lanes(
+            catalog, connections, execution, self._metered, self._answered, self._freed
+        )
+        self.claiming = Claiming(self._lanes)
         self._held: dict[tuple[int, str], int] = {}
         self._calls: dict[tuple[int, str], Call] = {}
+        self._unsettled: dict[tuple[int, str], Call] = {}
         self._lock = threading.Lock()
         self._closed = False
-        self._unsure = False
+        self._unsure = self._ended = False
         self._renewing, self._renew_at = False, 0.0  # by the monotonic clock
+
+    def start(self) -> None:
+        """Prepare what takes a while, in the background."""
+        self._lanes.start()
 
     def doubt(self) -> None:
         """Remember that a commit may have claimed work of which this daemon knows nothing."""
@@ -63,26 +66,37 @@ class Workers:
                 self._renew_at = time.monotonic() + tx.lease / 4e6
         for place in tx.answered:
             self._held.pop(place, None)
+        if self._calls or self._unsettled:
+            self._let_go_of(tx)
         for claim in tx.claims:
             self._held[(claim.no, claim.slot)] = claim.fence
             hot = self._engine.runs.get(claim.no)
             run = hot.run if hot is not None else tx.touched[claim.no].hot.run
             self._begin(claim, run)
+        if self._ended and (self.claiming.queued or self.claiming.held_up):
+            self._ended = False
+            self._engine.wake()  # what ended made room
 
-    def stop(self) -> list[Claim]:
-        """Ask running calls to stop and take no more; gives the claims that were never called."""
+    def stop(self) -> tuple[list[Claim], list[Claim]]:
+        """Ask running calls to stop and take no more.
+
+        Gives the claims that were never called, and those whose call ends with this daemon.
+        """
         with self._lock:
             calls = list(self._calls.values())
-            for call_ in calls:
-                call_.ctx.cancel()
             self._closed = True
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        return [call_.claim for call_ in calls if not call_.running]
+        for each in calls:
+            if not self._outlives(each):
+                each.ctx.cancel()
+        self._lanes.stop()
+        uncalled = [each.claim for each in calls if not each.running]
+        cut_off = [each.claim for each in calls if each.running and not self._outlives(each)]
+        return uncalled, cut_off
 
     def busy(self) -> bool:
-        """Say whether anything is being called, or waits in the pool's queue."""
+        """Say whether anything is being called that would end with this daemon."""
         with self._lock:
-            return bool(self._calls)
+            return any(not self._outlives(each) for each in self._calls.values())
 
     def still_ours(self, tx: Transaction, deliveries: list[Delivery]) -> list[Delivery]:
         """Keep the answers whose claim is still held; late ones become a note in the history."""
@@ -126,48 +140,97 @@ class Workers:
         return Delivery(claim.no, note)
 
     def _begin(self, claim: Claim, run: Run) -> None:
-        plugin = self._catalog.get(claim.order["use"])
-        ctx = self._context(claim, run)
-        if plugin is not None and issubclass(plugin, Step) and plugin.inline:
+        use = claim.order["use"]
+        plugin, ctx, lane = self._catalog.get(use), self._context(claim, run), self._lanes.of(use)
+        if lane == INLINE or plugin is None:
+            if (poisoned := self._poisoned(claim, outlives=False)) is not None:
+                self._finish(claim, ctx, poisoned, here=True)
+                return
             self._finish(claim, ctx, self._call(plugin, claim, ctx), here=True)
             return
+        executor = self._lanes.executor(use)
+        if (poisoned := self._poisoned(claim, outlives=executor.outlives)) is not None:
+            self._finish(claim, ctx, poisoned, here=True)
+            return
+        made = Call(claim, plugin, ctx, identity_of(claim, run, self._connections))
         with self._lock:
-            self._calls[(claim.no, claim.slot)] = Call(claim, ctx, time.monotonic())
-        self._pool.submit(self._in_pool, plugin, claim, ctx)
+            self._calls[made.place] = made
+        executor.begin(made)
+
+    def _poisoned(self, claim: Claim, *, outlives: bool) -> Answered | None:
+        """Give the end of a step during which daemons died again and again."""
+        if claim.tries <= POISON or outlives:
+            return None
+        return failed(claim, "the daemon ended each time before it answered", crashes=POISON)
 
     def _call(self, plugin: type[Plugin] | None, claim: Claim, ctx: StepContext) -> Answered:
         return self._engine.meter.call(claim, ctx, lambda: call(plugin, claim, ctx))
 
-    def _in_pool(self, plugin: type[Plugin] | None, claim: Claim, ctx: StepContext) -> None:
+    def _metered(self, made: Call) -> Answered | None:
+        return self._call(made.plugin, made.claim, made.ctx)
+
+    def _outlives(self, made: Call) -> bool:
+        return self._lanes.executor(made.plugin.use).outlives
+
+    def _answered(self, made: Call, answered: Answered) -> None:
+        """Take an executor's answer, from any thread."""
         with self._lock:
-            mine = self._calls.get((claim.no, claim.slot))
-            if self._closed or mine is None or mine.claim.fence != claim.fence:
-                return  # given up before it began
-            mine.running = True
-        answered = self._call(plugin, claim, ctx)
+            if self._closed and not made.running:
+                return
+            if self._calls.get(made.place) is made:
+                del self._calls[made.place]
+                if self._outlives(made):
+                    self._unsettled[made.place] = made
+        self._ended = True
+        self._finish(made.claim, made.ctx, answered, here=False)
+
+    def _freed(self) -> None:
+        if self.claiming.queued:
+            self._engine.wake()
+
+    def _let_go_of(self, tx: Transaction) -> None:
+        """End calls whose answer the transaction made useless; forget what it has written."""
+        for place in tx.answered:
+            if (settled := self._unsettled.pop(place, None)) is not None:
+                self._lanes.executor(settled.plugin.use).settled(settled)
+        for no, touched in tx.touched.items():
+            for slot in touched.work:
+                if (made := self._calls.get((no, slot))) is not None:
+                    self._unwanted(made)
+
+    def _unwanted(self, made: Call) -> None:
+        """Its run has left the state: nobody waits for the answer."""
+        made.ctx.cancel()
+        if self._lanes.of(made.plugin.use) == THREAD:
+            return  # it keeps its thread until it ends, or its timeout
         with self._lock:
-            running = self._calls.get((claim.no, claim.slot))
-            if running is not None and running.claim.fence == claim.fence:
-                del self._calls[(claim.no, claim.slot)]
-        self._finish(claim, ctx, answered, here=False)
+            self._calls.pop(made.place, None)
+        self._held.pop(made.place, None)
+        self._ended = True
+        self._lanes.executor(made.plugin.use).give_up(made)
 
     def _finish(self, claim: Claim, ctx: StepContext, answered: Answered, *, here: bool) -> None:
         from waystage.daemon.engine import Item, answer_item
 
         engine = self._engine
+        if self._masks:
+            answered = covered(answered, claim, self._masks)
         if answered.event is not None:
             item = answer_item(claim, answered.event, answered.facts)
+        elif answered.again is None:
+            pause = timedelta(seconds=min(60, 2 * 4 ** (claim.tries - 1)))
+            item = Item(action=lambda tx: self._again(tx, claim, micros(ctx.now + pause)))
+        elif _too_late(claim, due := ctx.now + answered.again):
+            item = answer_item(claim, _failure(claim, "still waiting at its deadline"))
         else:
-            assert answered.again is not None
-            due = ctx.now + answered.again
-            deadline = claim.order.get("deadline")
-            if deadline and due > datetime.fromisoformat(deadline):
-                where = (claim.order["state"], claim.order["entry"], claim.order["index"])
-                late = events.step_failed(*where, "still waiting at its deadline", hopeless=True)
-                item = answer_item(claim, late)
-            else:
-                item = Item(action=lambda tx: self._postpone(tx, claim, micros(due), answered))
+            item = Item(action=lambda tx: self._postpone(tx, claim, micros(due), answered))
         (engine.soon if here else engine.answered)(item)
+
+    def _again(self, tx: Transaction, claim: Claim, due: int) -> None:
+        """Have a step whose answer was lost called again: it looks first what holds."""
+        tx.answered.append((claim.no, claim.slot))
+        tx.store.let_go(tx.connection, claim, due)
+        tx.rings_at(due)
 
     def _postpone(self, tx: Transaction, claim: Claim, due: int, answered: Answered) -> None:
         crash_point("before-postpone")
@@ -176,22 +239,18 @@ class Workers:
             tx.rings_at(due)
         crash_point("after-postpone")
 
-    def _expire(self, running: Call) -> None:
-        from waystage.daemon.engine import answer_item
-
-        limit = running.claim.order.get("timeout") or DEFAULT_TIMEOUT
-        if time.monotonic() - running.began < limit:
+    def _expire(self, made: Call) -> None:
+        if time.monotonic() - made.began < made.timeout:
             return
-        place = (running.claim.no, running.claim.slot)
         with self._lock:
-            if self._calls.get(place) is not running:
+            if self._calls.get(made.place) is not made:
                 return
-            del self._calls[place]
-        running.ctx.cancel()
-        order = running.claim.order
-        where = (order["state"], order["entry"], order["index"])
-        event = events.step_failed(*where, f"no answer within {limit:g} s")
-        self._engine.answered(answer_item(running.claim, event))
+            del self._calls[made.place]
+        executor = self._lanes.executor(made.plugin.use)
+        executor.give_up(made)
+        self._ended = True
+        text = f"no answer within {made.timeout:g} s"
+        self._finish(made.claim, made.ctx, lost(made.plugin, made.claim, text), here=False)
 
     def _context(self, claim: Claim, run: Run) -> StepContext:
         order = claim.order
@@ -206,6 +265,30 @@ def _snapshot(run: Run) -> Snapshot:
         return Snapshot.model_validate(run.snapshot)
     except ValueError as error:
         raise Hopeless(f"the run's snapshot is damaged: {error}") from error
+
+
+def identity_of(claim: Claim, run: Run, connections: Any) -> str:
+    """Name a call so that a daemon that makes it again, and nobody else, gives it the same name.
+
+    The fencing number goes up by one with each claim, as `tries` does; their difference is that
+    of the order, and of each time that the step asked to be called again.
+    """
+    order = claim.order
+    project = connections.files.project.spec.project if hasattr(connections, "files") else ""
+    started = str(run.activities.get(order["state"], {}).get("started", ""))
+    parts = (project, order["key"], started, str(claim.fence - claim.tries))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
+
+
+def _too_late(claim: Claim, due: datetime) -> bool:
+    deadline = claim.order.get("deadline")
+    return deadline is not None and due > datetime.fromisoformat(deadline)
+
+
+def _failure(claim: Claim, why: str) -> Event:
+    event = failed(claim, why, hopeless=True).event
+    assert event is not None
+    return event
 
 
 def _placement(row: PlacementRow) -> Placement:

@@ -80,7 +80,7 @@ def step_failed(
         crashes += activity.get("crashes", 0)
         activity = m.run.activities[node.path] = activity | {"crashes": crashes}
     if crashes >= POISON:
-        _quarantine(m, node, index, f"{crashes} calls killed their process: {error}")
+        _quarantine(m, node, index, f"{crashes} calls were cut off by a crash: {error}")
         return
     due = None if hopeless else _next_due(m, node, index, attempt)
     if due is not None:

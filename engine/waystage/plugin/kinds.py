@@ -30,6 +30,8 @@ class Step(Plugin):
     `repeat` says what repeating does when an answer was lost: `safe` (harmless), `look`
     (`look` finds out first), `ask` (a person says what is true). `inline` promises that `run`
     neither blocks nor computes for long, so that the daemon may call it in its own loop.
+    `isolated` asks for a process of its own, which is killed with its process group when its
+    time is over: for what may crash, hang, leak, or leave programs running.
 
     `refuses` says whether `run` can answer `Refused` at all; where no step of a state can, its
     `next` need not say what follows. `changes` says what the step does to its stage: `forward`
@@ -43,6 +45,7 @@ class Step(Plugin):
     kind: ClassVar[str] = "step"
     repeat: ClassVar[Repeat] = "safe"
     inline: ClassVar[bool] = False
+    isolated: ClassVar[bool] = False
     refuses: ClassVar[bool] = True
     changes: ClassVar[Change] = "none"
     promotes: ClassVar[bool] = False

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from waystage.spec.execution import Execution
 from waystage.spec.values import (
     Duration,
     KebabName,
@@ -91,6 +92,7 @@ class Project(Spec):
     )
     listen: Listen = Listen()
     retention: Retention | None = None
+    execution: Execution = Field(default=Execution(), description="how the daemon calls steps")
     notify_channel: KebabName | None = Field(
         default=None, description="channel for reminders, escalations and incidents"
     )

@@ -144,6 +144,18 @@ class TimerRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Due:
+    """Work as it lies in the table; `begun`: it is called, or waits to be called again."""
+
+    no: int
+    slot: str
+    fence: int
+    order: dict[str, Any]
+    service: str
+    begun: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """A step that this daemon may call now, under this fencing number."""
 

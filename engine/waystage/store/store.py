@@ -87,6 +87,10 @@ class Store(WorkStore):
         """Say whether it is this daemon's turn to do what only one should do at a time."""
         return shared.turn(self.engine, name)
 
+    def alone(self, connection: Connection, name: str) -> None:
+        """Have what is called so for this transaction alone, among all daemons."""
+        shared.lock_name(connection, "alone", name)
+
     def announce(self, connection: Connection, owner: str) -> None:
         """Wake the other daemons when this transaction commits."""
         shared.announce(connection, owner)
@@ -117,14 +121,16 @@ class Store(WorkStore):
         )
         return list(connection.execute(query))
 
-    def earliest(self, connection: Connection) -> int | None:
+    def earliest(self, connection: Connection, after: int = -1) -> int | None:
         """Give the next instant at which the writer has something to do, held work left out.
 
-        Messages are not its work: their sender looks for them by itself.
+        Work that was due by `after` is left out too: it lies there because it cannot be called
+        yet. Messages are not the writer's work: their sender looks for them by itself.
         """
+        w = t.work.c
         queries = (
             select(func.min(t.timers.c.due_at)),
-            select(func.min(t.work.c.due_at)).where(t.work.c.owner.is_(None)),
+            select(func.min(w.due_at)).where(w.owner.is_(None), w.due_at > after),
         )
         times = [connection.execute(query).scalar() for query in queries]
         return min((time for time in times if time is not None), default=None)

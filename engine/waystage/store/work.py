@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, or_, select, tuple_, update
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    case,
+    cast,
+    delete,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from waystage.store import rows as r
 from waystage.store import schema as t
@@ -66,6 +80,76 @@ class WorkStore(Reader):
             for row in rows
         ]
 
+    def candidates(
+        self,
+        connection: Connection,
+        *,
+        now: int,
+        wall: int,
+        limit: int,
+        without: Collection[str],
+        full: Mapping[str, Collection[str]],
+    ) -> list[r.Due]:
+        """Give due work that nobody holds, the oldest first, and keep others from taking it.
+
+        Plugins `without` are left out, and what would begin for a plugin, a stage or a service
+        that is `full`.
+        """
+        w = t.work.c
+        free = or_(w.owner.is_(None), w.lease_until < wall + lease_clock(self.engine))
+        query = self._dues().where(w.due_at <= now, free)
+        if without:
+            query = query.where(self._said("use").not_in(without))
+        columns = {"plugin": self._said("use"), "stage": self._said("stage"),
+                   "service": t.runs.c.service}  # fmt: skip
+        for kind, names in full.items():
+            if names:
+                query = query.where(or_(_begun(), columns[kind].not_in(names)))
+        query = query.order_by(w.due_at).limit(limit).with_for_update(skip_locked=True, of=t.work)
+        return [_due(row) for row in connection.execute(query)]
+
+    def claim_these(
+        self, connection: Connection, chosen: Sequence[r.Due], *, owner: str, wall: int, lease: int
+    ) -> list[r.Claim]:
+        """Claim work that `candidates` gave in this transaction."""
+        w, until = t.work.c, wall + lease + lease_clock(self.engine)
+        held = {"owner": owner, "lease_until": until, "fence": w.fence + 1, "tries": w.tries + 1}
+        claims: list[r.Claim] = []
+        for some in _in_parts([(due.no, due.slot, due.fence) for due in chosen]):
+            taken = update(t.work).where(_these(some)).values(**held).returning(*t.work.c)
+            claims += [
+                r.Claim(x.run, x.slot, x.fence, load(x.body), x.tries, load(x.memo) or {})
+                for x in connection.execute(taken)
+            ]
+        return claims
+
+    def under_way(self, connection: Connection) -> list[r.Due]:
+        """Give the work that any daemon calls, or that waits to be called again."""
+        return [_due(row) for row in connection.execute(self._dues().where(_begun()))]
+
+    def let_go(self, connection: Connection, claim: r.Claim, due: int) -> None:
+        """Free a claim whose call was cut off, so that it is called again as after a crash."""
+        mine = _these([(claim.no, claim.slot, claim.fence)])
+        held = case((t.work.c.due_at >= HELD, HELD), else_=0)  # its run is paused
+        connection.execute(update(t.work).where(mine).values(**FREE, due_at=due + held))
+
+    def cut_off(self, connection: Connection, claims: Collection[Held]) -> None:
+        """Note that calls are cut off by a daemon that ends as it should: that is no crash."""
+        for some in _in_parts(claims):
+            connection.execute(update(t.work).where(_these(some)).values(tries=1))
+
+    def _dues(self) -> Select[Any]:
+        w = t.work.c
+        begun = _begun().label("begun")
+        query = select(w.run, w.slot, w.fence, w.body, t.runs.c.service, begun)
+        return query.join(t.runs, t.runs.c.no == w.run)
+
+    def _said(self, key: str) -> Any:
+        """Give an entry of the order, which the table keeps as the bytes of a JSON text."""
+        if self.engine.dialect.name == "postgresql":
+            return cast(func.convert_from(t.work.c.body, "UTF8"), JSON)[key].as_string()
+        return func.json_extract(cast(t.work.c.body, Text), f"$.{key}")
+
     def renew(self, connection: Connection, claims: Collection[Held], until: int) -> None:
         """Hold claims for longer."""
         for some in _in_parts(claims):
@@ -121,3 +205,11 @@ def _in_parts(claims: Collection[Held]) -> Iterator[list[Held]]:
 def _these(claims: list[Held]) -> Any:
     w = t.work.c
     return tuple_(w.run, w.slot, w.fence).in_(claims)
+
+
+def _begun() -> ColumnElement[bool]:
+    return or_(t.work.c.owner.is_not(None), t.work.c.memo.is_not(None))
+
+
+def _due(row: Any) -> r.Due:
+    return r.Due(row.run, row.slot, row.fence, load(row.body), row.service, bool(row.begun))
