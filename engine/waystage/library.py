@@ -11,7 +11,7 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 def library() -> Path:
-    """Give the directory that holds `lifecycles/`, `blocks/`, `stages/` and `examples/`."""
+    """Give the directory that holds `lifecycles/`, `stages/` and `examples/`."""
     for place in (PACKAGED, CHECKOUT):
         if (place / "lifecycles").is_dir() and (place / "stages").is_dir():
             return place
@@ -25,7 +25,7 @@ def lifecycles() -> list[Path]:
 
 def blocks() -> list[Path]:
     """Give the files of the blocks that the shipped lifecycles include."""
-    return sorted((library() / "blocks").glob("*.yaml"))
+    return sorted((library() / "lifecycles" / "blocks").glob("*.yaml"))
 
 
 def scenarios() -> list[Path]:

@@ -73,7 +73,7 @@ def test_the_shipped_lifecycles_are_sound_by_themselves(file: Path) -> None:
 def test_the_example_project_is_sound(project: Path) -> None:
     for file in library.lifecycles():
         shutil.copy(file, project / "lifecycles")
-    shutil.copytree(library.library() / "blocks", project / "blocks")
+    shutil.copytree(library.library() / "lifecycles" / "blocks", project / "lifecycles" / "blocks")
     assert check_project(load_project(project), load_catalog()) == []
 
 

@@ -36,8 +36,8 @@ roles: {operator: [operate]}
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     assert waystage(["init", str(tmp_path / "p")]) == 0
-    for folder in ("lifecycles", "stages", "blocks"):
-        for file in (tmp_path / "p" / folder).glob("*"):
+    for folder in ("lifecycles", "stages", "lifecycles/blocks"):
+        for file in (tmp_path / "p" / folder).glob("*.yaml"):
             file.unlink()
     (tmp_path / "p" / "lifecycles" / "watching.yaml").write_text(WATCHING)
     (tmp_path / "p" / "waystage.yaml").write_text(PROJECT)

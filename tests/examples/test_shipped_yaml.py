@@ -25,7 +25,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> ProjectFiles:
     """Make the project that the demo makes."""
     place = tmp_path_factory.mktemp("project")
     shutil.copy(ROOT / "examples" / "german_credit" / "waystage.yaml", place)
-    for name in ("lifecycles", "blocks", "stages"):
+    for name in ("lifecycles", "stages"):
         shutil.copytree(ROOT / name, place / name)
     return load_project(place)
 

@@ -49,7 +49,7 @@ def test_the_wheel_has_both_packages_and_nothing_beside_them(names: set[str]) ->
 
 
 def test_the_wheel_has_the_shipped_yaml_and_the_example_s_data(names: set[str]) -> None:
-    for name in ("lifecycles", "blocks", "stages", "examples"):
+    for name in ("lifecycles", "stages", "examples"):
         ours = {str(p.relative_to(ROOT)) for p in tracked(name)}
         assert {f"waystage/_library/{path}" for path in ours} <= names
 

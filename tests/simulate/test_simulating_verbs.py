@@ -110,8 +110,7 @@ def test_unknown_lifecycles_and_broken_files_are_told(
 def test_scenarios_run_outside_of_a_project_beside_their_lifecycles(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("lifecycles", "blocks"):
-        shutil.copytree(library.library() / name, tmp_path / name)
+    shutil.copytree(library.library() / "lifecycles", tmp_path / "lifecycles")
     monkeypatch.chdir(tmp_path)
     assert run(["test", "lifecycles/scenarios", "--fail-under", "100"]) == 0
     assert run(["test"]) == 1

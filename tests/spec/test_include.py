@@ -176,15 +176,20 @@ def test_blocks_that_multiply_are_refused_before_they_fill_the_memory():
 
 
 def test_a_project_and_a_single_file_find_the_blocks_beside_them(tmp_path: Path):
-    for folder, name, text in (("blocks", "soak", SOAK), ("lifecycles", "release", LIFECYCLE)):
-        (tmp_path / folder).mkdir()
+    for folder, name, text in (
+        ("lifecycles/blocks", "soak", SOAK),
+        ("lifecycles", "release", LIFECYCLE),
+    ):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
         (tmp_path / folder / f"{name}.yaml").write_text(text)
     (tmp_path / "waystage.yaml").write_text("project: p\n")
     files = load_project(tmp_path)
     assert list(files.blocks) == ["soak"]
     single = load_lifecycle(tmp_path / "lifecycles" / "release.yaml")
     assert single.digest == files.lifecycles["release"].digest
-    (tmp_path / "blocks" / "soak.yaml").write_text(SOAK.replace("uze", "use").replace('P"', '("'))
+    (tmp_path / "lifecycles" / "blocks" / "soak.yaml").write_text(
+        SOAK.replace("uze", "use").replace('P"', '("')
+    )
     with pytest.raises(Invalid, match="regular expression"):
         load_project(tmp_path)
 

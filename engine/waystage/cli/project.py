@@ -18,6 +18,7 @@ IGNORE = "# what a daemon writes\n.waystage/\n*.db\n*.db-*\n"
 def init_verb(directory: Path, example: str) -> None:
     """Make a project: waystage.yaml with the shipped lifecycles, scenarios and stages."""
     from waystage import library
+    from waystage.spec.load import HOMES
 
     target = directory / "waystage.yaml"
     if target.exists():
@@ -28,9 +29,10 @@ def init_verb(directory: Path, example: str) -> None:
         ("lifecycle", library.lifecycles()), ("block", library.blocks()),
         ("stage", library.stages()), ("scenario", library.scenarios()),
     ):  # fmt: skip
-        (directory / f"{kind}s").mkdir(exist_ok=True)
+        home = Path(HOMES[kind])
+        (directory / home).mkdir(exist_ok=True)
         for file in files:
-            _copy(file, directory / f"{kind}s" / file.name, modeline(kind, 1))
+            _copy(file, directory / home / file.name, modeline(kind, len(home.parts)))
     (directory / "models").mkdir(exist_ok=True)
     write_schemas(directory / FOLDER)
     if not (directory / ".gitignore").exists():

@@ -36,11 +36,13 @@ KINDS: dict[str, type[Spec]] = {
 HOMES = {
     "project": PROJECT_FILE,
     "stage": "stages/",
-    "block": "blocks/",
+    "block": "lifecycles/blocks/",
     "lifecycle": "lifecycles/",
     "scenario": "scenarios/",
 }
+BLOCKS = "lifecycles/blocks"
 SCENARIO_FOLDERS = ("scenarios", "lifecycles/scenarios")
+INNER_FOLDERS = (BLOCKS, "lifecycles/scenarios")  # below `lifecycles`, and read by themselves
 MAX_FILES = 5000
 
 
@@ -178,9 +180,9 @@ def _block(source: Source) -> Loaded[Block]:
 def _blocks_near(path: Path) -> Mapping[str, Loaded[Block]]:
     """Read the blocks of the project that a lifecycle's file lies in; none if in no project."""
     for root in path.resolve().parents:
-        if (root / "blocks").is_dir() and (root / "lifecycles").is_dir():
+        if (root / BLOCKS).is_dir():
             reading = _Reading(root)
-            for each in _files(reading, "blocks"):
+            for each in _files(reading, BLOCKS):
                 reading.attempt(each, reading.take)
             if reading.problems:
                 raise Invalid(reading.problems)
@@ -240,7 +242,7 @@ def load_project(root: Path) -> ProjectFiles:
         raise Invalid([Problem("E-PROJECT", message)])
     reading = _Reading(root)
     project = reading.attempt(root / PROJECT_FILE, lambda source: _loaded(Project, source))
-    for path in _files(reading, "blocks", "stages", "lifecycles"):
+    for path in _files(reading, BLOCKS, "stages", "lifecycles"):
         reading.attempt(path, reading.take)
     if reading.problems:
         raise Invalid(reading.problems)
@@ -268,7 +270,7 @@ def _files(reading: _Reading, *folders: str) -> Iterator[Path]:
                 return
             if any(part.startswith(".") for part in inner.parts):
                 continue
-            if folder not in SCENARIO_FOLDERS and _tests(inner):
+            if folder not in INNER_FOLDERS and _read_apart(inner):
                 continue
             if path.suffix == ".yaml":
                 yield path
@@ -279,6 +281,6 @@ def _files(reading: _Reading, *folders: str) -> Iterator[Path]:
                 reading.problems.append(Problem("E-FILE", message, shown, suggestion=hint))
 
 
-def _tests(inner: Path) -> bool:
-    """Whether a file lies among scenarios, which `waystage test` alone reads."""
-    return any(inner.is_relative_to(folder) for folder in SCENARIO_FOLDERS)
+def _read_apart(inner: Path) -> bool:
+    """Whether a file lies among blocks, or among scenarios, which `waystage test` alone reads."""
+    return any(inner.is_relative_to(folder) for folder in INNER_FOLDERS)
