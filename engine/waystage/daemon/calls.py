@@ -200,5 +200,6 @@ def _text(error: BaseException) -> str:
         text = str(error) or type(error).__name__
     except Exception:  # noqa: BLE001  # an error whose text cannot be had has its name
         text = type(error).__name__
+    name = type(error).__name__
     known = type(error).__module__.startswith("waystage.")
-    return plain(text if known else f"{type(error).__name__}: {text}")
+    return plain(text if known or text == name else f"{name}: {text}")

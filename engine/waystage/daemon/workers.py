@@ -13,6 +13,7 @@ from waystage.daemon.calls import Answered, call, covered, failed, lost
 from waystage.daemon.claiming import Claiming
 from waystage.daemon.context import StepContext, placement_from
 from waystage.daemon.crash import crash_point
+from waystage.daemon.delivery import Delivery
 from waystage.daemon.executors.base import Call
 from waystage.daemon.executors.lanes import INLINE, THREAD, Lanes
 from waystage.daemon.masks import Masks
@@ -26,7 +27,7 @@ from waystage.store.rows import Claim, PlacementRow
 
 if TYPE_CHECKING:
     from waystage.daemon.engine import Engine
-    from waystage.daemon.transaction import Delivery, Transaction
+    from waystage.daemon.transaction import Transaction
 
 
 class Workers:
@@ -37,7 +38,8 @@ class Workers:
         execution: Execution,
     ) -> None:  # fmt: skip
         self._engine, self._catalog, self._connections = engine, catalog, connections
-        self._masks: Masks = getattr(connections, "masks", None) or Masks()
+        known = getattr(connections, "masks", None)
+        self._masks = Masks() if known is None else known
         self._lanes = Lanes(
             catalog, connections, execution, self._metered, self._answered, self._freed
         )
@@ -127,8 +129,6 @@ class Workers:
     def _checked(
         self, tx: Transaction, delivery: Delivery, fences: Mapping[tuple[int, str], int]
     ) -> Delivery:
-        from waystage.daemon.transaction import Delivery
-
         claim = delivery.claim
         if claim is None or fences.get((claim.no, claim.slot)) == claim.fence:
             if claim is not None:

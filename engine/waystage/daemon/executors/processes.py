@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from waystage.daemon.calls import Answered, failed, lost
@@ -26,8 +27,9 @@ from waystage.store.codec import load
 
 GRACE = 1.0  # seconds from the timeout, or from being told to stop, to the kill
 LOOK = 0.2  # seconds between two looks at whether the answer is still wanted
+BEGINNINGS = 3  # that a call may need, when what forks for it has just died
 MOST_LEFT = 100  # reads of what a process said before it ended
-AFTER = 2.0  # seconds that a process may take to end once it has answered
+AFTER = 0.5  # seconds that a process may take to end once it has answered
 KILLED = {signal.SIGSEGV: "a segmentation fault", signal.SIGKILL: "killed, maybe for its memory"}
 
 
@@ -49,6 +51,7 @@ class Processes:
         self._nursery = Nursery({plugin.__module__ for plugin in connections.catalog.values()})
         self._setting: tuple[Any, bytes] | None = None
         self._stopping = threading.Event()
+        self._freed, self._ready = freed, False
 
     def start(self) -> None:
         """Import the plugins in the background, so that the first call need not wait."""
@@ -56,7 +59,7 @@ class Processes:
 
     def free(self) -> int:
         """Say how many calls more may begin now."""
-        return self._threads.free()
+        return self._threads.free() if self._ready else 0
 
     def begin(self, call: Call) -> None:
         """Call the step in a fresh process."""
@@ -79,21 +82,40 @@ class Processes:
     def _warm(self) -> None:
         with suppress(OSError, Unavailable):  # the first call will say what is wrong
             self._nursery.warm()
+        self._ready = True
+        self._freed()
 
     def _perform(self, call: Call) -> Answered | None:
         try:
             assignment = assignment_of(call.plugin, call.claim, call.ctx, memory=self._memory)
             sent = self._sent(), pickled(assignment)
-            child = self._nursery.child()
-        except Unavailable as error:
-            return failed(call.claim, str(error))
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             why = f"cannot be called in a process of its own: {error}"
             return failed(call.claim, why, hopeless=True)
-        try:
-            return _Watch(call, child, self._connections, self._stopping).to_the_end(sent)
-        finally:
-            child.close()
+        for _ in range(BEGINNINGS):
+            try:
+                child = self._nursery.child()
+            except Unavailable as error:
+                return failed(call.claim, str(error))
+            call.began = time.monotonic()  # what went before was no fault of the step
+            watch = _Watch(call, child, self._connections, self._stopping)
+            try:
+                answered = watch.to_the_end(sent)
+            finally:
+                child.close()
+            if watch.begun or self._stopping.is_set():
+                return self._explained(answered)
+        return failed(call.claim, "the process that forks for steps died before it did")
+
+    def _explained(self, answered: Answered | None) -> Answered | None:
+        event = answered.event if answered is not None else None
+        if answered is None or event is None or self._memory is None:
+            return answered
+        error = str(event.data.get("error", ""))
+        if event.kind != "step.failed" or not error.startswith("MemoryError"):
+            return answered
+        more = f"{error}; it may take {self._memory} MiB, as `execution: memory` says"
+        return replace(answered, event=replace(event, data=event.data | {"error": more}))
 
     def _sent(self) -> bytes:
         """Give the project as it is sent, made anew when its files changed."""
@@ -119,6 +141,11 @@ class _Watch:
         self._status = b""
         self._end = call.began + call.timeout
         self._told = self._late = False
+
+    @property
+    def begun(self) -> bool:
+        """Say whether there was a process at all."""
+        return self._pid != 0
 
     def to_the_end(self, sent: tuple[bytes, bytes]) -> Answered | None:
         """Send the call, serve what it asks, and give its answer or what became of it.
@@ -201,12 +228,11 @@ class _Watch:
             for message in messages:
                 self._one(load(message))
         except TooLong as error:
-            self._finish(failed(self._call.claim, f"its process said {error} at once; its output "
-                                "may have 262,144: keep bigger things as artefacts and answer "
-                                "their digest", hopeless=True))  # fmt: skip
+            self._break_off(f"its process said {error} at once; its output may have 262,144: "
+                            "keep bigger things as artefacts and answer their digest")  # fmt: skip
             return False
         except (Garbage, ValueError, KeyError, TypeError, AttributeError) as error:
-            self._finish(failed(self._call.claim, f"its process said what is no answer: {error}"))
+            self._break_off(f"its process said what is no answer: {error}")
             return False
         self._slow_down()
         return alive
@@ -224,9 +250,12 @@ class _Watch:
         else:
             self._reply_of(lambda: self._call.ctx.placed(str(said["placements"])))
 
-    def _finish(self, answered: Answered) -> None:
+    def _finish(self, answered: Answered, within: float = AFTER) -> None:
         self._answered = answered
-        self._told, self._end = True, time.monotonic() + AFTER
+        self._told, self._end = True, time.monotonic() + within
+
+    def _break_off(self, why: str) -> None:
+        self._finish(failed(self._call.claim, why, hopeless=True), within=0)
 
     def _reply_of(self, look_up: Callable[[], Any]) -> None:
         try:
@@ -238,7 +267,7 @@ class _Watch:
         try:
             self._child.wire.send(pickle.dumps((kind, said)))
         except TimeoutError:
-            self._finish(failed(self._call.claim, "its process does not read what it asked for"))
+            self._break_off("its process does not read what it asked for")
         except OSError:
             return  # it is dead, as its status will tell
 
@@ -260,7 +289,9 @@ class _Watch:
         if self._late or self._code is None:
             text = f"no answer within {self._call.timeout:g} s; its process was killed"
             return lost(plugin, claim, text)
-        how = _how(self._code) + (f"; its last line: {last}" if last else "")
+        how = _how(self._code)
+        if last and self._code >= 0:  # of a signal, the log says where it struck
+            how += f"; its last line: {last}"
         return lost(plugin, claim, f"its process {how[:1500]}", crashes=claim.tries)
 
 
