@@ -5,6 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from waystage.daemon.delivery import Delivery, Touched
 from waystage.daemon.opening import Opening, enlist
 from waystage.errors import Conflict, NotFound, WaystageError
 from waystage.kernel import commands as c
@@ -14,7 +15,7 @@ from waystage.spec.lifecycle import Lifecycle
 from waystage.store.inside import run_number_opened_by
 
 if TYPE_CHECKING:
-    from waystage.daemon.transaction import Touched, Transaction
+    from waystage.daemon.transaction import Transaction
 
 CHILD = "child/"  # what the keys of child runs begin with; nobody else's may
 
@@ -26,8 +27,6 @@ def key_of(parent: str, entry: int) -> str:
 
 def open_child(tx: Transaction, touched: Touched, command: c.StartChild) -> None:
     """Open the child on the parent's snapshot, pinned to its lifecycle's present text."""
-    from waystage.daemon.transaction import Delivery
-
     run = touched.hot.run
     try:
         definition = tx.definitions.by_name(command.lifecycle)
@@ -57,8 +56,6 @@ def _fitting(spec: Lifecycle, params: dict[str, Any]) -> None:
 
 def abort_child(tx: Transaction, touched: Touched, command: c.AbortChild) -> None:
     """End the child because the state that called it is left."""
-    from waystage.daemon.transaction import Delivery
-
     run = touched.hot.run
     child = run_number_opened_by(tx.connection, key_of(run.id, command.entry))
     if child is not None:
@@ -71,8 +68,6 @@ def tell_parent(tx: Transaction, touched: Touched, command: c.EndRun) -> None:
 
     The parent is not looked at: what is held of it may be older than what another daemon wrote.
     """
-    from waystage.daemon.transaction import Delivery
-
     run, parent = touched.hot.run, touched.hot.run.parent
     if not parent or command.aborted == parent["run"]:
         return

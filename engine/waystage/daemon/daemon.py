@@ -11,7 +11,7 @@ from typing import Any
 
 from waystage.check import check_project
 from waystage.clock import Clock, SystemClock
-from waystage.daemon import gates, memory, inventory, outbox, retention, watch
+from waystage.daemon import gates, inventory, memory, outbox, retention, watch
 from waystage.daemon.children import CHILD
 from waystage.daemon.connections import Connections
 from waystage.daemon.definitions import Definitions

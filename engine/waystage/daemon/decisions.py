@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from waystage.daemon.delivery import Delivery
 from waystage.daemon.pausing import refuse_paused
-from waystage.daemon.transaction import Delivery
 from waystage.errors import Conflict, Forbidden, NotFound
 from waystage.kernel import events
 from waystage.people import (

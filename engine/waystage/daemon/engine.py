@@ -19,12 +19,13 @@ from typing import Any, TypeVar
 from waystage.clock import Clock
 from waystage.daemon.crash import crash_point
 from waystage.daemon.definitions import Definitions
+from waystage.daemon.delivery import Delivery
 from waystage.daemon.hot import HotRuns
 from waystage.daemon.meter import Meter
 from waystage.daemon.opening import Opening, open_run
 from waystage.daemon.owner import dead_ones, own_name
 from waystage.daemon.sweep import sweep
-from waystage.daemon.transaction import Delivery, Transaction
+from waystage.daemon.transaction import Transaction
 from waystage.daemon.workers import Workers
 from waystage.errors import Unavailable, WaystageError
 from waystage.kernel import Event

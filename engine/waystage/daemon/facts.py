@@ -11,7 +11,8 @@ from waystage.store.codec import micros
 from waystage.store.inside import older_open_runs
 
 if TYPE_CHECKING:
-    from waystage.daemon.transaction import Touched, Transaction
+    from waystage.daemon.delivery import Touched
+    from waystage.daemon.transaction import Transaction
 
 
 def apply_fact(tx: Transaction, touched: Touched, fact: Fact) -> None:

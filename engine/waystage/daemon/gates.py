@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from waystage.daemon.delivery import Delivery, Touched
 from waystage.daemon.opening import snapshot_id
 from waystage.errors import Conflict, NotFound
 from waystage.kernel import Run, events
@@ -24,13 +25,11 @@ from waystage.store.stops import (
 
 if TYPE_CHECKING:
     from waystage.daemon.daemon import Daemon
-    from waystage.daemon.transaction import Touched, Transaction
+    from waystage.daemon.transaction import Transaction
 
 
 def answer(tx: Transaction, touched: Touched, command: c.AskStage) -> None:
     """Tell the run whether it may change the stage now."""
-    from waystage.daemon.transaction import Delivery
-
     run, no = touched.hot.run, touched.hot.no
     if run.entered.get(command.state) != command.entry:
         return
@@ -94,8 +93,6 @@ def open_the_line(daemon: Daemon, stage: str, person: str) -> dict[str, Any]:
 
 def override(daemon: Daemon, run: str, person: str, reason: str, via: str = "") -> dict[str, Any]:
     """Let a run change its stage though the window is closed; who and why is in its history."""
-    from waystage.daemon.transaction import Delivery
-
     need_right(daemon.files.project.spec, person, "override")
     if not reason.strip():
         raise Conflict("override needs a reason")
@@ -119,8 +116,6 @@ def override(daemon: Daemon, run: str, person: str, reason: str, via: str = "") 
 
 def ask_again(tx: Transaction) -> int:
     """Have everything that waits for its stage ask once more; answers how many."""
-    from waystage.daemon.transaction import Delivery
-
     rows = waiting_for_stages(tx.connection, WINDOW)
     tx.deliver([Delivery(r.run, events.stage_answered(r.state, r.entry, "ask")) for r in rows])
     return len(rows)

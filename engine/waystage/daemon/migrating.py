@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from waystage.daemon.transaction import Delivery
+from waystage.daemon.delivery import Delivery
 from waystage.errors import Invalid
 from waystage.kernel import Definition
 from waystage.people import need_right

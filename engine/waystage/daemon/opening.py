@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from waystage.daemon.delivery import GENESIS, Delivery
 from waystage.daemon.hot import HotRun
 from waystage.daemon.pausing import begin_paused
 from waystage.expressions.types import DYN, Type, conform
@@ -42,8 +43,6 @@ def open_run(tx: Transaction, opening: Opening) -> str:
 
 def enlist(tx: Transaction, opening: Opening) -> str:
     """Take in the new run and put its start into the transaction's queue; gives its id."""
-    from waystage.daemon.transaction import GENESIS, Delivery
-
     at = micros(tx.now)
     tx.opened.keep(opening.definition, at)
     no, name = tx.opened.add(opening.key, opening.service)

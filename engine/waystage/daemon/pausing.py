@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from waystage.daemon.delivery import Delivery, Touched
 from waystage.errors import Conflict, NotFound
 from waystage.kernel import Definition, Event, Run, events
 from waystage.kernel import commands as c
@@ -30,7 +31,7 @@ from waystage.store.pauses import (
 
 if TYPE_CHECKING:
     from waystage.daemon.daemon import Daemon
-    from waystage.daemon.transaction import Touched, Transaction
+    from waystage.daemon.transaction import Transaction
 
 AT_ONCE = 200  # runs per transaction
 Numbers = Callable[[Connection, str, int, int], list[int]]
@@ -173,8 +174,6 @@ def _in_parts(
 
 
 def _tell(tx: Transaction, numbers: list[int], event: Event) -> None:
-    from waystage.daemon.transaction import Delivery
-
     tx.deliver([Delivery(no, event) for no in numbers])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from waystage.daemon.transaction import Delivery
+from waystage.daemon.delivery import Delivery
 from waystage.kernel import Event, events
 from waystage.store.codec import load, micros
 from waystage.store.rows import TimerRow
