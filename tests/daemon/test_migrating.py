@@ -146,7 +146,7 @@ class House:
 def house(tmp_path: Path) -> Iterator[House]:
     root = tmp_path / "project"
     assert waystage(["init", str(root)]) == 0
-    for file in (root / "lifecycles").iterdir():
+    for file in (root / "lifecycles").glob("*.yaml"):
         file.unlink()
     (root / "lifecycles" / "flow.yaml").write_text(TEXT)
     place = root / "models" / "credit" / "1"

@@ -184,7 +184,7 @@ def change_project(root: Path, changed: dict[str, str]) -> None:
 def make_project(root: Path) -> Path:
     """Make a project with the verb that people use, and three versions of a model."""
     assert waystage(["init", str(root)]) == 0
-    for file in (root / "lifecycles").iterdir():
+    for file in (root / "lifecycles").glob("*.yaml"):
         file.unlink()
     (root / "lifecycles" / "asking.yaml").write_text(ASKING)
     (root / "lifecycles" / "breaking.yaml").write_text(BREAKING)

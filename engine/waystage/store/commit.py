@@ -71,6 +71,11 @@ def _values(names: Sequence[str]) -> dict[str, Any]:
     return {name: bindparam(name) for name in names}
 
 
+def _missed(moved: Any, batch: Batch) -> bool:
+    """Whether another daemon has moved a run that this batch wanted to move."""
+    return moved is not None and moved.rowcount != len(batch.update_runs)
+
+
 def _run_number(row: Row) -> int:
     return int(row[-2])
 
@@ -111,7 +116,8 @@ class Statements:
     TIMER = ("run", "state", "name", "entry", "due_at", "spec")
 
     def __init__(self, engine: Engine) -> None:
-        if engine.dialect.name == "postgresql":
+        self._later = engine.dialect.name == "postgresql"  # answers come when all is sent
+        if self._later:
             self._as_arrays(engine)
         else:
             self._one_by_one(engine)
@@ -194,9 +200,11 @@ class Statements:
         batch.update_runs.sort(key=_run_number)  # two daemons take rows in one order
         with told(connection), together(connection):
             moved = self._write_runs(connection, batch)
+            if not self._later and _missed(moved, batch):
+                return False
             if not batch.rest:
                 self._write_others(connection, batch)
-        if moved is not None and moved.rowcount != len(batch.update_runs):
+        if _missed(moved, batch):
             return False
         if batch.rest:
             for statement in batch.rest:
