@@ -246,3 +246,39 @@ def test_a_process_is_there_within_a_third_of_a_second(hostile):
         took.append(time.monotonic() - began)
     print("seconds a call in a process of its own:", [f"{each:.3f}" for each in took])
     assert min(took) < 0.3
+
+
+def test_a_step_whose_process_died_three_times_is_put_in_quarantine(hostile):
+    more = "retry: {max: 10, backoff: {first: PT0.01S, max: PT0.02S}}"
+    hostile.lifecycle("poison", step("segfault", more=more))
+    daemon = hostile.start()
+    run = hostile.open("poison")
+    incident = hostile.incident(run)
+    assert incident.kind == "poison"
+    assert "3 calls were cut off by a crash: its process died of SIGSEGV" in incident.message
+    assert len(hostile.lines("calls.txt")) == 3
+    mend = events.repair("retry", "work", {"reason": "once more"}, "otto")
+    daemon.engine.submit(daemon.store.run(run).no, mend).result(10)
+    hostile.until(lambda: len(hostile.lines("calls.txt")) == 6)
+    hostile.until(lambda: daemon.store.incidents(run=run)[0].kind == "poison")
+
+
+CIRCLE = """
+lifecycle: circle
+services: [s]
+initial: a
+states:
+  a: {steps: [{use: test.act}], next: {done: b, refused: end}}
+  b: {steps: [{use: test.pooled}], next: {done: a, refused: end}}
+  end: {final: true}
+"""
+
+
+def test_going_in_circles_without_a_wait_is_parked_after_a_hundred_moves(bench):
+    """`validate` refuses this lifecycle; the engine does not rely on it."""
+    run = bench.open(bench.lifecycle(CIRCLE))
+    bench.until(lambda: bench.store.incidents(run=run))
+    (incident,) = bench.store.incidents(run=run)
+    assert incident.kind == "endless"
+    assert "100 transitions without a wait" in incident.message
+    assert len(bench.play.calls) == 101

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -252,6 +253,53 @@ class Kind(Step):
         return Done({"pid": os.getpid()})
 
 
+class Counted:
+    """How many calls are at work, and were at most, by service; what holds them all."""
+
+    def __init__(self) -> None:
+        self.lock, self.now, self.most = threading.Lock(), Counter[str](), Counter[str]()
+        self.let_go = threading.Event()
+
+    def begin(self, name: str) -> None:
+        with self.lock:
+            self.now[name] += 1
+            self.most[name] = max(self.most[name], self.now[name])
+
+    def end(self, name: str) -> None:
+        with self.lock:
+            self.now[name] -= 1
+
+
+COUNTED = Counted()
+
+
+class Busy(Step):
+    """Be at work for a moment, over several calls if `waits`, or until the test lets go.
+
+    - use: hostile.busy
+    """
+
+    use: ClassVar[str] = "hostile.busy"
+    refuses: ClassVar[bool] = False
+    waits: int = 0
+    held: bool = False
+
+    def run(self, ctx: Any) -> Any:
+        count = int(ctx.memo.get("count", 0))
+        names = ("all", ctx.service, ctx.stage or "")
+        if not count:
+            for name in names:
+                COUNTED.begin(name)
+        if self.held:
+            COUNTED.let_go.wait(60)
+        time.sleep(0.05)
+        if count < self.waits:
+            return Waiting(timedelta(milliseconds=20), {"count": count + 1})
+        for name in names:
+            COUNTED.end(name)
+        return Done()
+
+
 class Gauge(Monitor):
     """Measure the number of this process.
 
@@ -264,7 +312,7 @@ class Gauge(Monitor):
         return Measurement(value=0.5, notes={"pid": os.getpid()})
 
 
-ALL = (Evil, Threaded, Inline, Looking, Asking, Kind, Gauge, EnvironmentSecrets)
+ALL = (Evil, Threaded, Inline, Looking, Asking, Kind, Busy, Gauge, EnvironmentSecrets)
 CATALOG = {each.use: each for each in ALL}
 
 
@@ -292,17 +340,21 @@ class Hostile:
         self.root = root
         self.more = more
         (root / "lifecycles").mkdir(exist_ok=True)
+        (root / "stages").mkdir(exist_ok=True)
+        for name in ("dev", "prod"):
+            (root / "stages" / f"{name}.yaml").write_text(f"stage: {name.upper()}\n")
         (root / "waystage.yaml").write_text(
             f"project: hostile\ndatabase: {url}\nservices: {{s: {{}}, t: {{}}}}\n{execution}"
         )
         self._number = 0
         self.daemon: Daemon | None = None
 
-    def lifecycle(self, name: str, steps: str, more: str = "") -> None:
+    def lifecycle(self, name: str, steps: str, more: str = "", stage: str = "") -> None:
         """Write a lifecycle with one state of work."""
+        of = f"    stage: {stage}\n" if stage else ""
         (self.root / "lifecycles" / f"{name}.yaml").write_text(
-            f"lifecycle: {name}\nservices: [s, t]\ninitial: work\nstates:\n"
-            f"  work:\n    steps: {steps}\n    next: {{done: good, refused: bad}}\n{more}"
+            f"lifecycle: {name}\nservices: [s, t]\ninitial: work\nstates:\n  work:\n{of}"
+            f"    steps: {steps}\n    next: {{done: good, refused: bad}}\n{more}"
             "  good: {final: true}\n  bad: {final: true, outcome: rejected}\n"
         )
 
