@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import hostile_plugins
+import counted_plugins
 import pytest
-from hostile_plugins import Counted, Hostile
+from counted_plugins import Counted
+from hostile_plugins import Hostile
 
 from waystage.daemon.executors.limits import Limits, Room
 from waystage.spec.execution import AtOnce
@@ -19,7 +20,7 @@ Make = Callable[..., Hostile]
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """Give a maker of projects; all of a test share the counting."""
-    monkeypatch.setattr(hostile_plugins, "COUNTED", Counted())
+    monkeypatch.setattr(counted_plugins, "COUNTED", Counted())
     made: list[Hostile] = []
 
     def project(execution: str, url: str = "sqlite:///waystage.db") -> Hostile:
@@ -33,7 +34,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
         return made[-1]
 
     yield project
-    hostile_plugins.COUNTED.let_go.set()
+    counted_plugins.COUNTED.let_go.set()
     for each in made:
         each.stop()
 
@@ -49,7 +50,7 @@ def test_a_plugin_is_under_way_no_more_often_than_the_operator_says(make, lifecy
     hostile.start()
     runs = [hostile.open(lifecycle) for _ in range(9)]
     ends(hostile, runs)
-    assert hostile_plugins.COUNTED.most["all"] == 2
+    assert counted_plugins.COUNTED.most["all"] == 2
 
 
 def test_each_service_has_a_count_of_its_own_below_one_pattern(make):
@@ -57,7 +58,7 @@ def test_each_service_has_a_count_of_its_own_below_one_pattern(make):
     hostile.start()
     runs = [hostile.open("waits", service) for _ in range(5) for service in "st"]
     ends(hostile, runs)
-    most = hostile_plugins.COUNTED.most
+    most = counted_plugins.COUNTED.most
     assert (most["s"], most["t"]) == (2, 1)
 
 
@@ -69,7 +70,7 @@ def test_a_stage_has_its_own_count(make):
     hostile.start()
     runs = [hostile.open(name) for _ in range(4) for name in ("dev", "prod")]
     ends(hostile, runs)
-    most = hostile_plugins.COUNTED.most
+    most = counted_plugins.COUNTED.most
     assert most["PROD"] == 1
     assert most["DEV"] > 1
 
@@ -80,24 +81,24 @@ def test_what_is_over_its_limit_holds_nothing_else_up(make):
     held = [hostile.open("held") for _ in range(6)]
     kind = [hostile.open("kind") for _ in range(6)]
     ends(hostile, kind)
-    assert hostile_plugins.COUNTED.now["all"] == 1
-    hostile_plugins.COUNTED.let_go.set()
+    assert counted_plugins.COUNTED.now["all"] == 1
+    counted_plugins.COUNTED.let_go.set()
     ends(hostile, held)
-    assert hostile_plugins.COUNTED.most["all"] == 1
+    assert counted_plugins.COUNTED.most["all"] == 1
 
 
 def test_a_daemon_claims_no_more_than_it_has_threads_for_and_rests_meanwhile(make):
     hostile = make("{threads: 3}")
     daemon = hostile.start()
     runs = [hostile.open("held") for _ in range(12)]
-    hostile.until(lambda: hostile_plugins.COUNTED.now["all"] == 3)
+    hostile.until(lambda: counted_plugins.COUNTED.now["all"] == 3)
     time.sleep(0.1)
     with daemon.store.reading() as connection:
         assert len(daemon.store.owned(connection, daemon.engine.owner)) == 3
     commits = sum(daemon.engine.meter.counted().commits.counts)
     time.sleep(1.0)
     assert sum(daemon.engine.meter.counted().commits.counts) - commits < 10, "the writer spins"
-    hostile_plugins.COUNTED.let_go.set()
+    counted_plugins.COUNTED.let_go.set()
     ends(hostile, runs)
 
 
@@ -109,7 +110,7 @@ def test_two_daemons_keep_one_limit_together(make, postgres_url):
     runs = [first.open("waits") for _ in range(6)]
     runs += [second.open("busy", "t") for _ in range(6)]
     ends(first, runs)
-    assert hostile_plugins.COUNTED.most["all"] == 2
+    assert counted_plugins.COUNTED.most["all"] == 2
 
 
 def test_a_limit_of_the_name_goes_before_that_of_a_pattern():

@@ -15,12 +15,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest.mock import patch
+
+from counted_plugins import Busy
 
 from waystage.daemon import daemon as daemon_module
 from waystage.daemon.daemon import Daemon
@@ -184,6 +185,10 @@ class Evil(Step):
         note(ctx, "heeded.txt")
         return Done()
 
+    def _slow(self, ctx: Any) -> Any:
+        time.sleep(3)
+        return Done({"pid": os.getpid()})
+
     def _ignore(self, ctx: Any) -> Any:
         time.sleep(60)
 
@@ -251,53 +256,6 @@ class Kind(Step):
 
     def run(self, ctx: Any) -> Any:
         return Done({"pid": os.getpid()})
-
-
-class Counted:
-    """How many calls are at work, and were at most, by service; what holds them all."""
-
-    def __init__(self) -> None:
-        self.lock, self.now, self.most = threading.Lock(), Counter[str](), Counter[str]()
-        self.let_go = threading.Event()
-
-    def begin(self, name: str) -> None:
-        with self.lock:
-            self.now[name] += 1
-            self.most[name] = max(self.most[name], self.now[name])
-
-    def end(self, name: str) -> None:
-        with self.lock:
-            self.now[name] -= 1
-
-
-COUNTED = Counted()
-
-
-class Busy(Step):
-    """Be at work for a moment, over several calls if `waits`, or until the test lets go.
-
-    - use: hostile.busy
-    """
-
-    use: ClassVar[str] = "hostile.busy"
-    refuses: ClassVar[bool] = False
-    waits: int = 0
-    held: bool = False
-
-    def run(self, ctx: Any) -> Any:
-        count = int(ctx.memo.get("count", 0))
-        names = ("all", ctx.service, ctx.stage or "")
-        if not count:
-            for name in names:
-                COUNTED.begin(name)
-        if self.held:
-            COUNTED.let_go.wait(60)
-        time.sleep(0.05)
-        if count < self.waits:
-            return Waiting(timedelta(milliseconds=20), {"count": count + 1})
-        for name in names:
-            COUNTED.end(name)
-        return Done()
 
 
 class Gauge(Monitor):
