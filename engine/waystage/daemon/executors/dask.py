@@ -12,6 +12,7 @@ import importlib.util
 import logging
 import pickle
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -67,7 +68,7 @@ class Dask:
         self._futures: dict[Call, Future[bytes]] = {}
         self._lock = threading.Lock()
         self._busy: set[Call] = set()
-        self._stopping = False
+        self._stopping, self._away_until = False, 0.0
         self._todo: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._loop, name="waystage-dask", daemon=True)
 
@@ -122,9 +123,16 @@ class Dask:
                 self._client.close(timeout=2)
             self._client = None
         if self._client is None:
-            self._client = Client(
-                self._spec.address, timeout=CONNECT_SECONDS, set_as_default=False, name="waystage"
-            )
+            if time.monotonic() < self._away_until:  # the others need not wait for it as long
+                raise OSError("does not answer")
+            try:
+                self._client = Client(
+                    self._spec.address, timeout=CONNECT_SECONDS, set_as_default=False,
+                    name="waystage",
+                )  # fmt: skip
+            except (OSError, TimeoutError):
+                self._away_until = time.monotonic() + CONNECT_SECONDS / 2
+                raise
         return self._client
 
     def _begin(self, call: Call) -> None:
