@@ -144,7 +144,7 @@ def _drive(engine: Engine, definition: Definition, runs: int, in_flight: int) ->
 def _durable(store: Store, runs: int) -> None:
     """Hold the figure against the database: every run ended, every answer in its history."""
     body = "convert_from(body, 'UTF8')" if store.shared else "CAST(body AS TEXT)"
-    ended = _one(store, "SELECT count(*) FROM runs WHERE status = 'ended'")
+    ended = _one(store, "SELECT count(*) FROM runs WHERE lifecycle = 'w1' AND status = 'ended'")
     answers = _one(store, f"SELECT count(*) FROM history WHERE {body} LIKE '%step.done%'")
     if (ended, answers) != (runs, runs * STEPS):
         raise SystemExit(f"{ended} runs and {answers} answers are durable, not {runs} x {STEPS}")

@@ -1,8 +1,9 @@
-"""Workload W1 on SQLite, Waystage beside DBOS in one run, with the limit of the disk.
+"""Workload W1, Waystage beside DBOS in one run, on SQLite with the limit of the disk.
 
 N runs x 10 transitions, each with a step that returns a small dict whose result is durable
 before the next begins; 64 runs in flight. Every side runs alone, in a process of its own, on
-a fresh file in the same directory, and checks its database before it tells its rate.
+a fresh database in the same place, and checks it before it tells its rate. With `--backend
+postgresql` both sides use one server, as durable as PostgreSQL ships it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ HERE = Path(__file__).resolve().parent
 CACHE = HERE.parent / ".cache"
 PEER_ENVIRONMENT = CACHE / "bench-venv"
 PEER = PEER_ENVIRONMENT / "bin" / "python"
+SIDES = ("ours", "alone", "dbos", "dbos_alone")
 
 
 def main() -> None:
@@ -58,27 +60,57 @@ def _install_peer(python: Path) -> None:
 
 def measure(given: argparse.Namespace) -> dict[str, Any]:
     """Run every side once; rates are durable transitions per second."""
-    flight = given.in_flight
     with _scratch(given.directory) as place:
-        ours = _ask(sys.executable, "ours_w1.py", given.runs, flight, "--place", place / "ours")
-        alone = _ask(sys.executable, "ours_w1.py", given.runs // 10, 1, "--place", place / "alone")
-        shipped = _peer(given, flight, place / "dbos.db")
-        wal = _peer(given, flight, place / "dbos-wal.db", "--wal")
-        peer_alone = _peer(given, 1, place / "dbos-alone.db")
-        raw, raw_alone = raw_rate(place / "raw.db", flight), raw_rate(place / "raw-alone.db", 1)
+        sides = _on_postgresql if given.backend == "postgresql" else _on_sqlite
+        found = sides(given, place)
+    ours, alone, shipped, peer_alone = (found.pop(side) for side in SIDES)
     return {
-        "workload": "w1", "backend": "sqlite", "in_flight": flight, "runs": given.runs,
-        "ours": round(ours["rate"]), "dbos": round(shipped["rate"]),
+        "workload": "w1", "backend": given.backend, "in_flight": given.in_flight,
+        "runs": given.runs, "ours": round(ours["rate"]), "dbos": round(shipped["rate"]),
         "ratio": round(ours["rate"] / shipped["rate"], 1),
-        "dbos_wal": round(wal["rate"]), "ratio_wal": round(ours["rate"] / wal["rate"], 1),
-        "raw": round(raw), "of_raw": round(ours["rate"] / raw, 3),
         "alone": round(alone["rate"]), "dbos_alone": round(peer_alone["rate"]),
-        "ratio_alone": round(alone["rate"] / peer_alone["rate"], 1), "raw_alone": round(raw_alone),
+        "ratio_alone": round(alone["rate"] / peer_alone["rate"], 1),
         "p99_ms": round(ours["p99_seconds"] * 1000, 1),
         "dbos_p99_ms": round(shipped["p99_seconds"] * 1000, 1),
         "cpu_us": round(ours["cpu_microseconds"], 1),
         "history_bytes": round(ours["history_bytes"]), "dbos_version": shipped["version"],
-    }  # fmt: skip
+        **{name: round(value) for name, value in found.items()},
+    } | _shares(ours["rate"], found)  # fmt: skip
+
+
+def _shares(ours: float, found: dict[str, Any]) -> dict[str, float]:
+    if "raw" not in found:
+        return {}
+    return {
+        "of_raw": round(ours / found["raw"], 3),
+        "ratio_wal": round(ours / found["dbos_wal"], 1),
+    }
+
+
+def _on_sqlite(given: argparse.Namespace, place: Path) -> dict[str, Any]:
+    flight = given.in_flight
+    ours = _ask(sys.executable, "ours_w1.py", given.runs, flight, "--place", place / "ours")
+    alone = _ask(sys.executable, "ours_w1.py", given.runs // 10, 1, "--place", place / "alone")
+    shipped = _peer(given, flight, place / "dbos.db")
+    wal = _peer(given, flight, place / "dbos-wal.db", "--wal")
+    peer_alone = _peer(given, 1, place / "dbos-alone.db")
+    raw, raw_alone = raw_rate(place / "raw.db", flight), raw_rate(place / "raw-alone.db", 1)
+    return {"ours": ours, "alone": alone, "dbos": shipped, "dbos_alone": peer_alone,
+            "dbos_wal": wal["rate"], "raw": raw, "raw_alone": raw_alone}  # fmt: skip
+
+
+def _on_postgresql(given: argparse.Namespace, place: Path) -> dict[str, Any]:
+    from postgres import server
+
+    def side(name: str, runs: int, flight: int) -> dict[str, Any]:
+        more = ("--place", place / name, "--database", made.database())
+        return _ask(sys.executable, "ours_w1.py", runs, flight, *more)
+
+    with server() as made:
+        ours, alone = side("ours", given.runs, given.in_flight), side("alone", given.runs // 10, 1)
+        shipped = _peer(given, given.in_flight, made.database(empty=True))
+        peer_alone = _peer(given, 1, made.database(empty=True))
+    return {"ours": ours, "alone": alone, "dbos": shipped, "dbos_alone": peer_alone}
 
 
 def show(found: dict[str, Any]) -> None:
@@ -89,19 +121,21 @@ def show(found: dict[str, Any]) -> None:
 
     flight = found["in_flight"]
     table = Table(box=box.SIMPLE_HEAD, caption_justify="left", caption=_caption(found))
-    table.add_column("W1 on SQLite")
+    table.add_column("W1 on " + {"sqlite": "SQLite"}.get(found["backend"], "PostgreSQL"))
     table.add_column("transitions/s", justify="right")
     table.add_column("")
+    of_raw = f"{found['of_raw']:.0%} of the raw limit" if "of_raw" in found else ""
     for name, key, note in (
-        (f"Waystage, {flight} runs in flight", "ours", f"{found['of_raw']:.0%} of the raw limit"),
+        (f"Waystage, {flight} runs in flight", "ours", of_raw),
         (f"DBOS {found['dbos_version']} as shipped", "dbos", f"Waystage is {found['ratio']} x"),
-        ("DBOS with WAL", "dbos_wal", f"Waystage is {found['ratio_wal']} x"),
+        ("DBOS with WAL", "dbos_wal", f"Waystage is {found.get('ratio_wal')} x"),
         (f"raw SQLite, {flight} rows a commit", "raw", ""),
         ("Waystage, one run at a time", "alone", ""),
         ("DBOS, one run at a time", "dbos_alone", f"Waystage is {found['ratio_alone']} x"),
         ("raw SQLite, one row a commit", "raw_alone", ""),
     ):
-        table.add_row(name, f"{found[key]:,}", note)
+        if key in found:
+            table.add_row(name, f"{found[key]:,}", note)
     Console().print(table)
 
 
@@ -112,7 +146,9 @@ def _caption(found: dict[str, Any]) -> str:
     )
 
 
-def _peer(given: argparse.Namespace, flight: int, database: Path, *more: str) -> dict[str, Any]:
+def _peer(
+    given: argparse.Namespace, flight: int, database: str | Path, *more: str
+) -> dict[str, Any]:
     runs = max(given.peer_runs if flight > 1 else given.peer_runs // 5, 1)
     script, python = "peers/dbos_w1.py", str(given.peer_python)
     return _ask(python, script, runs, flight, "--database", database, *more)
@@ -140,6 +176,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=3000, help="runs of ours (default 3000)")
     parser.add_argument("--peer-runs", type=int, default=300, help="runs of the peer (300)")
     parser.add_argument("--in-flight", type=int, default=64, help="runs at once (default 64)")
+    parser.add_argument("--backend", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     parser.add_argument(
         "--directory", type=Path, default=CACHE,

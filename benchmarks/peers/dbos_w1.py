@@ -1,4 +1,4 @@
-"""W1 by DBOS: ten durable steps a workflow, so many workflows in flight, on a SQLite file.
+"""W1 by DBOS: ten durable steps a workflow, so many workflows in flight, on SQLite or PostgreSQL.
 
 Runs in an environment of its own, with DBOS as it comes from PyPI; prints one line of JSON.
 """
@@ -11,7 +11,6 @@ import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
-from pathlib import Path
 
 from dbos import DBOS, DBOSConfig
 
@@ -37,14 +36,14 @@ def timed(_: int) -> float:
     return time.perf_counter() - began
 
 
-def launch(database: Path, *, wal: bool) -> None:
-    """Start DBOS on that file; WAL is a property of the file that connections take over."""
+def launch(database: str, *, wal: bool) -> None:
+    """Start DBOS on that database; WAL is a property of the file that connections take over."""
     if wal:
         with sqlite3.connect(database) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
     config: DBOSConfig = {
         "name": "workload-w1",
-        "system_database_url": f"sqlite:///{database}",
+        "system_database_url": database if _is_url(database) else f"sqlite:///{database}",
         "log_level": "ERROR",
     }
     DBOS(config=config)
@@ -61,12 +60,26 @@ def measure(runs: int, in_flight: int) -> dict[str, float]:
     return {"rate": runs * STEPS / seconds, "p99_seconds": took[int(len(took) * 0.99)]}
 
 
-def durable(database: Path, expected: int) -> None:
-    """Hold the figure against the file: every step of every workflow is in it."""
-    with sqlite3.connect(database) as connection:
-        found = connection.execute("SELECT count(*) FROM operation_outputs").fetchone()[0]
+def durable(database: str, expected: int) -> None:
+    """Hold the figure against the database: every step of every workflow is in it."""
+    found = _ask(database, "SELECT count(*) FROM {schema}operation_outputs")
     if found != expected:
         raise SystemExit(f"{found} step results are in the database, not {expected}")
+
+
+def _ask(database: str, query: str) -> int:
+    if _is_url(database):
+        import psycopg
+
+        with psycopg.connect(database) as connection:
+            row = connection.execute(query.format(schema="dbos.")).fetchone()
+        return int(row[0]) if row else 0
+    with sqlite3.connect(database) as file:
+        return int(file.execute(query.format(schema="")).fetchone()[0])
+
+
+def _is_url(database: str) -> bool:
+    return database.startswith("postgresql://")
 
 
 def main() -> None:
@@ -74,7 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, required=True)
     parser.add_argument("--in-flight", type=int, required=True)
-    parser.add_argument("--database", type=Path, required=True)
+    parser.add_argument("--database", required=True, help="a file, or a postgresql:// URL")
     parser.add_argument("--wal", action="store_true")
     given = parser.parse_args()
     launch(given.database, wal=given.wal)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from threading import Event as Flag
 from typing import Any
 
 import httpx
@@ -45,7 +44,7 @@ class StepContext:
     params: Mapping[str, object]
     attempt: int
     memo: dict[str, Any]
-    _cancelled: Flag = field(default_factory=Flag)
+    cancelled: bool = False  # by the engine: the answer is no longer wanted
 
     @property
     def now(self) -> datetime:
@@ -74,13 +73,9 @@ class StepContext:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    @property
-    def cancelled(self) -> bool:
-        return self._cancelled.is_set()
-
     def cancel(self) -> None:
         """Tell the plugin that its answer is no longer wanted."""
-        self._cancelled.set()
+        self.cancelled = True
 
     @property
     def scoring_log(self) -> ScoringLog:

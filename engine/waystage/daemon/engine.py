@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from datetime import timedelta
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -40,6 +41,7 @@ log = logging.getLogger("waystage.daemon")
 LEASE_SECONDS = 60.0
 BATCH = 512
 POLL_SECONDS = 1.0
+SOON = timedelta(seconds=2 * POLL_SECONDS)
 RETRY_SECONDS = 0.5
 MOST_CONFLICTS = 20  # in a row; then the batch is taken apart
 R = TypeVar("R")
@@ -219,8 +221,11 @@ class Engine:
         return self._next_due is not None and self._next_due <= micros(self.clock.now())
 
     def _rest(self) -> None:
+        now = self.clock.now()
         due = None if self._next_due is None else instant(self._next_due)
-        self._alarm.set(due, self.clock.now())
+        if due is not None and due - now > SOON:
+            due = None  # the writer looks again before that
+        self._alarm.set(due, now)
 
     def _turn(self, items: list[Item], *, alone: bool = False) -> None:
         due = self._is_due() and not alone
