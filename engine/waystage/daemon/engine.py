@@ -1,7 +1,7 @@
 """The daemon's heart: one writer that commits whatever waits, then calls what it ordered.
 
 Events gather while a transaction commits and go into the next one together, so that batches
-form by themselves. Steps that promise not to block are called in the loop, others in a pool.
+form by themselves. Steps that promise not to block are called in the loop, others elsewhere.
 """
 
 from __future__ import annotations

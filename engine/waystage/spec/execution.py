@@ -21,9 +21,9 @@ class AtOnce(Spec):
     before a pattern. A step that waits to be called again is under way.
     """
 
-    plugin: dict[PluginGlob, Many] = {}
-    stage: dict[StageGlob, Many] = {}
-    service: dict[NameGlob, Many] = {}
+    plugin: dict[PluginGlob, Many] = Field(default={}, description="by plugin: `batch.train: 1`")
+    stage: dict[StageGlob, Many] = Field(default={}, description="by stage: `PROD: 2`")
+    service: dict[NameGlob, Many] = Field(default={}, description='by service: `"*": 4`')
 
 
 class DaskCluster(Spec):
