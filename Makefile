@@ -10,7 +10,7 @@ PIP := -m pip install -q --disable-pip-version-check -c constraints.txt
 GROUPS := --group test --group lint --group package
 
 .DEFAULT_GOAL := install
-.PHONY: install help demo test lint format types layers docs bench cases wheel clean
+.PHONY: install help demo test faults lint format types layers docs bench cases wheel clean
 
 install: $(READY)  ## set up a virtual environment with everything, at the pinned versions
 
@@ -34,6 +34,9 @@ demo: install  ## the whole loop on this machine; KEEP=1 leaves project and daem
 
 test: install  ## the tests; parts that need something more say so when they do not run
 	$(BIN)/python -m pytest -n auto
+
+faults: install  ## every fault at full scale, a quarter of an hour; writes docs/reliability.md
+	$(BIN)/python tests/helpers/fault_report.py $(TESTS)
 
 lint: install  ## formatting and lint rules
 	$(BIN)/ruff format --check .

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import fault_rows
 import pytest
 from hypothesis import settings
 from postgres_server import NoServer, PostgresServer
@@ -53,3 +54,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'waystage.db'}"
     return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Give what tells docs/reliability.md which fault was tried how often."""
+    return fault_rows.recorder(request.node.nodeid)

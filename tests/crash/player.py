@@ -8,11 +8,15 @@ per key looks there first, as a real one asks the world.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
+
+sys.path.append(str(Path(__file__).parents[1] / "helpers"))
+import planted
 
 from waystage.clock import SystemClock
 from waystage.daemon.definitions import Definitions
@@ -112,7 +116,7 @@ class World:
 
 def see_to_its_end(engine: Engine, store: Store, run: str) -> None:
     """Wait until a run has ended."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + float(os.environ.get("WAYSTAGE_PATIENCE", "30"))
     while (row := store.run(run)) is None or row.status != "ended":
         if engine.failure or time.monotonic() > end:
             sys.exit(f"stuck in {row.places if row else 'nothing'}: {engine.failure}")
@@ -121,6 +125,7 @@ def see_to_its_end(engine: Engine, store: Store, run: str) -> None:
 
 def main() -> None:
     """Open the run, or take it up where a crash left it, and see it to its end."""
+    planted.plant()
     loaded = parse_lifecycle(TEXT)
     definition = compile_lifecycle(loaded.spec, loaded.digest)
     store = Store(sys.argv[2])

