@@ -152,15 +152,43 @@ def _repair(m: Macrostep, kind: str, event: Event) -> None:
 
 
 def _signal(m: Macrostep, event: Event) -> None:
-    deepest_first = sorted(m.run.regions, key=len, reverse=True)
-    for region in deepest_first:
-        leaf = m.run.regions.get(region)
-        if leaf is None or not _listens(m, leaf, event.name):
-            continue
-        if m.definition.machines[region].handles(leaf, event.name):
-            m.raise_(leaf, event.name, event.data)
-            return
-    m.record("ignored", "", event.name, "no state waits for this signal")
+    """Let every branch that listens answer; the state around them only if none of them does.
+
+    All guards are asked before anything moves: no branch sees what another one sets.
+    """
+    chosen = _chosen(m, ROOT, event)
+    if not chosen:
+        m.record("ignored", "", event.name, "no state waits for this signal")
+    for region, leaf, answer in chosen:
+        raised = Raised(leaf, event.name, event.data)
+        if isinstance(answer, ExpressionError):
+            _park_event(m, leaf, raised, "guard", str(answer))
+        else:
+            _follow(m, region, raised, answer)
+
+
+def _chosen(
+    m: Macrostep, region: str, event: Event
+) -> list[tuple[str, str, Way | ExpressionError]]:
+    leaf = m.run.regions.get(region)
+    if leaf is None:
+        return []
+    within = [each for b in m.node(leaf).branches for each in _chosen(m, b, event)]
+    if within or not _listens(m, leaf, event.name):
+        return within
+    try:
+        names = partial(m.environment, m.node(leaf))
+        way = m.definition.machines[region].fire(leaf, event.name, names)
+    except ExpressionError as error:
+        return [(region, leaf, error)]
+    return [] if way is None else [(region, leaf, way)]
+
+
+def _follow(m: Macrostep, region: str, raised: Raised, way: Way) -> None:
+    try:
+        _take(m, region, raised.state, way)
+    except ExpressionError as error:
+        _park_event(m, raised.state, raised, "guard", str(error))
 
 
 def _listens(m: Macrostep, leaf: str, name: str) -> bool:
