@@ -58,9 +58,11 @@ class Scene:
             child, run = store.runs()
             rows = [*store.history(run.id), *store.history(child.id)]
             moves = [" ".join(r) for row in rows for r in row.records if r[0] == "moved"]
-            effects = sorted((self.place / "effects.txt").read_text().splitlines())
+            # PostgreSQL gives a number that a crash took with it to nobody else
+            effects = (self.place / "effects.txt").read_text()
+            effects = effects.replace(f"{run.id}/", "run/").replace(f"{child.id}/", "child/")
             ended = [(r.status, r.outcome, store.run_body(r.id).get("data")) for r in (run, child)]
-            return moves, effects, str(ended)
+            return moves, sorted(effects.splitlines()), str(ended)
         finally:
             store.close()
 
