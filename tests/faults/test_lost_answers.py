@@ -34,7 +34,7 @@ def wrongs(runs: list[dict[str, Any]]) -> list[str]:
     """Give the runs that acted not once, or asked although they can find out themselves."""
     return [
         run["name"] for run in runs
-        if run["acts"] != 1 or run["status"] != "ended"
+        if run["acts"] != 1 or not run["ended"]
         or (run["asked"] and not run["name"].startswith("ask"))
     ]  # fmt: skip
 
@@ -42,7 +42,7 @@ def wrongs(runs: list[dict[str, Any]]) -> list[str]:
 def test_what_may_have_acted_is_looked_up_or_asked_and_never_done_twice(tmp_path, record):
     found = play(tmp_path / "calm", SEEDS)
     runs = found["runs"]
-    assert len(runs) == len(lost_answers.KINDS) * len(lost_answers.MODES) * SEEDS
+    assert {run["name"].split("-")[0] for run in runs} == set(lost_answers.KINDS)
     planted = wrongs(play(tmp_path / "planted", 1, "blind")["runs"])
     assert planted, "the check does not see what acts twice"
     record(
@@ -54,5 +54,5 @@ def test_what_may_have_acted_is_looked_up_or_asked_and_never_done_twice(tmp_path
         "(error before or after the effect, time-out, process dead, daemon killed, tried again "
         f"by a person); {found['lives']} lives of daemons, "
         f"{sum(run['asked'] for run in runs)} runs asked a person",
-        caught=f"looking only after a crash, not after an error: {len(planted)} of 24 acted twice",
+        caught=f"looking only after a crash, not after an error: {len(planted)} of 2 acted twice",
     )

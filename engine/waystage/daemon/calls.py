@@ -14,7 +14,7 @@ from waystage.daemon.connections import describe
 from waystage.daemon.context import StepContext
 from waystage.daemon.crash import crash_point
 from waystage.daemon.masks import Masks
-from waystage.errors import Hopeless, NotFound
+from waystage.errors import Hopeless, NotFound, Retryable
 from waystage.kernel import Event, events
 from waystage.plugin import (
     Done,
@@ -103,17 +103,31 @@ def _step(
     if not issubclass(plugin, Step):
         raise Hopeless(f"plugin {plugin.use!r} is a {plugin.kind}, not a step")
     step = plugin.model_validate(claim.order["config"])
-    if claim.tries > 1 and plugin.repeat != "safe":
-        found = step.look(ctx) if plugin.repeat == "look" else None
+    if plugin.repeat == "look" and _called_before(claim):
+        found = step.look(ctx)
         if found is not None:
             return _answered(plugin, found, where)
-        if plugin.repeat == "ask":
-            why = "an earlier call was cut off and may have acted; say what is true"
-            return Answered(events.step_uncertain(*where, why))
+    if plugin.repeat == "ask" and claim.tries > 1:
+        why = "an earlier call was cut off and may have acted; say what is true"
+        return Answered(events.step_uncertain(*where, why))
     crash_point("before-call")
-    answer = step.run(ctx)
+    try:
+        answer = step.run(ctx)
+    except (Retryable, Hopeless):
+        raise
+    except BaseException as error:  # a plugin may raise anything, also SystemExit
+        if plugin.repeat != "ask":
+            raise
+        why = f"{_text(error)}; it may have acted, say what is true"
+        return Answered(events.step_uncertain(*where, why))
     crash_point("after-call")
     return _answered(plugin, answer, where)
+
+
+def _called_before(claim: Claim) -> bool:
+    """Say whether any earlier call may have acted: cut off, failed, or tried again by a person."""
+    order = claim.order
+    return claim.tries > 1 or order["attempt"] > 1 or bool(order.get("again"))
 
 
 def _answered(plugin: type[Step], answer: object, where: tuple[str, int, int]) -> Answered:

@@ -259,4 +259,5 @@ def order_to_json(order: c.StartStep) -> dict[str, Any]:
         "use": order.use, "config": order.config, "attempt": order.attempt, "kind": order.kind,
         "timeout": order.timeout, "stage": order.stage,
         "deadline": order.deadline.isoformat() if order.deadline else None,
+        **({"again": True} if order.again else {}),
     }  # fmt: skip

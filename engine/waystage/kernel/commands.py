@@ -12,7 +12,10 @@ from waystage.spec.lifecycle import Timer
 
 @value()
 class StartStep:
-    """Call a plugin at or after `due`: a step, its undoing, or a monitor."""
+    """Call a plugin at or after `due`: a step, its undoing, or a monitor.
+
+    `again`: a person has it called once more, so that earlier calls may have acted.
+    """
 
     state: str
     entry: int
@@ -26,6 +29,7 @@ class StartStep:
     timeout: float | None = None
     deadline: datetime | None = None
     stage: str = ""
+    again: bool = False
 
 
 @value()

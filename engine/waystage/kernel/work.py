@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -106,7 +107,7 @@ def resume_step(m: Macrostep, node: Node, index: int) -> None:
     activity = m.run.activities[node.path]
     kept = {k: v for k, v in activity.items() if k not in ("attempt", "crashes")}
     m.run.activities[node.path] = kept
-    _start(m, node, index)
+    _start(m, node, index, again=True)
 
 
 def skip_step(m: Macrostep, node: Node, index: int) -> None:
@@ -172,7 +173,7 @@ def _yes(m: Macrostep, node: Node, work: Work) -> bool:
     return answer
 
 
-def _start(m: Macrostep, node: Node, index: int) -> None:
+def _start(m: Macrostep, node: Node, index: int, *, again: bool = False) -> None:
     activity = m.run.activities[node.path]
     fresh = {"index": index, "busy": True, "started": m.now.isoformat()}
     m.run.activities[node.path] = activity | fresh
@@ -182,7 +183,8 @@ def _start(m: Macrostep, node: Node, index: int) -> None:
         window = [instant.isoformat() for instant in window_at(spec.window, m.now)]
         m.run.activities[node.path] = m.run.activities[node.path] | {"window": window}
     try:
-        m.order(_order(m, node, index, m.now, 1))
+        order = _order(m, node, index, m.now, 1)
+        m.order(replace(order, again=True) if again else order)
     except ExpressionError as error:
         _unbusy(m, node)
         m.park(

@@ -28,7 +28,8 @@ class Step(Plugin):
     anything technical. Take time, HTTP, secrets, scratch space and the key from `ctx` only.
 
     `repeat` says what repeating does when an answer was lost: `safe` (harmless), `look`
-    (`look` finds out first), `ask` (a person says what is true). `inline` promises that `run`
+    (`look` finds out first), `ask` (a person says what is true; so too when `run` raises what
+    is neither `Retryable` nor `Hopeless`). `inline` promises that `run`
     neither blocks nor computes for long, so that the daemon may call it in its own loop.
     `isolated` asks for a process of its own, which is killed with its process group when its
     time is over: for what may crash, hang, leak, or leave programs running.
