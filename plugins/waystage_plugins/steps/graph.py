@@ -33,9 +33,14 @@ def graph_problems(path: Path, columns: tuple[Column, ...]) -> list[str]:
         raise
     except Exception as error:  # noqa: BLE001  # whatever a parser raises, the file is not one
         return [f"{path.name} cannot be opened as an ONNX graph: {_first_line(error)}"]
+    return input_problems(path.name, inputs, columns)
+
+
+def input_problems(file: str, inputs: list[GraphInput], columns: tuple[Column, ...]) -> list[str]:
+    """Say why these columns are not what a model takes, by name or all in one input."""
     if len(inputs) == 1 and (len(columns) != 1 or inputs[0].name != columns[0].name):
-        return _matrix_problems(path, inputs[0], columns)
-    return _named_problems(path, inputs, columns)
+        return _matrix_problems(file, inputs[0], columns)
+    return _named_problems(file, inputs, columns)
 
 
 def _inputs(path: Path) -> list[GraphInput]:
@@ -80,32 +85,27 @@ def _width(shape: list[object]) -> int | None:
     return shape[1] if isinstance(shape[1], int) else None
 
 
-def _matrix_problems(path: Path, one: GraphInput, columns: tuple[Column, ...]) -> list[str]:
+def _matrix_problems(file: str, one: GraphInput, columns: tuple[Column, ...]) -> list[str]:
     problems = []
     if one.width is not None and one.width != len(columns):
         problems.append(
-            f"{path.name} takes {one.width} columns in {one.name!r}, "
+            f"{file} takes {one.width} columns in {one.name!r}, "
             f"the manifest has {len(columns)} inputs"
         )
     texts = [column.name for column in columns if (column.type == _TEXT) != (one.type == _TEXT)]
     if texts:
-        problems.append(f"{path.name} takes {one.type} in {one.name!r}, which {texts[0]!r} is not")
+        problems.append(f"{file} takes {one.type} in {one.name!r}, which {texts[0]!r} is not")
     return problems
 
 
-def _named_problems(path: Path, inputs: list[GraphInput], columns: tuple[Column, ...]) -> list[str]:
+def _named_problems(file: str, inputs: list[GraphInput], columns: tuple[Column, ...]) -> list[str]:
     has, wants = {i.name: i for i in inputs}, {c.name: c for c in columns}
-    problems = [
-        f"{path.name} wants input {n!r}, the manifest has none" for n in has if n not in wants
-    ]
-    problems += [
-        f"the manifest has input {n!r}, {path.name} has none" for n in wants if n not in has
-    ]
+    problems = [f"{file} wants input {n!r}, the manifest has none" for n in has if n not in wants]
+    problems += [f"the manifest has input {n!r}, {file} has none" for n in wants if n not in has]
     for name in has.keys() & wants.keys():
         if (has[name].type == _TEXT) != (wants[name].type == _TEXT):
             problems.append(
-                f"input {name!r} is {wants[name].type} in the manifest, "
-                f"{has[name].type} in {path.name}"
+                f"input {name!r} is {wants[name].type} in the manifest, {has[name].type} in {file}"
             )
     return sorted(problems)
 

@@ -15,6 +15,7 @@ from waystage_plugins.repositories.tree import tree_files
 from waystage_plugins.steps.artifact import fetch_artifact
 from waystage_plugins.steps.graph import UnopenedError, graph_problems
 from waystage_plugins.steps.pickles import pickle_kind
+from waystage_plugins.steps.savedmodel import Unservable, model_problems, model_root
 
 SAFE_FORMATS = ("onnx", "savedmodel")
 
@@ -26,7 +27,8 @@ class CheckModel(Step):
           with: {allow: [pickle]}
 
     Formats that run code when they are loaded (pickle, joblib, torch, …) are refused unless
-    `allow` names them, as are formats other than onnx and savedmodel. Nothing is unpickled.
+    `allow` names them, as are formats other than onnx and savedmodel. Nothing is unpickled. What
+    an ONNX graph or the serving signature of a SavedModel takes is held against the manifest.
     """
 
     use: ClassVar[str] = "model.check"
@@ -120,8 +122,7 @@ def _content_problems(
     snapshot: Snapshot, source: Path, files: dict[str, str], notes: list[str]
 ) -> list[str]:
     if snapshot.format == "savedmodel":
-        there = any(Path(path).name == "saved_model.pb" for path in files)
-        return [] if there else ["format is savedmodel but there is no saved_model.pb"]
+        return _savedmodel_problems(snapshot, source, files)
     if snapshot.format != "onnx":
         notes.append(f"what format {snapshot.format!r} holds was not looked at")
         return []
@@ -133,3 +134,11 @@ def _content_problems(
     except UnopenedError:
         notes.append("the graph was not opened: neither onnx nor onnxruntime is installed")
         return []
+
+
+def _savedmodel_problems(snapshot: Snapshot, source: Path, files: dict[str, str]) -> list[str]:
+    try:
+        root = source / model_root(files)
+    except Unservable as error:
+        return [f"format is savedmodel but {error}"]
+    return model_problems(root, snapshot.inputs, snapshot.outputs)

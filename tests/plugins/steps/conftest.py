@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from saved_models import saved_model
 
 from waystage.plugin import (
     BatchRuntime,
@@ -185,7 +186,9 @@ def release(tmp_path: Path, manifest: JsonObject) -> Callable[..., FakeContext]:
         number = len(repository.snapshots(ctx)) + 1
         source = tmp_path / f"source-{number}"
         source.mkdir()
-        for name, content in (files or {"saved_model.pb": b"", "model.onnx": b"weights"}).items():
+        for name, content in (
+            files or {"saved_model.pb": saved_model(), "model.onnx": b"weights"}
+        ).items():
             (source / name).write_bytes(content)
         ctx.snapshot = repository.register(ctx, source, {**manifest, **fields}, key=f"k{number}")
         ctx.run, ctx.key = f"credit-risk-{number}", f"credit-risk-{number}/1/step"

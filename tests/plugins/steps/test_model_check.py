@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from saved_models import saved_model
 
 from waystage.errors import Hopeless
 from waystage.plugin import Done, Refused
@@ -90,7 +91,9 @@ def test_a_pickle_under_an_innocent_name_is_refused_and_never_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     content = pickle.dumps({"model": [Bomb()]}, protocol)
-    answer = run_to_end(CheckModel(), release({"saved_model.pb": b"", "weights.bin": content}))
+    answer = run_to_end(
+        CheckModel(), release({"saved_model.pb": saved_model(), "weights.bin": content})
+    )
     assert isinstance(answer, Refused)
     assert answer.why == "weights.bin is pickle, which runs code when it is loaded"
     assert not (tmp_path / "exploded").exists()
