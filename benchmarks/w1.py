@@ -1,9 +1,10 @@
-"""Workload W1, Waystage beside DBOS in one run, on SQLite with the limit of the disk.
+"""Workload W1, Waystage beside its peers in one run, with the limit of the database.
 
 N runs x 10 transitions, each with a step that returns a small dict whose result is durable
 before the next begins; 64 runs in flight. Every side runs alone, in a process of its own, on
-a fresh database in the same place, and checks it before it tells its rate. With `--backend
-postgresql` both sides use one server, as durable as PostgreSQL ships it.
+a fresh database in the same place, and checks it before it tells its rate. On SQLite the peers
+are DBOS, Temporal's development server and SpiffWorkflow with its state saved after each step;
+with `--backend postgresql` ours and DBOS use one server, as durable as PostgreSQL ships it.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from raw_commit import raw_rate
+from raw_commit import raw_rate, raw_rate_on_postgresql
 
 HERE = Path(__file__).resolve().parent
 CACHE = HERE.parent / ".cache"
 PEER_ENVIRONMENT = CACHE / "bench-venv"
 PEER = PEER_ENVIRONMENT / "bin" / "python"
 SIDES = ("ours", "alone", "dbos", "dbos_alone")
+NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+OTHERS = {"temporal": "peers/temporal_w1.py", "spiff": "peers/spiff_w1.py"}
 
 
 def main() -> None:
@@ -41,10 +44,10 @@ def main() -> None:
 
 
 def _install_peer(python: Path) -> None:
-    """Make the peer's own environment; what it says goes to stderr, which holds no result."""
+    """Make the peers' own environment; what it says goes to stderr, which holds no result."""
     if python != PEER:
         sys.exit(f"{python} is missing: leave --peer-python away and it is made")
-    print(f"Installing the peer into {PEER_ENVIRONMENT} (once) ...", file=sys.stderr)
+    print(f"Installing the peers into {PEER_ENVIRONMENT} (once) ...", file=sys.stderr)
     pip = [str(PEER), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     pins = ["-c", "constraints.txt"]
     for command in (
@@ -55,7 +58,7 @@ def _install_peer(python: Path) -> None:
         done = subprocess.run(command, cwd=HERE.parent, stdout=sys.stderr, check=False)
         if done.returncode:
             shutil.rmtree(PEER_ENVIRONMENT, ignore_errors=True)
-            sys.exit("DBOS could not be installed: is a package index within reach?")
+            sys.exit("The peers could not be installed: is a package index within reach?")
 
 
 def measure(given: argparse.Namespace) -> dict[str, Any]:
@@ -79,12 +82,11 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def _shares(ours: float, found: dict[str, Any]) -> dict[str, float]:
-    if "raw" not in found:
-        return {}
-    return {
-        "of_raw": round(ours / found["raw"], 3),
-        "ratio_wal": round(ours / found["dbos_wal"], 1),
-    }
+    shares = {"of_raw": round(ours / found["raw"], 3)}
+    for peer in ("dbos_wal", *OTHERS):
+        if peer in found:
+            shares[f"ratio_{peer}"] = round(ours / found[peer], 1)
+    return shares
 
 
 def _on_sqlite(given: argparse.Namespace, place: Path) -> dict[str, Any]:
@@ -94,9 +96,13 @@ def _on_sqlite(given: argparse.Namespace, place: Path) -> dict[str, Any]:
     shipped = _peer(given, flight, place / "dbos.db")
     wal = _peer(given, flight, place / "dbos-wal.db", "--wal")
     peer_alone = _peer(given, 1, place / "dbos-alone.db")
+    others = {peer: _other(given, peer, place) for peer in OTHERS}
     raw, raw_alone = raw_rate(place / "raw.db", flight), raw_rate(place / "raw-alone.db", 1)
     return {"ours": ours, "alone": alone, "dbos": shipped, "dbos_alone": peer_alone,
-            "dbos_wal": wal["rate"], "raw": raw, "raw_alone": raw_alone}  # fmt: skip
+            "dbos_wal": wal["rate"], "raw": raw, "raw_alone": raw_alone,
+            **{peer: other["rate"] for peer, other in others.items()},
+            **{f"{peer}_p99_ms": other["p99_seconds"] * 1000 for peer, other in others.items()},
+            }  # fmt: skip
 
 
 def _on_postgresql(given: argparse.Namespace, place: Path) -> dict[str, Any]:
@@ -106,11 +112,15 @@ def _on_postgresql(given: argparse.Namespace, place: Path) -> dict[str, Any]:
         more = ("--place", place / name, "--database", made.database())
         return _ask(sys.executable, "ours_w1.py", runs, flight, *more)
 
+    def raw(rows: int) -> float:
+        return raw_rate_on_postgresql(made.database(empty=True), rows)
+
     with server() as made:
         ours, alone = side("ours", given.runs, given.in_flight), side("alone", given.runs // 10, 1)
         shipped = _peer(given, given.in_flight, made.database(empty=True))
         peer_alone = _peer(given, 1, made.database(empty=True))
-    return {"ours": ours, "alone": alone, "dbos": shipped, "dbos_alone": peer_alone}
+        return {"ours": ours, "alone": alone, "dbos": shipped, "dbos_alone": peer_alone,
+                "raw": raw(given.in_flight), "raw_alone": raw(1)}  # fmt: skip
 
 
 def show(found: dict[str, Any]) -> None:
@@ -119,31 +129,51 @@ def show(found: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    flight = found["in_flight"]
+    flight, place = found["in_flight"], NAMES[found["backend"]]
     table = Table(box=box.SIMPLE_HEAD, caption_justify="left", caption=_caption(found))
-    table.add_column("W1 on " + {"sqlite": "SQLite"}.get(found["backend"], "PostgreSQL"))
+    table.add_column(f"W1 on {place}")
     table.add_column("transitions/s", justify="right")
     table.add_column("")
-    of_raw = f"{found['of_raw']:.0%} of the raw limit" if "of_raw" in found else ""
-    for name, key, note in (
-        (f"Waystage, {flight} runs in flight", "ours", of_raw),
-        (f"DBOS {found['dbos_version']} as shipped", "dbos", f"Waystage is {found['ratio']} x"),
-        ("DBOS with WAL", "dbos_wal", f"Waystage is {found.get('ratio_wal')} x"),
-        (f"raw SQLite, {flight} rows a commit", "raw", ""),
+    for name, key, ratio in (
+        (f"Waystage, {flight} runs in flight", "ours", ""),
+        (f"DBOS {found['dbos_version']} as shipped", "dbos", "ratio"),
+        ("DBOS with WAL", "dbos_wal", "ratio_dbos_wal"),
+        ("Temporal's development server", "temporal", "ratio_temporal"),
+        ("SpiffWorkflow, saved after each step", "spiff", "ratio_spiff"),
+        (f"bare {place}, {flight} rows a commit", "raw", "of_raw"),
         ("Waystage, one run at a time", "alone", ""),
-        ("DBOS, one run at a time", "dbos_alone", f"Waystage is {found['ratio_alone']} x"),
-        ("raw SQLite, one row a commit", "raw_alone", ""),
+        ("DBOS, one run at a time", "dbos_alone", "ratio_alone"),
+        (f"bare {place}, one row a commit", "raw_alone", ""),
     ):
         if key in found:
-            table.add_row(name, f"{found[key]:,}", note)
+            table.add_row(name, f"{found[key]:,}", _words(found, ratio))
     Console().print(table)
+
+
+def _words(found: dict[str, Any], ratio: str) -> str:
+    if not ratio:
+        return ""
+    if ratio == "of_raw":
+        return f"Waystage reaches {found[ratio]:.0%}"
+    return f"Waystage is {found[ratio]} x"
 
 
 def _caption(found: dict[str, Any]) -> str:
     return (
-        f"slowest 1 % of runs: {found['p99_ms']} ms, DBOS {found['dbos_p99_ms']} ms\n"
+        f"slowest 1 % of runs: {found['p99_ms']} ms{''.join(_slowest(found))}\n"
         f"a transition: {found['cpu_us']} µs of CPU, {found['history_bytes']} B of history"
     )
+
+
+def _slowest(found: dict[str, Any]) -> Iterator[str]:
+    for key, name in (("dbos", "DBOS"), ("temporal", "Temporal"), ("spiff", "SpiffWorkflow")):
+        if f"{key}_p99_ms" in found:
+            yield f", {name} {found[f'{key}_p99_ms']:,} ms"
+
+
+def _other(given: argparse.Namespace, peer: str, place: Path) -> dict[str, Any]:
+    more = ("--database", place / f"{peer}.db")
+    return _ask(str(given.peer_python), OTHERS[peer], given.peer_runs, given.in_flight, *more)
 
 
 def _peer(
@@ -174,7 +204,7 @@ def _scratch(directory: Path) -> Iterator[Path]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3000, help="runs of ours (default 3000)")
-    parser.add_argument("--peer-runs", type=int, default=300, help="runs of the peer (300)")
+    parser.add_argument("--peer-runs", type=int, default=300, help="runs of each peer (300)")
     parser.add_argument("--in-flight", type=int, default=64, help="runs at once (default 64)")
     parser.add_argument("--backend", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
@@ -182,7 +212,9 @@ def _arguments() -> argparse.Namespace:
         "--directory", type=Path, default=CACHE,
         help="where the databases go; a disk, not memory (default .cache)",
     )  # fmt: skip
-    parser.add_argument("--peer-python", type=Path, default=PEER, help="a Python that has DBOS")
+    parser.add_argument(
+        "--peer-python", type=Path, default=PEER, help="a Python that has the peers"
+    )
     return parser.parse_args()
 
 
