@@ -1,5 +1,6 @@
 """The built-in plugins, found by the engine exactly like anybody's."""
 
+from waystage_plugins.delivery import DELIVERY
 from waystage_plugins.images import IMAGES
 from waystage_plugins.monitors import COMPARISONS, MONITORS
 from waystage_plugins.notifiers import NOTIFIERS
@@ -11,6 +12,7 @@ from waystage_plugins.steps import STEPS
 
 PLUGINS = (
     *STEPS,
+    *DELIVERY,
     *IMAGES,
     *REPOSITORIES,
     *NOTIFIERS,

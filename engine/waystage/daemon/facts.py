@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
-from waystage.kernel import events
-from waystage.plugin import Championed, Deployed, Fact, Undeployed, Verified
-from waystage.store import rare
+from waystage.kernel import Event, events
+from waystage.plugin import Championed, Deployed, Fact, Signalled, Undeployed, Verified
+from waystage.store import Connection, rare
 from waystage.store.codec import micros
-from waystage.store.inside import older_open_runs
+from waystage.store.inside import open_runs_beside, superseded_open_runs
 
 if TYPE_CHECKING:
     from waystage.daemon.delivery import Touched
     from waystage.daemon.transaction import Transaction
+
+Which: TypeAlias = Callable[[Connection, str, int, str], list[int]]
 
 
 def apply_fact(tx: Transaction, touched: Touched, fact: Fact) -> None:
@@ -25,6 +28,8 @@ def apply_fact(tx: Transaction, touched: Touched, fact: Fact) -> None:
         _verified(tx, touched, fact)
     elif isinstance(fact, Championed):
         _championed(tx, touched)
+    elif isinstance(fact, Signalled):
+        _signalled(tx, touched, fact)
 
 
 def _deployed(tx: Transaction, touched: Touched, fact: Deployed) -> None:
@@ -50,7 +55,18 @@ def _verified(tx: Transaction, touched: Touched, fact: Verified) -> None:
 def _championed(tx: Transaction, touched: Touched) -> None:
     run = touched.hot.run
     event = events.signal("snapshot.superseded", {"by": _name(touched), "run": run.id}, run.id)
-    for no in older_open_runs(tx.connection, run.service, touched.hot.no, _name(touched)):
+    _tell(tx, touched, event, superseded_open_runs)
+
+
+def _signalled(tx: Transaction, touched: Touched, fact: Signalled) -> None:
+    run = touched.hot.run
+    event = events.signal(fact.name, fact.payload | {"run": run.id}, run.id)
+    _tell(tx, touched, event, open_runs_beside)
+
+
+def _tell(tx: Transaction, touched: Touched, event: Event, which: Which) -> None:
+    run = touched.hot.run
+    for no in which(tx.connection, run.service, touched.hot.no, _name(touched)):
         tx.batch.rest.append(rare.tell_run(no, run.id, event.to_json()))
     tx.rings_at(micros(tx.now))
 

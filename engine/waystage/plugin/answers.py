@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal, TypeAlias
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from waystage.plugin.values import JsonObject, Value
 
@@ -57,7 +57,14 @@ class Registered(Value):
     digest: str
 
 
-Fact: TypeAlias = Deployed | Undeployed | Verified | Championed | Registered
+class Signalled(Value):
+    """The other open runs of this snapshot and service get this signal."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=100)
+    payload: JsonObject = {}
+
+
+Fact: TypeAlias = Deployed | Undeployed | Verified | Championed | Registered | Signalled
 
 
 @dataclass(frozen=True, slots=True)

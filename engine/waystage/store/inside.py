@@ -39,10 +39,22 @@ def runs_named(connection: Connection, run: str, service: str) -> list[Any]:
     return list(connection.execute(select(r.no, r.id).where(where)))
 
 
-def older_open_runs(connection: Connection, service: str, no: int, snapshot: str) -> list[int]:
-    """Give the service's open runs that were opened before this one, on other snapshots."""
+def superseded_open_runs(connection: Connection, service: str, no: int, snapshot: str) -> list[int]:
+    """Give the service's open runs on snapshots that had a run before this snapshot's run.
+
+    A review that was opened late is on an old snapshot all the same; a newer candidate is not.
+    """
     r = t.runs.c
-    where = (r.service == service) & (r.status == "open") & (r.no < no) & (r.snapshot != snapshot)
+    older = select(r.snapshot).where((r.service == service) & (r.no < no))
+    where = (r.service == service) & (r.status == "open") & (r.snapshot != snapshot)
+    found = connection.execute(select(r.no).where(where & r.snapshot.in_(older)))
+    return [row.no for row in found]
+
+
+def open_runs_beside(connection: Connection, service: str, no: int, snapshot: str) -> list[int]:
+    """Give the other open runs of the service on the same snapshot."""
+    r = t.runs.c
+    where = (r.service == service) & (r.status == "open") & (r.no != no) & (r.snapshot == snapshot)
     return [row.no for row in connection.execute(select(r.no).where(where))]
 
 

@@ -1,5 +1,6 @@
 """The steps that lifecycles are made of."""
 
+from waystage_plugins.steps.archive_evidence import ArchiveEvidence
 from waystage_plugins.steps.batch_score import ScoreBatch
 from waystage_plugins.steps.batch_train import Train
 from waystage_plugins.steps.deploy import Deploy
@@ -9,10 +10,12 @@ from waystage_plugins.steps.probe import Probe
 from waystage_plugins.steps.register import Register
 from waystage_plugins.steps.repository_fetch import FetchSnapshot
 from waystage_plugins.steps.restore import Restore
+from waystage_plugins.steps.send_signal import SendSignal
 from waystage_plugins.steps.set_champion import SetChampion
 from waystage_plugins.steps.undeploy import Undeploy
 
 STEPS = (
+    ArchiveEvidence,
     CheckModel,
     Deploy,
     FetchSnapshot,
@@ -21,6 +24,7 @@ STEPS = (
     Register,
     Restore,
     ScoreBatch,
+    SendSignal,
     SetChampion,
     Train,
     Undeploy,
