@@ -74,7 +74,16 @@ def _settle(engine: Engine) -> None:
 
 
 def long_history(place: Path, transitions: int) -> dict[str, Any]:
-    """Move one run again and again; give how long its first and its last moves took."""
+    """Give how long the first and the last moves of a run took."""
+    took = moved(place, transitions)
+    parts = {"first": took[:PART], "last": took[-PART:]}
+    found = {name: round(sorted(part)[len(part) // 2] * 1e6) for name, part in parts.items()}
+    return {"transitions": transitions, "median_us_first_500": found["first"],
+            "median_us_last_500": found["last"]}  # fmt: skip
+
+
+def moved(place: Path, transitions: int) -> list[float]:
+    """Move one run again and again; give the seconds of each move."""
     took = []
     with engine_on(place) as (engine, definition):
         fill(engine, definition, 1)
@@ -82,10 +91,7 @@ def long_history(place: Path, transitions: int) -> dict[str, Any]:
             began = time.perf_counter()
             engine.submit(1, events.signal("again", {})).result(timeout=60)
             took.append(time.perf_counter() - began)
-    parts = {"first": took[:PART], "last": took[-PART:]}
-    found = {name: round(sorted(part)[len(part) // 2] * 1e6) for name, part in parts.items()}
-    return {"transitions": transitions, "median_us_first_500": found["first"],
-            "median_us_last_500": found["last"]}  # fmt: skip
+    return took
 
 
 if __name__ == "__main__":

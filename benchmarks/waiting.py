@@ -43,7 +43,8 @@ def measure(place: Path, runs: int, w1_runs: int) -> dict[str, Any]:
     filled = _part("fill", place / "many", runs)
     _part("fill", place / "few", WOKEN)
     few, many = _part("look", place / "few", WOKEN), _part("look", place / "many", runs)
-    w1 = [_w1(place, w1_runs, name) for name in ("none", "many", "none", "many")]
+    beside_many = place / "many" / "bench.db"
+    w1 = [w1_beside(place, w1_runs, file)["rate"] for file in (None, beside_many) * 2]
     alone, beside = max(w1[0], w1[2]), max(w1[1], w1[3])
     return {
         "waiting": runs, "opened_per_second": filled["rate"],
@@ -96,17 +97,24 @@ def _part(part: str, place: Path, runs: int) -> dict[str, Any]:
     return _ask(script, "--part", part, "--directory", str(place), "--runs", str(runs))
 
 
-def _w1(place: Path, runs: int, beside: str) -> float:
-    """Run W1 on a copy of the database; give transitions per second."""
+def look(place: Path, runs: int) -> dict[str, Any]:
+    """Look at a database that holds so many runs, in a process of its own."""
+    return _part("look", place, runs)
+
+
+def w1_beside(
+    place: Path, runs: int, beside: Path | None = None, *, in_flight: int = 64
+) -> dict[str, float]:
+    """Run W1 on a copy of that database, or on a fresh one."""
     copy = place / "w1"
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir()
-    if beside == "many":
-        shutil.copy(place / "many" / "bench.db", copy / "bench.db")
+    if beside is not None:
+        shutil.copy(beside, copy / "bench.db")
     url = f"sqlite:///{copy / 'bench.db'}"
+    size = ("--runs", str(runs), "--in-flight", str(in_flight))
     script = str(HERE / "ours_w1.py")
-    size = ("--runs", str(runs), "--in-flight", "64")
-    return float(_ask(script, *size, "--place", str(copy), "--database", url)["rate"])
+    return _ask(script, *size, "--place", str(copy), "--database", url)
 
 
 def _ask(*command: str) -> dict[str, Any]:
