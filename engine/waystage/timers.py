@@ -33,7 +33,7 @@ def next_fire(timer: Timer, after: datetime) -> datetime | None:
     """Give the first instant after `after` at which the timer fires, in UTC; None if never.
 
     Cron lines follow their zone: a local hour that is skipped fires at the next valid instant,
-    one that is repeated fires once.
+    one that is repeated fires once, unless the line says every hour (`*`): all hours are real.
     """
     if timer.after is not None:
         return after + timer.after
@@ -50,8 +50,19 @@ def _next_cron(timer: Timer, after: datetime) -> datetime | None:
         trigger = CronTrigger.from_crontab(timer.cron, timezone=timer.zone)
     except ValueError as error:
         raise TimerUnfit(f"cron {timer.cron!r}: {error}") from error
-    found: datetime | None = trigger.get_next_fire_time(after, after + timedelta(microseconds=1))
+    every_hour = timer.cron.split()[1].startswith("*")
+    found = _after(trigger, after)
+    while found is not None and found.fold and not every_hour:
+        found = _after(trigger, found)  # it has fired when the clocks showed this time first
     return None if found is None else found.astimezone(UTC)
+
+
+def _after(trigger: CronTrigger, instant: datetime) -> datetime | None:
+    """Give the trigger's next instant, in its zone, where `fold` tells a repeated hour."""
+    found: datetime | None = trigger.get_next_fire_time(
+        instant, instant.astimezone(UTC) + timedelta(microseconds=1)
+    )
+    return None if found is None else found.astimezone(UTC).astimezone(trigger.timezone)
 
 
 class Alarm:

@@ -72,8 +72,9 @@ class Claiming:
         cannot, left = self._lanes.full(), self._left(tx)
         full = {kind: room.full(kind) for kind in ("plugin", "stage", "service")}
         found = tx.store.candidates(
-            tx.connection, now=micros(tx.now), wall=tx.wall, limit=LIMIT, without=cannot, full=full
-        )
+            tx.connection, owner=tx.owner, now=micros(tx.now), wall=tx.wall, limit=LIMIT,
+            without=cannot, full=full,
+        )  # fmt: skip
         chosen, over = [], False
         for due in found:
             if _replaced(tx, due.no, due.slot):

@@ -63,7 +63,7 @@ class WorkStore(Reader):
     ) -> list[r.Claim]:
         """Claim due work that nobody holds or whose holder's lease ran out, the oldest first."""
         w, clock = t.work.c, lease_clock(self.engine)
-        free = or_(w.owner.is_(None), w.lease_until < wall + clock)
+        free = self._free(owner, wall)
         due = select(w.run, w.slot).where(w.due_at <= now, free).order_by(w.due_at).limit(limit)
         cte = due.with_for_update(skip_locked=True).cte("due")
         taken = (
@@ -84,6 +84,7 @@ class WorkStore(Reader):
         self,
         connection: Connection,
         *,
+        owner: str,
         now: int,
         wall: int,
         limit: int,
@@ -96,7 +97,7 @@ class WorkStore(Reader):
         that is `full`.
         """
         w = t.work.c
-        free = or_(w.owner.is_(None), w.lease_until < wall + lease_clock(self.engine))
+        free = self._free(owner, wall)
         query = self._dues().where(w.due_at <= now, free)
         if without:
             query = query.where(self._said("use").not_in(without))
@@ -107,6 +108,16 @@ class WorkStore(Reader):
                 query = query.where(or_(_begun(), columns[kind].not_in(names)))
         query = query.order_by(w.due_at).limit(limit).with_for_update(skip_locked=True, of=t.work)
         return [_due(row) for row in connection.execute(query)]
+
+    def _free(self, owner: str, wall: int) -> ColumnElement[bool]:
+        """What nobody holds, or another daemon held for too long.
+
+        A daemon knows what it calls itself: its own leases may seem to have ended when the
+        clock was set forward, or when it hung and nobody else was there.
+        """
+        w = t.work.c
+        ended = (w.owner != owner) & (w.lease_until < wall + lease_clock(self.engine))
+        return or_(w.owner.is_(None), ended)
 
     def claim_these(
         self, connection: Connection, chosen: Sequence[r.Due], *, owner: str, wall: int, lease: int
