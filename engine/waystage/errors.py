@@ -71,6 +71,12 @@ class Conflict(WaystageError):
     code = "E-CONFLICT"
 
 
+class Newer(Conflict):
+    """A newer version of Waystage wrote this; ask a daemon of that version."""
+
+    code = "E-NEWER"
+
+
 class Unavailable(WaystageError):
     """A part that is needed is not there at the moment."""
 

@@ -175,11 +175,60 @@ def _until_it_waits(store: Store) -> None:
     raise AssertionError("nobody stands in line")
 
 
-def test_one_daemon_at_a_time_has_the_turn_and_a_dead_one_loses_it(store, other):
-    with store.turn("outbox") as mine, other.turn("outbox") as theirs, other.turn("x") as free:
-        assert (mine, theirs, free) == (True, False, True)
-    with other.turn("outbox") as theirs:
-        assert theirs
+def test_one_daemon_at_a_time_has_the_turn(store, other):
+    with store.turn("outbox", "a", LEASE) as mine, other.turn("x", "b", LEASE) as free:
+        assert mine is not None
+        assert free is not None
+        with other.turn("outbox", "b", LEASE) as theirs:
+            assert theirs is None
+    with other.turn("outbox", "b", LEASE) as theirs:
+        assert theirs is not None, "who is done gives it back"
+
+
+def test_who_hangs_past_the_lease_loses_the_turn_and_writes_nothing_under_it(store, other):
+    with store.turn("outbox", "a", -1) as hanging:
+        assert hanging is not None
+        assert hanging.renew(), "nobody has taken it"
+        hanging._lease = -1
+        assert hanging.renew()
+        with other.turn("outbox", "b", LEASE) as theirs:
+            assert theirs is not None
+            with store.writing() as connection:
+                assert not hanging.holds(connection)
+            assert not hanging.renew()
+            hanging.give_back()
+            with store.turn("outbox", "c", LEASE) as third:
+                assert third is None, "what was lost is not given back"
+            with other.writing() as connection:
+                assert theirs.holds(connection)
+
+
+def test_a_turn_is_not_taken_while_its_holder_writes_under_it(store, other):
+    with store.turn("outbox", "a", -1) as mine:
+        assert mine is not None
+        taken = []
+
+        def take() -> None:
+            with other.turn("outbox", "b", LEASE) as theirs:
+                taken.append(theirs is not None)
+
+        taking = threading.Thread(target=take)
+        with store.writing() as connection:
+            assert mine.holds(connection)
+            taking.start()
+            taking.join(timeout=0.3)
+            assert taking.is_alive(), "it waits for the end of the transaction"
+        taking.join(timeout=10)
+        assert taken == [True]
+
+
+def test_what_a_dead_daemon_had_a_turn_for_is_free_when_one_of_its_machine_starts(store, other):
+    with store.turn("outbox", "dead", LEASE):
+        with other.writing() as connection:
+            assert "dead" in other.owners(connection)
+            other.release(connection, ["dead"])
+        with other.turn("outbox", "b", LEASE) as theirs:
+            assert theirs is not None
 
 
 def test_faults_are_told_apart(store, other):

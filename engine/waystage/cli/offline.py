@@ -17,7 +17,7 @@ def read_offline(
     root: Path, path: str, query: dict[str, Any], checked: Callable[[httpx.Response], Any]
 ) -> Any:
     """Ask the API in this process; nothing is started and the database is not taken."""
-    daemon = Daemon(root)
+    daemon = Daemon(root, upgrade=False)
     try:
         app = create_app(daemon, "offline")
         return checked(asyncio.run(_get(app, path, query)))

@@ -35,8 +35,7 @@ def _serve(root: Path, port: int | None, *, turned: bool) -> int:
     from waystage.web.server import WebServer
 
     ending = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ending.set())
+    _end_when_told(ending)
     clock: Clock = SystemClock()
     if turned:
         (root / ".waystage").mkdir(mode=0o700, exist_ok=True)
@@ -54,10 +53,26 @@ def _serve(root: Path, port: int | None, *, turned: bool) -> int:
     daemon.start()
     web.start()
     click.echo(f"Waystage is up at {web.url} for {root}")
-    while not ending.wait(0.5) and daemon.engine.failure is None:
+    while not ending.wait(0.5) and daemon.engine.failure is None and daemon.unfit is None:
         pass
+    daemon.drain()
     web.stop()
     daemon.stop()
     if traces is not None:
         traces.shutdown()
+    if daemon.unfit is not None:
+        raise daemon.unfit
     return EXIT_FINE if daemon.engine.failure is None else EXIT_BUG
+
+
+def _end_when_told(ending: threading.Event) -> None:
+    """End in good order at the first signal, and at once at the second."""
+
+    def told(number: int, _frame: object) -> None:
+        if ending.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        ending.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, told)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,22 +16,24 @@ from waystage.daemon import gates, inventory, memory, outbox, retention, watch
 from waystage.daemon.children import CHILD
 from waystage.daemon.connections import Connections
 from waystage.daemon.definitions import Definitions
-from waystage.daemon.engine import Engine
+from waystage.daemon.engine import LEASE_SECONDS, Engine
 from waystage.daemon.masks import nothing
 from waystage.daemon.opening import Opening
+from waystage.daemon.presence import Presence
 from waystage.daemon.reload import Files, Taken
-from waystage.errors import Conflict, Invalid
+from waystage.errors import Conflict, Invalid, StoreUnfit
 from waystage.kernel import Definition
 from waystage.plugin import Plugin
 from waystage.registry import load_catalog
 from waystage.spec.load import ProjectFiles, load_project
-from waystage.store import Store, rooted
+from waystage.store import DatabaseError, Store, rooted
 from waystage.store.codec import micros
 
 log = logging.getLogger("waystage.daemon")
 IDLE_SECONDS = 0.5
 RETIRE_SECONDS = 3600.0  # between two looks for runs to remove
 LOOK_SECONDS = 5.0  # between two looks at what runs
+PRESENT_SECONDS = 5.0  # between two words to the other daemons
 FILES_SECONDS = 0.5  # files that rest between two looks are taken up
 GRACE_SECONDS = 10.0  # for what is being called when the daemon is told to end
 
@@ -44,6 +47,8 @@ class Daemon:
         *,
         clock: Clock | None = None,
         catalog: Mapping[str, type[Plugin]] | None = None,
+        lease: float = LEASE_SECONDS,
+        upgrade: bool = True,
     ) -> None:
         self.root = root.resolve()
         self.clock = clock or SystemClock()
@@ -52,42 +57,60 @@ class Daemon:
         refuse_problems(self.files, self.catalog)
         self.state = self.root / ".waystage"
         self.state.mkdir(mode=0o700, exist_ok=True)
-        self.store = Store(rooted(self.files.project.spec.database, self.root))
+        database = rooted(self.files.project.spec.database, self.root)
+        self.store = Store(database, upgrade=upgrade)
         self.definitions = Definitions(self.store, self.catalog)
         self.definitions.present(self.files)
         self.connections = Connections(self.files, self.catalog, self.clock, self.state)
         self.engine = Engine(
             self.store, self.definitions, self.catalog, self.clock,
             connections=self.connections, execution=self.files.project.spec.execution,
+            lease=lease,
         )  # fmt: skip
+        self.presence = Presence(self)
+        self.unfit: StoreUnfit | None = None  # why it has to end
         self._uncover = nothing
         self.changes = Files(self)
         self._stopping = threading.Event()
-        self._looks = [
+        loops = {"outbox": self._send, "inventory": self._observe, "retention": self._retire,
+                 "files": self._reread, "presence": self._be_present}  # fmt: skip
+        self._threads = [
+            threading.Thread(target=loop, name=name, daemon=True) for name, loop in loops.items()
+        ]
+        self._threads += [
             threading.Thread(target=self._watch, args=(c,), name=f"watch-{c.name}", daemon=True)
             for c in self.files.project.spec.repositories
         ]
-        self._sender = threading.Thread(target=self._send, name="outbox", daemon=True)
-        self._observer = threading.Thread(target=self._observe, name="inventory", daemon=True)
-        self._retirer = threading.Thread(target=self._retire, name="retention", daemon=True)
-        self._reader = threading.Thread(target=self._reread, name="files", daemon=True)
 
     def start(self) -> None:
         """Take the database and begin."""
         self._uncover = self.connections.masks.over_logs()
+        self.presence.look()
         self.engine.start()
         self.engine.act(gates.ask_again).result(timeout=60)  # the files may say other windows now
         memory.spare_the_collector()
-        for thread in (*self._looks, self._sender, self._observer, self._reader, self._retirer):
+        for thread in self._threads:
             thread.start()
 
-    def stop(self) -> None:
-        """Finish what is being called, within a grace, and let go of everything."""
+    def drain(self) -> None:
+        """Begin nothing more; what is being called or sent is finished."""
         self._stopping.set()
-        self.engine.stop(GRACE_SECONDS)
-        for thread in (*self._looks, self._sender, self._observer, self._reader, self._retirer):
+        self.engine.drain()
+
+    def stop(self) -> None:
+        """Finish what is being called or sent, within a grace, and let go of everything."""
+        self.drain()
+        end = time.monotonic() + GRACE_SECONDS
+        for thread in self._threads:  # while the writer still writes what they have done
             if thread.is_alive():
-                thread.join(timeout=5)
+                thread.join(timeout=max(0.0, end - time.monotonic()))
+        self.engine.stop(max(0.0, end - time.monotonic()))
+        try:
+            self.presence.leave()
+        except DatabaseError as error:
+            log.info(
+                "the database does not answer; others see later that this one ended: %s", error
+            )
         self.connections.close()
         self.store.close()
         self._uncover()
@@ -167,6 +190,15 @@ class Daemon:
                 if not self._stopping.is_set():
                     log.warning("retention was not done: %s", error)
             self._stopping.wait(RETIRE_SECONDS)
+
+    def _be_present(self) -> None:
+        while not self._stopping.wait(min(PRESENT_SECONDS, self.engine.lease / 6e6)):
+            try:
+                self.presence.look()
+            except StoreUnfit as error:
+                self.unfit = error
+            except Exception as error:  # noqa: BLE001  # the database may be away; say so again soon
+                log.info("others do not hear of this daemon at the moment: %s", error)
 
     def _observe(self) -> None:
         while not self._stopping.is_set():

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from waystage.errors import NotFound
+from pydantic import ValidationError
+
+from waystage.errors import Newer, NotFound
 from waystage.kernel import Definition, compile_lifecycle
 from waystage.plugin import Plugin
 from waystage.spec.lifecycle import Lifecycle
@@ -29,6 +31,8 @@ class Definitions:
         self._compiled: dict[str, Definition] = {}
         self._present: dict[str, Loaded[Lifecycle]] = {}
         self._files: ProjectFiles | None = None
+        self.newer = False  # daemons of a newer version are at work beside this one
+        self._strange: dict[str, str] = {}  # texts with a plugin that this daemon does not have
 
     def present(self, files: ProjectFiles) -> None:
         """Take the project's lifecycles as those that new runs follow."""
@@ -71,22 +75,46 @@ class Definitions:
         return found.spec if found else None
 
     def by_hash(self, digest: str) -> Definition:
-        """Give the lifecycle that a run is pinned to; raises `NotFound`."""
+        """Give the lifecycle that a run is pinned to.
+
+        Raises `NotFound`, and `Newer` for a text that only a newer daemon can follow: one with
+        words that are not known here, or with plugins that are not while such a one is at work.
+        """
         found = self._compiled.get(digest)
-        if found is not None:
-            return found
+        if found is None:
+            found = self._stored(digest)
+        if self.newer and digest in self._strange:
+            raise Newer(f"{found.spec.lifecycle} uses {self._strange[digest]}, which is not here")
+        return found
+
+    def _stored(self, digest: str) -> Definition:
         body = self._store.definition(digest) if self._store else None
         if body is None:
             raise NotFound(f"the store has no lifecycle {digest[:12]}: it was edited by hand")
-        return self._compile(digest, Lifecycle.model_validate(body))
+        try:
+            spec = Lifecycle.model_validate(body)
+        except ValidationError as error:
+            name = body.get("lifecycle", digest[:12])
+            raise Newer(f"{name} has words that this version does not know") from error
+        return self._compile(digest, spec)
 
     def _compile(self, digest: str, spec: Lifecycle) -> Definition:
         with self._lock:
             if digest not in self._compiled:
                 definition = compile_lifecycle(spec, digest, self._changes)
                 _ = definition.machines  # built once, here, not in the hot path
+                if strange := self._unknown(definition):
+                    self._strange[digest] = strange
                 self._compiled[digest] = definition
             return self._compiled[digest]
+
+    def _unknown(self, definition: Definition) -> str:
+        uses = [monitor.use for monitor in definition.spec.monitors.values()]
+        for node in definition.nodes.values():
+            for work in node.works:
+                undo = work.spec.undo
+                uses += [work.spec.use, *([undo.use] if undo else [])]
+        return next((use for use in uses if use not in self._catalog), "")
 
     def _changes(self, use: str) -> str:
         """What a step does to its stage; one that nobody knows fails before it does anything."""

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from queue import Empty, SimpleQueue
@@ -35,11 +36,13 @@ from waystage.spec.execution import Execution
 from waystage.store import DatabaseError, Listener, Store, fault_of
 from waystage.store.codec import instant, micros
 from waystage.store.rows import Claim
+from waystage.store.turns import Turn
 from waystage.timers import Alarm
 
 log = logging.getLogger("waystage.daemon")
 LEASE_SECONDS = 60.0
 BATCH = 512
+HANDOVER = 5_000_000  # µs that a daemon needs at most to be gone when its calls are cut off
 POLL_SECONDS = 1.0
 SOON = timedelta(seconds=2 * POLL_SECONDS)
 RETRY_SECONDS = 0.5
@@ -87,13 +90,14 @@ class Engine:
         self._local: deque[Item] = deque()
         self._alarm = Alarm(self.wake)
         self._next_due: int | None = 0
-        self._lease = int(lease * 1e6)
+        self.lease = int(lease * 1e6)  # µs for which it holds what it holds without a word
         self._poll = min(POLL_SECONDS, lease / 3)
         self._look_at = 0.0  # by the monotonic clock: leases are renewed also under load
         self._conflicts = 0
         self._tx: Transaction | None = None
         self._listener: Listener | None = None
         self._draining, self._stopping = threading.Event(), threading.Event()
+        self._over = False
         self._thread = threading.Thread(target=self._loop, name="waystage-writer", daemon=True)
         self.failure: BaseException | None = None
 
@@ -101,23 +105,35 @@ class Engine:
         """Take the database, take up what a dead daemon left, and begin."""
         self.store.occupy()
         with self.store.writing() as connection:
-            if self.store.shared:
-                self.store.release(connection, dead_ones(self.store.owners(connection)))
-            else:
-                self.store.release(connection)
+            shared = self.store.shared
+            dead = dead_ones(self.store.owners(connection)) if shared else None
+            self.store.release(connection, dead)
         self._alarm.start()
         self.workers.start()
         self._thread.start()
         self._listener = self.store.listen(self.owner, self.wake)
 
+    @property
+    def ends(self) -> bool:
+        """Whether nothing more is to be begun here."""
+        return self._draining.is_set()
+
+    def turn(self, name: str) -> AbstractContextManager[Turn | None]:
+        """Take the turn to do what only one daemon should do at a time; None: another has it."""
+        return self.store.turn(name, self.owner, self.lease)
+
+    def drain(self) -> None:
+        """Begin nothing more: what comes is for others, what is being called is finished."""
+        self._draining.set()
+
     def stop(self, grace: float = 0.0) -> None:
         """Take nothing more on, keep the answers that come within `grace` seconds, and end.
 
         What was not called yet is given back; what is still being called then is called again
-        by another daemon when its lease runs out.
+        by another daemon when this one is gone for sure.
         """
-        self._draining.set()
-        self._drain(grace)
+        self.drain()
+        self._wait_for_answers(grace)
         self._stopping.set()
         self.wake()
         if self._thread.is_alive():
@@ -151,6 +167,8 @@ class Engine:
         """
         future: Future[R] = Future()
         self._inbox.put(Item(action=action, future=future, key=key))
+        if self._over:
+            self._refuse_rest()
         return future
 
     def open(self, opening: Opening) -> Future[str]:
@@ -165,7 +183,7 @@ class Engine:
         """Take an answer of a step that was called in the loop."""
         self._local.append(item)
 
-    def _drain(self, grace: float) -> None:
+    def _wait_for_answers(self, grace: float) -> None:
         end = time.monotonic() + grace
         while self._thread.is_alive() and time.monotonic() < end:
             if not (self.workers.busy() or self._inbox.qsize() or self._local):
@@ -178,7 +196,8 @@ class Engine:
         try:
             with self.store.writing() as connection:
                 self.store.give_back(connection, [(c.no, c.slot, c.fence) for c in uncalled])
-                self.store.cut_off(connection, [(c.no, c.slot, c.fence) for c in cut_off])
+                until = self.store.wall() + HANDOVER
+                self.store.cut_off(connection, [(c.no, c.slot, c.fence) for c in cut_off], until)
                 self.store.announce(connection, self.owner)
         except DatabaseError as error:
             log.warning("claims could not be given back, their leases will end: %s", error)
@@ -190,6 +209,20 @@ class Engine:
         except BaseException as error:  # whatever stops the writer must be seen
             self.failure = error
             log.critical("the writer stopped: %s", error, exc_info=error)
+        finally:
+            self._over = True
+            self._refuse_rest()
+
+    def _refuse_rest(self) -> None:
+        """Tell those who ask at the very end at once that nobody will do it."""
+        with suppress(Empty):
+            while True:
+                item = self._inbox.get_nowait()
+                if item is not None:
+                    self._local.append(item)
+        for item in self._local:
+            if item.future is not None and not item.future.done():
+                item.future.set_exception(Unavailable("the daemon is ending; nothing was done"))
 
     def _gather(self) -> list[Item]:
         items = [self._local.popleft() for _ in range(min(len(self._local), BATCH))]
@@ -246,7 +279,7 @@ class Engine:
         with self.store.committing() as connection:
             tx = self._tx = Transaction(
                 self.store, connection, self.definitions, self.runs, self.clock.now(),
-                self.owner, self.store.wall(), self._lease, draining=self._draining.is_set(),
+                self.owner, self.store.wall(), self.lease, draining=self._draining.is_set(),
                 room=self.workers.claiming.at_once,
             )  # fmt: skip
             self._fill(tx, items, due)

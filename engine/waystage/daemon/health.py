@@ -27,6 +27,8 @@ def unfit(daemon: Daemon) -> list[str]:
     engine = daemon.engine
     if engine.failure is not None:
         return [f"the writer has stopped: {engine.failure}"]
+    if engine.ends:
+        return ["the daemon is ending"]
     if engine.fault:
         return [f"the database cannot be written: {engine.fault}"]
     try:

@@ -16,6 +16,7 @@ from waystage.kernel import Definition
 from waystage.people import need_right
 from waystage.planning.fit import Fit, fit_of
 from waystage.planning.mapping import Mapping, parse_mapping
+from waystage.store import answering
 from waystage.store.codec import micros
 from waystage.store.inside import open_runs_after
 
@@ -49,7 +50,7 @@ def migrate(daemon: Daemon, order: Order) -> dict[str, Any]:
     mapping = parse_mapping(order.mapping, "mapping") if order.mapping else None
     if mapping is not None:
         _refuse(daemon, new, mapping)
-    with daemon.store.reading() as connection:
+    with answering(), daemon.store.reading() as connection:
         found = open_runs_after(connection, order.lifecycle, order.after, AT_ONCE)
     fits = [_move(daemon, new, mapping, order, row.no) for row in found]
     results = [_result(fit, order) for fit in fits if fit is not None]

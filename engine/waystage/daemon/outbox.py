@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from waystage.daemon.connections import Connections
     from waystage.daemon.engine import Engine
     from waystage.daemon.transaction import Transaction
+    from waystage.store.turns import Turn
 
 log = logging.getLogger("waystage.daemon")
 POLICY = RetryPolicy(tries=10_000, first=timedelta(seconds=5), cap=timedelta(minutes=10))
@@ -25,42 +26,53 @@ POLICY = RetryPolicy(tries=10_000, first=timedelta(seconds=5), cap=timedelta(min
 
 def send_due(engine: Engine, connections: Connections) -> int:
     """Send the messages that are due, the oldest first; answer how many went out."""
-    with engine.store.turn("outbox") as mine:  # one daemon sends at a time, so they stay in order
-        found = engine.store.due_messages(micros(engine.clock.now()), 50) if mine else []
-        return sum(_send(engine, connections, row) for row in found)
+    if not engine.store.due_messages(micros(engine.clock.now()), 1):
+        return 0
+    with engine.turn("outbox") as turn:  # one daemon sends at a time, so they stay in order
+        found = engine.store.due_messages(micros(engine.clock.now()), 50) if turn else []
+        sent = 0
+        for row in found:
+            if turn is None or engine.ends or not turn.renew():
+                break  # it hung, and another daemon sends meanwhile
+            sent += _send(engine, connections, row, turn)
+        return sent
 
 
-def _send(engine: Engine, connections: Connections, row: Any) -> bool:
+def _send(engine: Engine, connections: Connections, row: Any, turn: Turn) -> bool:
     body, channel = load(row.body), connections.files.project.spec.notify_channel
     if channel is None:
         log.warning("%s: %s", body["title"], body["text"])
-        _note(engine, row.id, sent_at=micros(engine.clock.now()))
+        _note(engine, row.id, turn, sent_at=micros(engine.clock.now()))
         return True
     try:
         crash_point("before-send")
         connections.notifier(channel).send(connections, _message(body), key=row.key)
         crash_point("after-send")
     except Exception as error:  # noqa: BLE001  # a notifier may raise anything; the message stays
-        _failed(engine, row, error, connections.masks)
+        _failed(engine, row, turn, error, connections.masks)
         return False
-    _note(engine, row.id, sent_at=micros(engine.clock.now()), error="")
-    return True
+    return _note(engine, row.id, turn, sent_at=micros(engine.clock.now()), error="")
 
 
-def _failed(engine: Engine, row: Any, error: Exception, masks: Masks) -> None:
+def _failed(engine: Engine, row: Any, turn: Turn, error: Exception, masks: Masks) -> None:
     log.warning("message %s was not delivered: %s", row.key, error)
     now, tries = engine.clock.now(), row.tries + 1
     # even a hopeless message stays: the channel's settings may be mended
     attempt = max(tries, 8) if isinstance(error, Hopeless) else tries
     due = next_try(POLICY, key=row.key, attempt=attempt, started=instant(row.due_at), now=now)
-    _note(engine, row.id, tries=tries, error=masks.cover(str(error)), due_at=micros(due or now))
+    values = {"tries": tries, "error": masks.cover(str(error)), "due_at": micros(due or now)}
+    _note(engine, row.id, turn, **values)
 
 
-def _note(engine: Engine, number: int, **values: Any) -> None:
-    def write(tx: Transaction) -> None:
-        tx.batch.rest.append(rare.note_message(number, **values))
+def _note(engine: Engine, number: int, turn: Turn, **values: Any) -> bool:
+    """Write how the sending went, unless another daemon has the turn by now."""
 
-    engine.act(write).result(timeout=60)
+    def write(tx: Transaction) -> bool:
+        if mine := turn.holds(tx.connection):
+            tx.batch.rest.append(rare.note_message(number, **values))
+        return mine
+
+    return engine.act(write).result(timeout=60)
 
 
 def _message(body: dict[str, Any]) -> Message:

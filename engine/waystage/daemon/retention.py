@@ -72,8 +72,8 @@ def by_rule(daemon: Daemon) -> int:
     if rule is None:
         return 0
     before, after, count = daemon.clock.now() - rule.ended, 0, 0
-    with daemon.store.turn("retention") as mine:  # one daemon does it
-        while mine and after is not None:
+    with daemon.engine.turn("retention") as turn:  # one daemon does it
+        while after is not None and turn and turn.renew() and not daemon.engine.ends:
             found = purge(daemon, Order(before, ENGINE, after))
             after, count = found["after"], count + len(found["runs"])
     if count:

@@ -30,7 +30,11 @@ def sweep(tx: Transaction, workers: Workers) -> int | None:
     claimed, more = workers.claiming.take(tx)
     # what this very transaction replaces or takes away is not called any more
     claimed = [c for c in claimed if not (c.no in tx.touched and c.slot in tx.touched[c.no].work)]
-    tx.load_for({claim.no for claim in claimed})
+    if left := tx.load_for({claim.no for claim in claimed}):
+        theirs = [claim for claim in claimed if claim.no in left]
+        tx.store.give_back(tx.connection, [(c.no, c.slot, c.fence) for c in theirs])
+        tx.rings_at(now)
+        claimed = [claim for claim in claimed if claim.no not in left]
     tx.claims.extend(claimed)
     if more or max(len(fired), len(found)) == LIMIT:
         return now

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from waystage.daemon.hot import HotRun, HotRuns
 from waystage.daemon.opened import OpenedRuns
 from waystage.daemon.opening import snapshot_id
 from waystage.daemon.pausing import measured_meanwhile
+from waystage.errors import Newer
 from waystage.kernel import Definition, Event, Run, advance
 from waystage.kernel import commands as c
 from waystage.kernel.migration import MIGRATED
@@ -55,6 +56,7 @@ class Transaction:
     sent: bool = False  # COMMIT is on its way
     room: Callable[[Transaction, c.StartStep, Run], bool] | None = None  # may it begin at once
     taken: Counter[str] = field(default_factory=Counter)  # calls that this batch begins, by lane
+    foreign: dict[int, Newer] = field(default_factory=dict)  # runs that cannot be read here
 
     def __post_init__(self) -> None:
         self.opened = OpenedRuns(self.store, self.own)
@@ -79,20 +81,29 @@ class Transaction:
             self._advance(self.queue.popleft())
 
     def load(self, numbers: list[int]) -> None:
-        """Have runs at hand without delivering anything to them."""
+        """Have runs at hand without delivering anything to them; raises `Newer`."""
         self._load(set(numbers) - self.touched.keys())
+        for no in numbers:
+            if no in self.foreign:
+                raise self.foreign[no]
 
     def add(self, hot: HotRun, definition: Definition, row: tuple[Any, ...]) -> None:
         """Take in a run that is being opened; `row` is what never changes of its row."""
         self.touched[hot.no] = Touched(hot, 0, definition, row=row)
         self._new.append(hot.no)
 
-    def load_for(self, numbers: set[int]) -> None:
-        """Make sure that the runs are at hand after the commit."""
+    def load_for(self, numbers: set[int]) -> set[int]:
+        """Make sure that the runs are at hand after the commit; gives those that cannot be read."""
+        left = set()
         for no in numbers - self.touched.keys():
-            if self.runs.get(no) is None:
-                for found, (body, head) in self.store.load_runs(self.own, [no]).items():
-                    self.runs.put(HotRun(found, Run.from_json(body), head))
+            hot = self.runs.get(no)
+            if hot is None:
+                hot = next(iter(self._read([no])), None)
+            if hot is None or self._followed(hot) is None:
+                left.add(no)
+            else:
+                self.runs.put(hot)
+        return left
 
     def write_rest(self) -> None:
         """Write the rare statements that were collected, so that questions see them."""
@@ -144,12 +155,32 @@ class Transaction:
                 cold.append(no)
             else:
                 self._touch(hot)
-        if cold:
-            for no, (body, head) in self.store.load_runs(self.own, cold).items():
-                self._touch(HotRun(no, Run.from_json(body), head))
+        for hot in self._read(cold) if cold else ():
+            self._touch(hot)
+
+    def _read(self, numbers: list[int]) -> Iterator[HotRun]:
+        for no, (body, head) in self.store.load_runs(self.own, numbers).items():
+            try:
+                run = Run.from_json(body)
+            except TypeError:  # a part that this version does not know
+                self.store.foreign.add_run(no)
+                self.foreign[no] = Newer(f"a newer version of Waystage wrote run number {no}")
+            else:
+                yield HotRun(no, run, head)
+
+    def _followed(self, hot: HotRun) -> Definition | None:
+        """Give what the run is pinned to; None if only a newer daemon can follow it."""
+        try:
+            return self.definitions.by_hash(hot.run.definition)
+        except Newer as why:
+            self.store.foreign.add_definition(hot.run.definition)
+            self.foreign[hot.no] = Newer(f"{hot.run.id}: {why}; ask a newer daemon")
+            return None
 
     def _touch(self, hot: HotRun) -> None:
-        definition = self.definitions.by_hash(hot.run.definition)
+        definition = self._followed(hot)
+        if definition is None:
+            return
         own = HotRun(hot.no, hot.run, hot.head)  # the held one stays as it is until the commit
         was_open = hot.run.status == "open"
         self.touched[hot.no] = Touched(own, hot.run.revision, definition, open_before=was_open)
@@ -157,7 +188,9 @@ class Transaction:
     def _advance(self, delivery: Delivery) -> None:
         touched = self.touched.get(delivery.no)
         if touched is None:
-            return  # the run was removed by retention
+            if delivery.no in self.foreign:
+                self._hand_over(delivery)
+            return  # else the run was removed by retention
         hot = touched.hot
         before = hot.run
         definition = self._definition_for(touched, delivery.event)
@@ -172,6 +205,15 @@ class Transaction:
             self._keep_measurement(touched, before, delivery.claim.order)
         for order in measured_meanwhile(definition, before, delivery.event):
             self._keep_measurement(touched, before, order)
+
+    def _hand_over(self, delivery: Delivery) -> None:
+        """Have a newer daemon deliver what is for a run that cannot be read here."""
+        claim, event = delivery.claim, delivery.event
+        if claim is not None:  # called again there: what the answer tells is read there, too
+            self.store.let_go(self.connection, claim, self.at)
+        else:
+            self.batch.rest.append(rare.tell_run(delivery.no, event.actor, event.to_json()))
+        self.rings_at(self.at)
 
     def _definition_for(self, touched: Touched, event: Event) -> Definition:
         if event.kind == MIGRATED:  # played under the definition that it leads to

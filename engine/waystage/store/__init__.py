@@ -15,11 +15,11 @@ from waystage.store.rows import (
     TaskRow,
     TimerRow,
 )
-from waystage.store.shared import Listener, fault_of
+from waystage.store.shared import Listener, answering, fault_of
 from waystage.store.store import Store
 
 __all__ = [
     "Claim", "Connection", "DatabaseError", "HistoryRow", "IncidentRow", "Listener",
     "MeasurementRow", "PlacementRow", "Reader", "RunRow", "Store", "TaskRow", "TimerRow",
-    "fault_of", "reading_only", "rooted",
+    "answering", "fault_of", "reading_only", "rooted",
 ]  # fmt: skip

@@ -10,7 +10,9 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from waystage.errors import Conflict, NotFound, StoreUnfit
-from waystage.store.database import DAMAGED, RESTORE, FileLock, known_revisions
+from waystage.store.database import DAMAGED, RESTORE
+from waystage.store.filelock import FileLock
+from waystage.store.upgrade import known_revisions
 
 CHECKED_BYTES = 512 << 20  # a bigger file is checked by `waystage doctor`, not at each start
 PAGES = 1000  # copied at a time, so that writers wait for moments only

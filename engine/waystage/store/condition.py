@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.engine import make_url
 
 from waystage.store import schema as t
-from waystage.store.database import known_revisions, revision
+from waystage.store.upgrade import known_revisions, revision
 
 
 @dataclass(frozen=True, slots=True)

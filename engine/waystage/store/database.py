@@ -1,19 +1,17 @@
-"""Opening a database: durable settings, migrations, one daemon per SQLite file."""
+"""Opening a database with durable settings, in this version's shape."""
 
 from __future__ import annotations
 
-import logging
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from waystage.errors import StoreLocked, StoreUnfit
 from waystage.store.driver import driver_of, told
-from waystage.store.shared import lock_name
+from waystage.store.upgrade import migrate
 
 # seconds, and milliseconds for the last: a server that is gone without a word is noticed
 PATIENCE = {
@@ -30,15 +28,16 @@ RESTORE = (
 )
 
 
-def open_database(url: str) -> Engine:
+def open_database(url: str, *, upgrade: bool = True) -> Engine:
     """Open the database and bring its tables to this version's shape.
 
-    Raises `StoreUnfit` when it cannot be reached, is damaged, or is of a newer version.
+    Raises `StoreUnfit` when it cannot be reached, is damaged, or is of a newer version, and
+    `StoreLocked` when it would have to be changed below a daemon that is at work.
     """
     engine = connect(url)
     try:
-        migrate(engine)
-    except StoreUnfit:
+        migrate(engine, upgrade=upgrade)
+    except (StoreLocked, StoreUnfit):
         engine.dispose()
         raise
     except (OperationalError, DatabaseError) as error:
@@ -114,91 +113,5 @@ def rooted(url: str, root: Path) -> str:
     return parsed.render_as_string(hide_password=False)
 
 
-def migrate(engine: Engine) -> None:
-    """Run the migrations that the database has not seen."""
-    _quieten()
-    from alembic import command
-
-    known, head = known_revisions()
-    with engine.connect() as connection:
-        found = revision(connection)
-        if found is not None and found not in known:
-            raise StoreUnfit(
-                f"the database has schema {found}, which this version does not know: "
-                "it was written by a newer Waystage; upgrade, or restore a backup"
-            )
-        if found == head:
-            return
-        connection.rollback()
-    with engine.begin() as connection:
-        lock_name(connection, "migrate", "")  # daemons that start together migrate once
-        config = _migrations()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-
-
-def known_revisions() -> tuple[set[str], str | None]:
-    """Give the schemas that this version knows, and the newest."""
-    _quieten()
-    from alembic.script import ScriptDirectory
-
-    scripts = ScriptDirectory.from_config(_migrations())
-    return {script.revision for script in scripts.walk_revisions()}, scripts.get_current_head()
-
-
-def _quieten() -> None:
-    """Keep Alembic's plugins, which it tells of when it is imported, out of operators' logs."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-
-
-def _migrations() -> Any:
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    return config
-
-
-def revision(connection: Any) -> str | None:
-    """Give the schema that a database has; None if it has no tables yet."""
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()  # type: ignore[no-any-return]  # untyped scalar
-
-
 def _first_line(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).splitlines()[0]
-
-
-class FileLock:
-    """Holds a SQLite database for one daemon, by a lock that the system frees at its death."""
-
-    def __init__(self, database: Path) -> None:
-        self._path = database.with_name(database.name + ".daemon")
-        self._file: int | None = None
-
-    def acquire(self) -> None:
-        """Take the lock or raise `StoreLocked` naming the process that has it."""
-        import fcntl
-
-        if self._file is not None:
-            return
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.read(handle, 20).decode(errors="replace").strip() or "unknown"
-            os.close(handle)
-            raise StoreLocked(
-                f"{self._path.with_suffix('').name}: another daemon (process {holder}) is at work "
-                "on this SQLite database; stop it, or use postgresql:// for several daemons"
-            ) from error
-        os.ftruncate(handle, 0)
-        os.write(handle, str(os.getpid()).encode())
-        self._file = handle
-
-    def release(self) -> None:
-        """Give the lock back."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None

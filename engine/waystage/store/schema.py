@@ -262,3 +262,21 @@ purged = Table(  # what is left of a run that retention removed, chained like a 
     Column("hash", LargeBinary, nullable=False),
     sqlite_autoincrement=True,
 )  # fmt: skip
+
+turns = Table(  # who does what only one daemon should do at a time
+    "turns", metadata,
+    Column("name", String(63), primary_key=True),
+    Column("owner", String(60), nullable=False),
+    Column("until", BigInteger, nullable=False),  # by the database's clock
+    Column("fence", BigInteger, nullable=False),  # goes up with each holder
+)  # fmt: skip
+
+daemons = Table(  # who is at work on this database, and with which version
+    "daemons", metadata,
+    Column("name", String(60), primary_key=True),
+    Column("version", String(40), nullable=False),
+    Column("knows", String(32), nullable=False),  # the newest schema that it knows
+    Column("place", String(300), nullable=False),  # machine, process and project
+    Column("since", BigInteger, nullable=False),  # by the database's clock
+    Column("until", BigInteger, nullable=False),  # it is taken to be dead after this
+)  # fmt: skip

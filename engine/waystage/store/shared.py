@@ -1,11 +1,11 @@
-"""What several daemons on one PostgreSQL need of each other: wake-ups, turns, faults told apart."""
+"""What several daemons on one PostgreSQL need of each other: wake-ups, names, faults told apart."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, func, select
@@ -15,7 +15,6 @@ from sqlalchemy.exc import (
     IntegrityError,
     NotSupportedError,
     ProgrammingError,
-    SQLAlchemyError,
 )
 
 from waystage.errors import Unavailable
@@ -54,23 +53,6 @@ def lock_name(connection: Connection, kind: str, name: str) -> None:
     if connection.dialect.name == "postgresql":
         key = func.hashtextextended(f"{kind} {name}", 0)
         connection.execute(select(func.pg_advisory_xact_lock(key)))
-
-
-@contextmanager
-def turn(engine: Engine, name: str) -> Iterator[bool]:
-    """Say whether it is this daemon's turn; it stays so until the end of the block or of it."""
-    if engine.dialect.name != "postgresql":
-        yield True
-        return
-    key = func.hashtextextended(f"turn {name}", 0)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        mine = bool(connection.execute(select(func.pg_try_advisory_lock(key))).scalar())
-        try:
-            yield mine
-        finally:
-            if mine:
-                with suppress(SQLAlchemyError):  # a lost connection has lost the lock too
-                    connection.execute(select(func.pg_advisory_unlock(key)))
 
 
 def announce(connection: Connection, owner: str) -> None:

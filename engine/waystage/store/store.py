@@ -16,8 +16,11 @@ from waystage.store import shared
 from waystage.store.backup import refuse_damaged
 from waystage.store.codec import dump, load
 from waystage.store.commit import Statements
-from waystage.store.database import FileLock, open_database
+from waystage.store.database import open_database
+from waystage.store.filelock import FileLock
+from waystage.store.foreign import Foreign
 from waystage.store.openings import Openings
+from waystage.store.turns import Turn, turn
 from waystage.store.work import WorkStore
 
 TRUSTED = 0.5  # seconds for which a connection is taken to be there still
@@ -27,8 +30,9 @@ SOON = 60_000_000  # microseconds: a step that asked to be called again within a
 class Store(WorkStore):
     """A database with Waystage's tables."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(open_database(url))
+    def __init__(self, url: str, *, upgrade: bool = True) -> None:
+        super().__init__(open_database(url, upgrade=upgrade))
+        self.foreign = Foreign()
         self.statements = Statements(self.engine)
         self.openings = Openings(self.engine)
         self.kept_definitions: set[str] = set()  # known to be committed; none is ever removed
@@ -83,9 +87,9 @@ class Store(WorkStore):
         """Give where leases are counted from; PostgreSQL adds its own clock."""
         return 0 if self.shared else int(wall_seconds() * 1e6)
 
-    def turn(self, name: str) -> AbstractContextManager[bool]:
-        """Say whether it is this daemon's turn to do what only one should do at a time."""
-        return shared.turn(self.engine, name)
+    def turn(self, name: str, owner: str, lease: int) -> AbstractContextManager[Turn | None]:
+        """Take the turn to do what only one daemon should do at a time; None: another has it."""
+        return turn(self.engine, name, owner, lease)
 
     def alone(self, connection: Connection, name: str) -> None:
         """Have what is called so for this transaction alone, among all daemons."""
@@ -116,10 +120,9 @@ class Store(WorkStore):
 
     def take_inbox(self, connection: Connection, limit: int) -> list[Any]:
         """Give events that wait for runs; the batch removes those that it delivers."""
-        query = (
-            select(t.inbox).order_by(t.inbox.c.id).limit(limit).with_for_update(skip_locked=True)
-        )
-        return list(connection.execute(query))
+        query = select(t.inbox).where(*self.foreign.without(t.inbox.c.run))
+        query = query.order_by(t.inbox.c.id).limit(limit)
+        return list(connection.execute(query.with_for_update(skip_locked=True, of=t.inbox)))
 
     def earliest(self, connection: Connection, after: int = -1) -> int | None:
         """Give the next instant at which the writer has something to do, held work left out.
@@ -129,8 +132,10 @@ class Store(WorkStore):
         """
         w = t.work.c
         queries = (
-            select(func.min(t.timers.c.due_at)),
-            select(func.min(w.due_at)).where(w.owner.is_(None), w.due_at > after),
+            select(func.min(t.timers.c.due_at)).where(*self.foreign.without(t.timers.c.run)),
+            select(func.min(w.due_at)).where(
+                w.owner.is_(None), w.due_at > after, *self.foreign.without(w.run)
+            ),
         )
         times = [connection.execute(query).scalar() for query in queries]
         return min((time for time in times if time is not None), default=None)

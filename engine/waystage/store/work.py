@@ -26,7 +26,10 @@ from waystage.store import schema as t
 from waystage.store.codec import dump, instant, load
 from waystage.store.commit import lease_clock
 from waystage.store.driver import asked
+from waystage.store.foreign import Foreign
+from waystage.store.presence import present, say_gone
 from waystage.store.reads import Reader
+from waystage.store.turns import forget_turns, turn_owners
 
 Held = tuple[int, str, int]  # run, slot, fencing number
 PART = 400
@@ -44,12 +47,15 @@ class WorkStore(Reader):
     SQLite, and nothing but the length for PostgreSQL, whose own clock is added.
     """
 
+    foreign: Foreign
+
     def due_timers(self, connection: Connection, now: int, limit: int) -> list[r.TimerRow]:
         """Take away and give the timers that are due; who takes a row fires it."""
         x = t.timers.c
-        due = select(x.run, x.state, x.name).where(x.due_at <= now).order_by(x.due_at).limit(limit)
+        due = select(x.run, x.state, x.name).where(x.due_at <= now, *self.foreign.without(x.run))
+        due = due.order_by(x.due_at).limit(limit)
         # a CTE that locks is evaluated once, so that the limit holds
-        cte = due.with_for_update(skip_locked=True).cte("due")
+        cte = due.with_for_update(skip_locked=True, of=t.timers).cte("due")
         taken = delete(t.timers).where(tuple_(x.run, x.state, x.name).in_(select(cte)))
         found = connection.execute(taken.returning(*t.timers.c)).all()
         rows = sorted(found, key=lambda row: (row.due_at, row.run, row.state, row.name))
@@ -64,8 +70,9 @@ class WorkStore(Reader):
         """Claim due work that nobody holds or whose holder's lease ran out, the oldest first."""
         w, clock = t.work.c, lease_clock(self.engine)
         free = self._free(owner, wall)
-        due = select(w.run, w.slot).where(w.due_at <= now, free).order_by(w.due_at).limit(limit)
-        cte = due.with_for_update(skip_locked=True).cte("due")
+        due = select(w.run, w.slot).where(w.due_at <= now, free, *self.foreign.without(w.run))
+        due = due.order_by(w.due_at).limit(limit)
+        cte = due.with_for_update(skip_locked=True, of=t.work).cte("due")
         taken = (
             update(t.work)
             .where(tuple_(w.run, w.slot).in_(select(cte)))
@@ -98,7 +105,7 @@ class WorkStore(Reader):
         """
         w = t.work.c
         free = self._free(owner, wall)
-        query = self._dues().where(w.due_at <= now, free)
+        query = self._dues().where(w.due_at <= now, free, *self.foreign.without(w.run))
         if without:
             query = query.where(self._said("use").not_in(without))
         columns = {"plugin": self._said("use"), "stage": self._said("stage"),
@@ -144,10 +151,18 @@ class WorkStore(Reader):
         held = case((t.work.c.due_at >= HELD, HELD), else_=0)  # its run is paused
         connection.execute(update(t.work).where(mine).values(**FREE, due_at=due + held))
 
-    def cut_off(self, connection: Connection, claims: Collection[Held]) -> None:
-        """Note that calls are cut off by a daemon that ends as it should: that is no crash."""
+    def cut_off(self, connection: Connection, claims: Collection[Held], until: int) -> None:
+        """Note that calls are cut off by a daemon that ends as it should: that is no crash.
+
+        Others take them up `until` then, when its process is gone for sure.
+        """
+        end = until + lease_clock(self.engine)
         for some in _in_parts(claims):
-            connection.execute(update(t.work).where(_these(some)).values(tries=1))
+            cut = update(t.work).where(_these(some))
+            connection.execute(cut.values(tries=1, lease_until=end))
+
+    def _is_shared(self) -> bool:
+        return self.engine.dialect.name == "postgresql"
 
     def _dues(self) -> Select[Any]:
         w = t.work.c
@@ -183,13 +198,18 @@ class WorkStore(Reader):
             connection.execute(update(t.work).where(_these(some)).values(**free))
 
     def owners(self, connection: Connection) -> list[str]:
-        """Give the daemons that hold work."""
+        """Give the daemons that hold work or a turn, or said that they are at work."""
         query = select(t.work.c.owner).where(t.work.c.owner.is_not(None)).distinct()
-        return [str(owner) for owner in connection.execute(query).scalars()]
+        held = [str(owner) for owner in connection.execute(query).scalars()]
+        said = [each.name for each in present(connection)] if self._is_shared() else []
+        return [*held, *turn_owners(connection), *said]
 
     def release(self, connection: Connection, owners: Collection[str] | None = None) -> int:
         """Free what these daemons, or all, were calling when they died, as is known for sure."""
         w = t.work.c
+        if owners:
+            forget_turns(connection, owners)
+            say_gone(connection, owners)
         theirs = w.owner.is_not(None) if owners is None else w.owner.in_(owners)
         return connection.execute(update(t.work).where(theirs).values(**FREE)).rowcount
 

@@ -36,7 +36,8 @@ class WebServer:
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(
             create_app(daemon, self._token), log_level="warning", access_log=False,
-            timeout_keep_alive=15, h11_max_incomplete_event_size=65536, lifespan="off",
+            timeout_keep_alive=15, timeout_graceful_shutdown=5,
+            h11_max_incomplete_event_size=65536, lifespan="off",
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # the CLI handles signals

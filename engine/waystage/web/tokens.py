@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from waystage.errors import NotFound
 from waystage.people import Caller, holder_acts, owner_acts
 from waystage.spec.wording import did_you_mean
+from waystage.store import answering
 from waystage.store.codec import micros
 from waystage.store.tokens import holder_of_token, keep_token, revoke_tokens
 
@@ -62,7 +63,7 @@ def revoke(daemon: Daemon, person: str) -> dict[str, Any]:
 
 def holder(daemon: Daemon, token: str) -> str | None:
     """Give whose good token it is, if that person is still in the project."""
-    with daemon.store.reading() as connection:
+    with answering(), daemon.store.reading() as connection:
         person = holder_of_token(connection, digest_of(token), micros(daemon.clock.now()))
     return person if person in daemon.files.project.spec.people else None
 

@@ -1,0 +1,39 @@
+"""Runs that a newer Waystage wrote in words that this version does not know: left to it."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, exists, or_
+
+from waystage.store import schema as t
+
+
+class Foreign:
+    """What this daemon has found that it cannot read, so that it takes no more of it."""
+
+    def __init__(self) -> None:
+        self._definitions: set[str] = set()
+        self._runs: set[int] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._definitions or self._runs)
+
+    def add_definition(self, digest: str) -> None:
+        """Leave all runs that are pinned to this text."""
+        self._definitions.add(digest)
+
+    def add_run(self, no: int) -> None:
+        """Leave one run."""
+        self._runs.add(no)
+
+    def clear(self) -> None:
+        """Look anew: those who could read it are gone."""
+        self._definitions.clear()
+        self._runs.clear()
+
+    def without(self, run: ColumnElement[int]) -> list[ColumnElement[bool]]:
+        """Give what leaves these runs out of a query; nothing as long as there are none."""
+        if not self:
+            return []
+        r = t.runs.c
+        theirs = or_(r.definition.in_(sorted(self._definitions)), r.no.in_(sorted(self._runs)))
+        return [~exists().where(r.no == run, theirs)]
