@@ -1,7 +1,8 @@
 """Stages that a lifecycle names and that do not exist, or in an order that is not theirs.
 
 - E-STAGE-UNKNOWN: there is no such stage.
-- E-STAGE-ORDER: `stages` lists a stage before one that it comes after, or twice.
+- E-STAGE-ORDER: `stages` lists a stage before one that it comes after, or twice. What only takes
+  back (undeploys, restores) may go through them backwards.
 - E-STAGE-SKIP: a promotion enters a stage and leaves out one that it comes after.
 
 Why it hurts: what an earlier stage proves would be missing. To mend it, list the stages in the
@@ -45,12 +46,13 @@ def _order(
     subject: Subject, place: Place, files: ProjectFiles, stages: tuple[str, ...]
 ) -> Iterator[Problem]:
     promotes = _promotes(subject, place.spec)
+    any_order = _changes(subject, place.spec) == {"back"}
     for number, stage in enumerate(stages):
         path = place.at("stages", number)
         late = [each for each in stages[number + 1 :] if each in before(files, stage)]
         if stage in stages[:number]:
             yield subject.problem("E-STAGE-ORDER", path, f"{stage} is there twice")
-        if late:
+        if late and not any_order:
             text = f"{stage} comes after {', '.join(late)}"
             yield subject.problem("E-STAGE-ORDER", path, text, "list them in their order")
         elif number and promotes and stage in files.stages:
@@ -64,3 +66,10 @@ def _promotes(subject: Subject, spec: State) -> bool:
     """Whether a step inside says that it brings a snapshot into its stage."""
     own = any(getattr(subject.catalog.get(s.use), "promotes", False) for s in spec.steps or ())
     return own or any(_promotes(subject, each) for each in (spec.states or {}).values())
+
+
+def _changes(subject: Subject, spec: State) -> set[str]:
+    """Give what the steps inside do to their stage: `forward`, `back`, or both."""
+    own = {getattr(subject.catalog.get(s.use), "changes", "none") for s in spec.steps or ()}
+    inner = (_changes(subject, each) for each in (spec.states or {}).values())
+    return own.union(*inner) - {"none"}
