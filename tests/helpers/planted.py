@@ -22,7 +22,7 @@ def split_commit() -> None:
         whole(self, connection, batch)
 
     whole = Statements._write_others
-    Statements._write_others = split  # type: ignore[method-assign]  # this is the bug
+    Statements._write_others = split  # this is the bug
 
 
 def new_key() -> None:
@@ -35,7 +35,7 @@ def new_key() -> None:
         return context
 
     right = Workers._context
-    Workers._context = keyed  # type: ignore[method-assign]  # this is the bug
+    Workers._context = keyed  # this is the bug
 
 
 def told_early() -> None:
@@ -50,7 +50,7 @@ def told_early() -> None:
         items[:] = [replace(item, future=None) for item in items]
 
     right = Engine._fill
-    Engine._fill = early  # type: ignore[method-assign]  # this is the bug
+    Engine._fill = early  # this is the bug
 
 
 BUGS: dict[str, Callable[[], None]] = {

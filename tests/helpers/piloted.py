@@ -1,0 +1,378 @@
+"""Three lifecycles with all that people and clocks do to them, played to their end by a pilot.
+
+The pilot looks at the database and does what is to be done next: it can be killed anywhere and
+another one goes on. What was acknowledged to it is written to `acknowledged.txt`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+from waystage.clock import TurnedClock
+from waystage.daemon import decisions, outbox
+from waystage.daemon.auditing import Audit
+from waystage.daemon.definitions import Definitions
+from waystage.daemon.engine import Engine
+from waystage.daemon.masks import Masks
+from waystage.daemon.opening import Opening
+from waystage.daemon.pausing import pause_run, resume_run
+from waystage.errors import Conflict, WaystageError
+from waystage.people import Caller
+from waystage.plugin import Done, Measurement, Monitor, Step, Waiting
+from waystage.spec.load import parse_lifecycle, parse_project, parse_stage
+from waystage.store import Store
+from waystage.store.audit import unmoved
+from waystage.store.codec import micros
+
+PROJECT = """
+project: p
+people: {vera: {roles: [validator]}, vito: {roles: [validator]}, otto: {roles: [operator]}}
+roles: {validator: [decide], operator: [operate, override]}
+channels: {mlops: {use: log}}
+notify_channel: mlops
+"""
+STAGE = 'stage: PROD\nrequires: {tags: {checked: "yes"}}\n'
+CALLED = """
+lifecycle: called
+services: [s]
+initial: only
+states:
+  only: {steps: [{use: fault.act}], next: end}
+  end: {final: true}
+"""
+WORKING = """
+lifecycle: working
+services: [s]
+data: {seen: {type: integer, default: 0}}
+initial: first
+states:
+  first:
+    steps:
+      - {use: fault.act, id: quick, undo: {use: fault.act}}
+      - {use: fault.pooled, id: slow}
+      - {use: fault.later, id: later}
+      - {use: fault.broken, retry: {max: 2, backoff: {first: PT0.01S}}}
+    next: {done: end, failed: rest}
+  rest:
+    lease: "{{ service }}"
+    timers: {over: {after: PT1H}}
+    next: {over: {to: last, set: {seen: "{{ data.seen + 1 }}"}}}
+  last: {steps: [{use: fault.act, if: "data.seen == 1"}], next: inner}
+  inner: {call: {lifecycle: called}, next: end}
+  end: {final: true}
+"""
+DECIDED = """
+lifecycle: decided
+services: [s]
+initial: ask
+states:
+  ask:
+    task:
+      title: "Go on with {{ snapshot.version }}?"
+      for: [role:validator]
+      exclude: [author]
+      quorum: 2
+      form: {why: {type: string, maxLength: 20}}
+      remind: [PT1H]
+      due: P3D
+    next: {approve: both, reject: end}
+  both:
+    branches:
+      left:
+        initial: wait
+        states:
+          wait: {signals: [go], next: {go: gone}}
+          gone: {steps: [{use: fault.pooled}], next: over}
+          over: {final: true}
+      right:
+        initial: act
+        states:
+          act: {steps: [{use: fault.parked, retry: {max: 1}}], next: over}
+          over: {final: true}
+    next: {done: end}
+  end: {final: true}
+"""
+WATCHED = """
+lifecycle: watched
+services: [s]
+monitors:
+  gauge:
+    use: fault.gauge
+    window: {length: P1D}
+    warn: {below: 0.5}
+    breach: {below: 0.3, datapoints: 2, of: 3}
+initial: live
+states:
+  live:
+    stage: PROD
+    steps: [{use: fault.deploy}]
+    next: {done: serving, refused: no}
+  serving:
+    timers: {assess: {every: P1D}}
+    next: {assess: assess}
+  assess:
+    verify: [gauge]
+    next: {ok: serving, warn: warned, breach: gone, insufficient: serving}
+  warned:
+    steps: [{use: fault.act, id: told}]
+    next:
+      done:
+        - {if: "monitors.gauge.value < 0.2", to: gone}
+        - {to: serving}
+  gone: {final: true, outcome: replaced}
+  no: {final: true, outcome: rejected}
+"""
+TEXTS = {"working": WORKING, "decided": DECIDED, "watched": WATCHED}
+SNAPSHOT = {"name": "credit", "version": "1", "digest": "sha256:" + "0" * 64, "author": "dana",
+            "tags": {"checked": "yes"}}  # fmt: skip
+SCORES = (0.9, 0.4, 0.25, 0.1)
+PATIENCE = float(os.environ.get("WAYSTAGE_PATIENCE", "10"))
+PLACE = SimpleNamespace(path=Path())
+
+
+def act(key: str) -> bool:
+    """Make the effect hold, once per key, as a real one would; say whether it was made now."""
+    file = PLACE.path / "effects.txt"
+    if file.exists() and key in file.read_text().splitlines():
+        return False
+    with file.open("a") as log:
+        log.write(f"{key}\n")
+    return True
+
+
+class Acting(Step):
+    """Act in the loop.
+
+    - use: fault.act
+    """
+
+    use: ClassVar[str] = "fault.act"
+    inline: ClassVar[bool] = True
+    refuses: ClassVar[bool] = False
+
+    def run(self, ctx: Any) -> Any:
+        act(ctx.key)
+        return Done({})
+
+
+class Pooled(Acting):
+    """Act in the pool.
+
+    - use: fault.pooled
+    """
+
+    use: ClassVar[str] = "fault.pooled"
+    inline: ClassVar[bool] = False
+
+
+class Later(Acting):
+    """Act, then ask to be called again once.
+
+    - use: fault.later
+    """
+
+    use: ClassVar[str] = "fault.later"
+
+    def run(self, ctx: Any) -> Any:
+        act(ctx.key)
+        return Done({}) if ctx.memo else Waiting(timedelta(milliseconds=1), {"asked": True})
+
+
+class Broken(Acting):
+    """Fail at each try.
+
+    - use: fault.broken
+    """
+
+    use: ClassVar[str] = "fault.broken"
+
+    def run(self, ctx: Any) -> Any:
+        raise OSError("it is broken")
+
+
+class Parked(Pooled):
+    """Fail until somebody has looked at it.
+
+    - use: fault.parked
+    """
+
+    use: ClassVar[str] = "fault.parked"
+
+    def run(self, ctx: Any) -> Any:
+        if not (PLACE.path / "mended").exists():
+            raise ValueError("somebody must look at it")
+        return super().run(ctx)
+
+
+class Deploying(Pooled):
+    """Something new in a stage.
+
+    - use: fault.deploy
+    """
+
+    use: ClassVar[str] = "fault.deploy"
+    changes: ClassVar[Any] = "forward"
+
+
+class Gauge(Monitor):
+    """Measure what is next in the list.
+
+    - use: fault.gauge
+    """
+
+    use: ClassVar[str] = "fault.gauge"
+
+    def measure(self, ctx: Any, window: Any, minimum: Any) -> Measurement:
+        act(ctx.key)
+        number = len({k for k in (PLACE.path / "effects.txt").read_text().split() if "#" not in k
+                      and k.rpartition("/")[2].startswith("gauge")}) or 1  # fmt: skip
+        return Measurement(value=SCORES[min(number, len(SCORES)) - 1])
+
+
+CATALOG = {each.use: each for each in (Acting, Pooled, Later, Broken, Parked, Deploying, Gauge)}
+
+
+class Receiver:
+    """Takes a message once per key, as a receiver does that recognizes repeats."""
+
+    def send(self, ctx: Any, message: Any, *, key: str) -> None:
+        act(f"message {key}")
+
+
+class World:
+    """What engine, outbox and decisions need of a project."""
+
+    def __init__(self, clock: Any) -> None:
+        self.clock, self.masks = clock, Masks()
+        project, stage = parse_project(PROJECT), parse_stage(STAGE)
+        self.files = SimpleNamespace(
+            project=project, stages={"PROD": stage}, lifecycles={}, scenarios=()
+        )
+
+    def now(self) -> Any:
+        return self.clock.now()
+
+    def notifier(self, channel: str) -> Receiver:
+        return Receiver()
+
+
+class Pilot:
+    """One daemon and the people around it, on one directory."""
+
+    def __init__(self, place: Path, lifecycle: str, url: str = "") -> None:
+        PLACE.path = self.place = place
+        self.lifecycle, self.clock = lifecycle, TurnedClock(place / "clock.json")
+        self.store = Store(url or f"sqlite:///{place / 'waystage.db'}")
+        self.files = (world := World(self.clock)).files
+        definitions = self.definitions = Definitions(self.store, CATALOG)
+        definitions._files = world.files
+        definitions._present["called"] = parse_lifecycle(CALLED)
+        self.definition = definitions.of(parse_lifecycle(TEXTS[lifecycle]))
+        self.world = world
+        self.engine = Engine(
+            self.store, definitions, CATALOG, self.clock, connections=world, lease=1.0
+        )
+
+    def play(self) -> None:
+        """See the run to its end; raises `TimeoutError` when nothing moves it any more."""
+        self.engine.start()
+        opening = Opening(self.definition, "s", SNAPSHOT, "only", "me")
+        run = self.engine.open(opening).result(timeout=PATIENCE)
+        self.acknowledge(f"opened {run}")
+        end = time.monotonic() + PATIENCE
+        while (row := self.store.run(run)) is None or row.status != "ended":
+            if row is not None:
+                self._do(run)
+            if self.engine.failure or time.monotonic() > end:
+                raise TimeoutError(f"stuck in {self.store.run(run)}: {self.engine.failure}")
+        while self.store.due_messages(micros(self.clock.now()), 1):
+            outbox.send_due(self.engine, self.world)
+        self.engine.stop()
+        self.store.close()
+
+    def acknowledge(self, what: str) -> None:
+        """Write down what must hold from now on."""
+        with (self.place / "acknowledged.txt").open("a") as file:
+            file.write(f"{what}\n")
+
+    def _do(self, run: str) -> None:
+        if self.store.due_messages(micros(self.clock.now()), 1):
+            outbox.send_due(self.engine, self.world)
+        for task in self.store.tasks(run=run):
+            for who in ("vera", "vito"):
+                self._vote(task.id, who)
+        for incident in self.store.incidents():
+            self._mend(run, incident.id)
+        self._signal(run)
+        due = [timer.due for timer in self.store.timers_of(run) if timer.name in ("over", "assess")]
+        if due and min(due) > self.clock.now():
+            self.clock.turn(min(due) - self.clock.now() + timedelta(seconds=1))
+            self.engine.turned()
+        time.sleep(0.0005)
+
+    def _vote(self, task: int, who: str) -> None:
+        def answer() -> None:
+            decisions.complete(self, task, Caller(who, "token"), "approve", {"why": "fine"}, "")
+
+        self._told(answer, f"voted {who}")
+
+    def _mend(self, run: str, incident: int) -> None:
+        def mend() -> None:
+            (self.place / "mended").touch()
+            otto = Caller("otto", "token")
+            if not any(r[0] == "paused" for row in self.store.history(run) for r in row.records):
+                pause_run(self, run, otto, "to look at it")
+            if self.store.run_body(run).get("paused"):
+                resume_run(self, run, otto)
+            decisions.repair(self, incident, "retry", otto, {"reason": "mended"})
+
+        self._told(mend, "mended")
+
+    def _signal(self, run: str) -> None:
+        row = self.store.run(run)
+        if row is None or not {"both.left.wait", "both.right.over"} <= set(row.places):
+            return  # one branch after the other, so that all histories have one order
+
+        def send() -> None:
+            decisions.send_signal(self, "go", {}, Caller("otto", "token"), run)
+
+        self._told(send, "signaled")
+
+    def _told(self, do: Callable[[], None], what: str) -> None:
+        try:
+            do()
+        except (Conflict, WaystageError):
+            return  # another pilot did it before it was killed
+        self.acknowledge(what)
+
+
+def outcome(place: Path, lifecycle: str, url: str = "") -> dict[str, Any]:
+    """Tell how it stands: transitions, decisions, effects, what the audit finds."""
+    pilot = Pilot(place, lifecycle, url)
+    store = pilot.store
+    try:
+        runs = store.runs()
+        history = [row for run in runs for row in store.history(run.id)]
+        records = [" ".join(r) for row in history for r in row.records]
+        file = place / "effects.txt"
+        with unmoved(store.engine) as connection:
+            findings = [str(f) for f in Audit(connection, pilot.definitions).findings()]
+        return json.loads(json.dumps({
+            "runs": sorted((r.lifecycle, r.status, r.outcome) for r in runs),
+            "moves": [r for r in records if r.startswith("moved")],
+            "votes": sorted(r for r in records if r.startswith("voted")),
+            "records": sorted(records),
+            "data": [store.run_body(r.id).get("data") for r in runs],
+            "effects": sorted(file.read_text().splitlines()) if file.exists() else [],
+            "measured": sorted(str(m.body.get("value")) for m in store.measurements()),
+            "findings": findings,
+        }))  # fmt: skip
+    finally:
+        store.close()
