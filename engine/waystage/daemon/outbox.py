@@ -30,11 +30,16 @@ def send_due(engine: Engine, connections: Connections) -> int:
         return 0
     with engine.turn("outbox") as turn:  # one daemon sends at a time, so they stay in order
         found = engine.store.due_messages(micros(engine.clock.now()), 50) if turn else []
-        sent = 0
+        sent, held = 0, set()
         for row in found:
             if turn is None or engine.ends or not turn.renew():
                 break  # it hung, and another daemon sends meanwhile
-            sent += _send(engine, connections, row, turn)
+            if row.run in held:
+                continue  # what this run said before must come first
+            if _send(engine, connections, row, turn):
+                sent += 1
+            elif row.run:
+                held.add(row.run)
         return sent
 
 

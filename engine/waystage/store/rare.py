@@ -65,8 +65,8 @@ def close_incident(run: int, state: str, how: str, by: str, reason: str, at: int
 
 
 def send_message(key: str, body: Any, at: int) -> Executable:
-    """Put a message into the outbox."""
-    return insert(t.outbox).values(key=key, body=dump(body), due_at=at)
+    """Put a message into the outbox; those of one run are sent in the order of their writing."""
+    return insert(t.outbox).values(key=key, run=body["run"], body=dump(body), due_at=at)
 
 
 def note_message(number: int, **values: Any) -> Executable:

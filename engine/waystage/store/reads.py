@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, func, select
+from sqlalchemy import Connection, Engine, Select, exists, func, or_, select
 
 from waystage.store import rows as r
 from waystage.store import schema as t
@@ -193,9 +193,17 @@ class Reader:
         return load(found[0].body) if found else None
 
     def due_messages(self, now: int, limit: int) -> list[Any]:
-        """Give the messages of the outbox that are due, the oldest first."""
-        o = t.outbox.c
-        query = select(t.outbox).where(o.sent_at.is_(None), o.due_at <= now).order_by(o.id)
+        """Give the messages of the outbox that are due, the oldest first.
+
+        What a run says waits for what it said before, which may be due again only later.
+        """
+        o, before = t.outbox.c, t.outbox.alias()
+        earlier = exists().where(
+            before.c.run == o.run, before.c.sent_at.is_(None), before.c.id < o.id,
+            before.c.due_at > now,
+        )  # fmt: skip
+        due = select(t.outbox).where(o.sent_at.is_(None), o.due_at <= now)
+        query = due.where(or_(o.run == "", ~earlier)).order_by(o.id)
         return self._all(query.limit(limit))
 
     def definition(self, digest: str) -> dict[str, Any] | None:

@@ -154,6 +154,7 @@ outbox = Table(
     "outbox", metadata,
     Column("id", Number, primary_key=True, autoincrement=True),
     Column("key", String(400), nullable=False, unique=True),
+    Column("run", String(100), nullable=False, default=""),
     Column("body", LargeBinary, nullable=False),
     Column("due_at", BigInteger, nullable=False),
     Column("tries", Integer, nullable=False, default=0),
@@ -161,6 +162,7 @@ outbox = Table(
     Column("error", Text, nullable=False, default=""),
 )  # fmt: skip
 Index("outbox_due", outbox.c.sent_at, outbox.c.due_at)
+Index("outbox_of_run", outbox.c.run, outbox.c.sent_at, outbox.c.id)
 
 snapshots = Table(
     "snapshots", metadata,
