@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import waystage.daemon.daemon as daemon
 from waystage.cli.main import main
+from waystage.errors import Hopeless
 from waystage.plugin import Done, Notifier, Step, Waiting
 
 EFFECTS = Path(os.environ.get("SIDE_EFFECTS", "effects"))
@@ -45,9 +46,12 @@ class Act(Step):
     refuses: ClassVar[bool] = False
     ms: int = 0
     gate: str = ""
+    fail: bool = False
 
     def run(self, ctx: Any) -> Done:
         note("+", ctx.key)
+        if self.fail:
+            raise Hopeless("it was asked to fail")
         gate(self.gate or "none")
         time.sleep(self.ms / 1000)
         note("=", ctx.key)
