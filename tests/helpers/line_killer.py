@@ -12,6 +12,7 @@ can be tried. Lines are told by Python's tracing, of all threads.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -122,6 +123,9 @@ class Killer:
             for module in in_child(lambda: self._modules(place)):
                 importlib.import_module(module)  # once here, not once in each fork
         parser()
+        piloted.compiled(piloted.TEXTS[self.lifecycle])
+        gc.collect()
+        gc.disable()  # a collector would touch, and so copy, all memory in each fork
 
     def prepare(self) -> None:
         """Play once without a crash; keep how it ends and which lines it comes to."""
@@ -145,9 +149,11 @@ class Killer:
         """Go on without a crash and tell how all of it ended."""
 
         def work() -> dict[str, Any]:
-            kept = acknowledged_but_lost(place, self.lifecycle)
-            self._play(place, lambda: None)
-            return piloted.outcome(place, self.lifecycle) | {"lost": kept}
+            plant(self.bug)
+            pilot = piloted.Pilot(place, self.lifecycle)
+            lost = piloted.acknowledged_but_lost(pilot)
+            pilot.play()
+            return piloted.outcome(pilot) | {"lost": lost}
 
         try:
             return dict(in_child(work))
@@ -197,26 +203,6 @@ class Killer:
 
         for line, count in in_child(work):
             yield tuple(line), count
-
-
-def acknowledged_but_lost(place: Path, lifecycle: str) -> list[str]:
-    """Give what was acknowledged before the crash and is not there after it."""
-    file = place / "acknowledged.txt"
-    said = file.read_text().splitlines() if file.exists() else []
-    store = Store(f"sqlite:///{place / 'waystage.db'}")
-    try:
-        records = [" ".join(r) for run in store.runs() for row in store.history(run.id)
-                   for r in row.records]  # fmt: skip
-        return [line for line in said if not any(_shows(r, *line.split()) for r in records)]
-    finally:
-        store.close()
-
-
-def _shows(record: str, what: str, who: str = "") -> bool:
-    """Say whether a record of the history is that of an acknowledged act."""
-    begins = {"opened": "started", "voted": "vote ask approve", "mended": "retry",
-              "signaled": "moved both.left.wait go"}  # fmt: skip
-    return record.startswith(begins[what]) and (what != "voted" or record.endswith(who))
 
 
 def every_line(killer: Killer, share: int, of: int, tries: int) -> Iterator[dict[str, Any]]:

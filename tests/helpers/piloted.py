@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -24,6 +25,7 @@ from waystage.daemon.masks import Masks
 from waystage.daemon.opening import Opening
 from waystage.daemon.pausing import pause_run, resume_run
 from waystage.errors import Conflict, WaystageError
+from waystage.kernel import Definition, compile_lifecycle
 from waystage.people import Caller
 from waystage.plugin import Done, Measurement, Monitor, Step, Waiting
 from waystage.spec.load import parse_lifecycle, parse_project, parse_stage
@@ -263,6 +265,23 @@ class World:
         return Receiver()
 
 
+@cache
+def read(text: str) -> Any:
+    """Give a lifecycle as it was read: files are read before anything is written."""
+    return parse_lifecycle(text)
+
+
+@cache
+def compiled(text: str) -> Definition:
+    """Give a lifecycle as the kernel knows it."""
+    loaded = read(text)
+    definition = compile_lifecycle(
+        loaded.spec, loaded.digest, lambda use: str(getattr(CATALOG.get(use), "changes", "none"))
+    )
+    _ = definition.machines
+    return definition
+
+
 class Pilot:
     """One daemon and the people around it, on one directory."""
 
@@ -273,8 +292,9 @@ class Pilot:
         self.files = (world := World(self.clock)).files
         definitions = self.definitions = Definitions(self.store, CATALOG)
         definitions._files = world.files
-        definitions._present["called"] = parse_lifecycle(CALLED)
-        self.definition = definitions.of(parse_lifecycle(TEXTS[lifecycle]))
+        definitions._present["called"] = read(CALLED)
+        loaded = read(TEXTS[lifecycle])
+        self.definition = definitions._compiled[loaded.digest] = compiled(TEXTS[lifecycle])
         self.world = world
         self.engine = Engine(
             self.store, definitions, CATALOG, self.clock, connections=world, lease=1.0
@@ -287,15 +307,17 @@ class Pilot:
         run = self.engine.open(opening).result(timeout=PATIENCE)
         self.acknowledge(f"opened {run}")
         end = time.monotonic() + PATIENCE
+        seen = 0
         while (row := self.store.run(run)) is None or row.status != "ended":
-            if row is not None:
+            if row is not None and row.revision != seen:
+                seen = row.revision
                 self._do(run)
+            time.sleep(0.001)
             if self.engine.failure or time.monotonic() > end:
                 raise TimeoutError(f"stuck in {self.store.run(run)}: {self.engine.failure}")
         while self.store.due_messages(micros(self.clock.now()), 1):
             outbox.send_due(self.engine, self.world)
         self.engine.stop()
-        self.store.close()
 
     def acknowledge(self, what: str) -> None:
         """Write down what must hold from now on."""
@@ -315,7 +337,6 @@ class Pilot:
         if due and min(due) > self.clock.now():
             self.clock.turn(min(due) - self.clock.now() + timedelta(seconds=1))
             self.engine.turned()
-        time.sleep(0.0005)
 
     def _vote(self, task: int, who: str) -> None:
         def answer() -> None:
@@ -353,26 +374,37 @@ class Pilot:
         self.acknowledge(what)
 
 
-def outcome(place: Path, lifecycle: str, url: str = "") -> dict[str, Any]:
+def outcome(pilot: Pilot) -> dict[str, Any]:
     """Tell how it stands: transitions, decisions, effects, what the audit finds."""
-    pilot = Pilot(place, lifecycle, url)
-    store = pilot.store
-    try:
-        runs = store.runs()
-        history = [row for run in runs for row in store.history(run.id)]
-        records = [" ".join(r) for row in history for r in row.records]
-        file = place / "effects.txt"
-        with unmoved(store.engine) as connection:
-            findings = [str(f) for f in Audit(connection, pilot.definitions).findings()]
-        return json.loads(json.dumps({
-            "runs": sorted((r.lifecycle, r.status, r.outcome) for r in runs),
-            "moves": [r for r in records if r.startswith("moved")],
-            "votes": sorted(r for r in records if r.startswith("voted")),
-            "records": sorted(records),
-            "data": [store.run_body(r.id).get("data") for r in runs],
-            "effects": sorted(file.read_text().splitlines()) if file.exists() else [],
-            "measured": sorted(str(m.body.get("value")) for m in store.measurements()),
-            "findings": findings,
-        }))  # fmt: skip
-    finally:
-        store.close()
+    store, file = pilot.store, pilot.place / "effects.txt"
+    runs = store.runs()
+    history = [row for run in runs for row in store.history(run.id)]
+    records = [" ".join(r) for row in history for r in row.records]
+    with unmoved(store.engine) as connection:
+        findings = [str(f) for f in Audit(connection, pilot.definitions).findings()]
+    told = {
+        "runs": sorted((r.lifecycle, r.status, r.outcome) for r in runs),
+        "moves": [r for r in records if r.startswith("moved")],
+        "records": sorted(records),
+        "data": [store.run_body(r.id).get("data") for r in runs],
+        "effects": sorted(file.read_text().splitlines()) if file.exists() else [],
+        "measured": sorted(str(m.body.get("value")) for m in store.measurements()),
+        "findings": findings,
+    }
+    return dict(json.loads(json.dumps(told)))
+
+
+def acknowledged_but_lost(pilot: Pilot) -> list[str]:
+    """Give what was acknowledged before a crash and is not in the database after it."""
+    file, store = pilot.place / "acknowledged.txt", pilot.store
+    said = file.read_text().splitlines() if file.exists() else []
+    records = [" ".join(r) for run in store.runs() for row in store.history(run.id)
+               for r in row.records]  # fmt: skip
+    return [line for line in said if not any(_shows(r, *line.split()) for r in records)]
+
+
+def _shows(record: str, what: str, who: str = "") -> bool:
+    """Say whether a record of the history is that of an acknowledged act."""
+    begins = {"opened": "started", "voted": "vote ask approve", "mended": "retry",
+              "signaled": "moved both.left.wait go"}  # fmt: skip
+    return record.startswith(begins[what]) and (what != "voted" or record.endswith(who))
