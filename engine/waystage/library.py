@@ -8,6 +8,9 @@ from waystage.errors import NotFound
 
 PACKAGED = Path(__file__).parent / "_library"
 CHECKOUT = Path(__file__).parents[2]
+# lifecycles that need addresses and secrets before they can run, and the folder of the stages
+# that they bring: `waystage init --with NAME` takes them too
+ASKED_FOR = {"gitops-promotion": ""}
 
 
 def library() -> Path:
@@ -33,9 +36,9 @@ def scenarios() -> list[Path]:
     return sorted((library() / "lifecycles" / "scenarios").glob("*.yaml"))
 
 
-def stages() -> list[Path]:
-    """Give the files of the shipped stages."""
-    return sorted((library() / "stages").glob("*.yaml"))
+def stages(kind: str = "") -> list[Path]:
+    """Give the files of the shipped stages: those of this machine, or of a kind, `openshift`."""
+    return sorted((library() / "stages" / kind).glob("*.yaml"))
 
 
 def example(name: str) -> Path:

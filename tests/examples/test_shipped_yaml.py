@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -10,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from waystage import library
 from waystage.check import check_project
+from waystage.cli.main import run
 from waystage.kernel import compile_lifecycle
 from waystage.kernel.judge import window_at
 from waystage.registry import load_catalog
@@ -22,11 +23,9 @@ DAY = timedelta(days=1)
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> ProjectFiles:
-    """Make the project that the demo makes."""
+    """Make the project that `waystage init` makes."""
     place = tmp_path_factory.mktemp("project")
-    shutil.copy(ROOT / "examples" / "german_credit" / "waystage.yaml", place)
-    for name in ("lifecycles", "stages"):
-        shutil.copytree(ROOT / name, place / name)
+    assert run(["init", str(place)]) == 0
     return load_project(place)
 
 
@@ -37,6 +36,44 @@ def scorecard(files: ProjectFiles) -> Any:
 
 def test_nothing_is_wrong_with_the_example_and_all_shipped_files(files: ProjectFiles) -> None:
     assert [str(problem) for problem in check_project(files, load_catalog())] == []
+
+
+def test_a_project_has_all_shipped_lifecycles_but_those_to_be_asked_for(
+    files: ProjectFiles,
+) -> None:
+    shipped = {path.stem for path in library.lifecycles()}
+    assert files.lifecycles.keys() == shipped - library.ASKED_FOR.keys()
+    assert library.ASKED_FOR.keys() <= shipped
+
+
+GITOPS = """
+  pricing-api:
+    owner: otto
+    params: {repository: "https://git.acme.test/x.git", argocd: "https://argocd.acme.test"}
+"""
+
+
+def test_validate_asks_for_the_addresses_that_promotion_by_git_needs(tmp_path: Path) -> None:
+    assert run(["init", str(tmp_path), "--with", "gitops-promotion"]) == 0
+    asked = [problem.message for problem in check_project(load_project(tmp_path), load_catalog())]
+    assert asked == [
+        "parameter 'argocd' of gitops-promotion is missing",
+        "parameter 'repository' of gitops-promotion is missing",
+    ]
+    project, lifecycle = tmp_path / "waystage.yaml", tmp_path / "lifecycles/gitops-promotion.yaml"
+    project.write_text(project.read_text().replace("\npeople:", GITOPS + "\npeople:"))
+    lifecycle.write_text(
+        lifecycle.read_text().replace('services: ["*"]', "services: [pricing-api]")
+    )
+    assert check_project(load_project(tmp_path), load_catalog()) == []
+
+
+def test_a_lifecycle_that_is_not_there_cannot_be_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["init", str(tmp_path), "--with", "gitop-promotion"]) == 1
+    assert "did you mean" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_one_lifecycle_alone_answers_to_the_example(files: ProjectFiles) -> None:

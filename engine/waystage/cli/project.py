@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from waystage.cli.schema import FOLDER, modeline, write_schemas
-from waystage.errors import Conflict
+from waystage.errors import Conflict, NotFound
 
 IGNORE = "# what a daemon writes\n.waystage/\n*.db\n*.db-*\n"
 
@@ -15,10 +15,16 @@ IGNORE = "# what a daemon writes\n.waystage/\n*.db\n*.db-*\n"
 @click.command("init")
 @click.argument("directory", type=click.Path(path_type=Path), default=Path())
 @click.option("--example", default="german_credit", help="Whose project file to begin with.")
-def init_verb(directory: Path, example: str) -> None:
+@click.option("--with", "more", multiple=True, metavar="LIFECYCLE",
+              help="Also a lifecycle that needs addresses and secrets first.")  # fmt: skip
+def init_verb(directory: Path, example: str, more: tuple[str, ...]) -> None:
     """Make a project: waystage.yaml with the shipped lifecycles, scenarios and stages."""
     from waystage import library
     from waystage.spec.load import HOMES
+    from waystage.spec.wording import did_you_mean
+
+    for name in set(more) - library.ASKED_FOR.keys():
+        raise NotFound(f"{name!r} is not to be asked for; {did_you_mean(name, library.ASKED_FOR)}")
 
     target = directory / "waystage.yaml"
     if target.exists():
@@ -26,8 +32,8 @@ def init_verb(directory: Path, example: str) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     _copy(library.example(example) / "waystage.yaml", target, modeline("project", 0))
     for kind, files in (
-        ("lifecycle", library.lifecycles()), ("block", library.blocks()),
-        ("stage", library.stages()), ("scenario", library.scenarios()),
+        ("lifecycle", _wanted(library.lifecycles(), more)), ("block", library.blocks()),
+        ("stage", _stages(more)), ("scenario", _wanted(library.scenarios(), more)),
     ):  # fmt: skip
         home = Path(HOMES[kind])
         (directory / home).mkdir(exist_ok=True)
@@ -39,6 +45,22 @@ def init_verb(directory: Path, example: str) -> None:
         (directory / ".gitignore").write_text(IGNORE)
     click.echo(f"A project is in {directory.resolve()}.")
     click.echo("Next: `waystage validate`, `waystage test`, then `waystage up`.")
+
+
+def _wanted(files: list[Path], more: tuple[str, ...]) -> list[Path]:
+    """Leave out the lifecycles that have to be asked for, and their scenarios."""
+    from waystage import library
+
+    left_out = [name for name in library.ASKED_FOR if name not in more]
+    return [file for file in files if not any(file.stem.startswith(name) for name in left_out)]
+
+
+def _stages(more: tuple[str, ...]) -> list[Path]:
+    """Give one file per stage: a kind that a lifecycle brings goes before the ordinary one."""
+    from waystage import library
+
+    kinds = ["", *(library.ASKED_FOR[name] for name in more)]
+    return list({file.name: file for kind in kinds for file in library.stages(kind)}.values())
 
 
 def _copy(file: Path, target: Path, head: str) -> None:

@@ -12,6 +12,7 @@ from waystage.expressions import Expression, compile_expression
 from waystage.expressions.ast import Binary, ListOf, Literal, Node, dotted, walk
 from waystage.kernel import Run
 from waystage.simulate.prepared import Prepared
+from waystage.simulate.sample import sample
 from waystage.simulate.world import World
 from waystage.spec.project import Person, Project
 
@@ -30,11 +31,18 @@ def open_run(
         "services": [service], "format": _format(world), "inputs": [], "outputs": [],
         "example": [], "metrics": {}, "lineage": {}, "files": {}, "repository": "",
     }  # fmt: skip
-    given = prepared.params(world.params_of(service), params)
+    given = prepared.params(_made_up(prepared), world.params_of(service), params)
     return Run(
         "simulated-1", prepared.spec.lifecycle, prepared.definition.hash, service, snapshot, given,
         STARTER, data=dict(prepared.data),
     )  # fmt: skip
+
+
+def _made_up(prepared: Prepared) -> dict[str, Any]:
+    """Give the parameters that a service must say, for one that says nothing."""
+    fields = prepared.spec.params.items()
+    return {name: sample(field.json_schema(), name) for name, field in fields
+            if field.required and field.default is None}  # fmt: skip
 
 
 def _format(world: World) -> str:

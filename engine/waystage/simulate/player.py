@@ -166,12 +166,22 @@ class _Player:
         verdicts = [(name, each["verdict"], [seen["level"] for seen in each["recent"][-3:]])
                     for name, each in sorted(run.monitors.items())]  # fmt: skip
         situation = (*run.places, timer.state, timer.name, repr(sorted(run.data.items())),
-                     repr(verdicts), *self.script.position())  # fmt: skip
+                     repr(verdicts), self._nearing(timer), *self.script.position())  # fmt: skip
         if situation in self._seen:
             self.why = "from here on everything repeats itself"
             return True
         self._seen.add(situation)
         return False
+
+    def _nearing(self, timer: Armed) -> str:
+        """Say how far off all is that comes once: a trial's end comes nearer day by day."""
+        nodes = self.prepared.definition.nodes
+        once = [
+            (each.state, each.name, each.due - timer.due)
+            for each in self.sim.pending.timers.values()
+            if not ((spec := nodes[each.state].spec.timers.get(each.name)) and spec.recurs)
+        ]
+        return repr(sorted(once))
 
     # what the run begins to wait for
 

@@ -11,6 +11,7 @@ from waystage.clock import wall_seconds
 from waystage.errors import Retryable
 from waystage.plugin import Answer, Change, Context, Done, JsonObject, Refused, Secret, Step
 from waystage_plugins.delivery.argocd import Application, Argo
+from waystage_plugins.delivery.connected import COMMIT
 from waystage_plugins.steps.jobs import memo, waited, waiting
 
 LONGEST_WAIT = 15.0
@@ -43,7 +44,7 @@ class ArgoSync(Step):
     token: Secret
     application: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,252}$")
     namespace: str = Field(default="", description="of the Application, where it is not Argo CD's")
-    revision: str = Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")
+    revision: str = Field(pattern=COMMIT)
     prune: bool = Field(default=False, description="also take away what Git no longer has")
     healthy_within: timedelta = Field(default=timedelta(minutes=10), gt=timedelta())
     patience: timedelta = Field(default=timedelta(minutes=1), ge=timedelta())

@@ -13,6 +13,7 @@ from waystage.errors import Hopeless
 from waystage.plugin import Context, Secret, Step
 from waystage_plugins.delivery.clone import Clone, cloned
 
+COMMIT = r"^[0-9a-f]{40}$"
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 

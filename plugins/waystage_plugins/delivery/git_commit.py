@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from waystage.plugin import Answer, Change, Context, Done
 from waystage_plugins.delivery.clone import KEY, Clone, Tree, key_of, message
-from waystage_plugins.delivery.connected import Branch, GitStep, RepositoryPath
+from waystage_plugins.delivery.connected import COMMIT, Branch, GitStep, RepositoryPath
 from waystage_plugins.delivery.edit import changed_images, changed_values, read
 
 Scalar = str | int | float | bool
@@ -48,7 +48,7 @@ class GitCommit(GitStep):
     class Output(BaseModel):
         """The commit that has the change, and whether this step made one."""
 
-        commit: str
+        commit: str = Field(pattern=COMMIT)
         branch: str
         changed: bool
 

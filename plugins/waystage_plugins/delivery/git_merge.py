@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from waystage.plugin import Answer, Change, Context, Done, Refused
 from waystage_plugins.delivery.clone import KEY, Clone, Tree, key_of, message
-from waystage_plugins.delivery.connected import Branch, GitStep
+from waystage_plugins.delivery.connected import COMMIT, Branch, GitStep
 from waystage_plugins.delivery.program import Declined
 
 
@@ -33,7 +33,7 @@ class GitMerge(GitStep):
     use: ClassVar[str] = "git.merge"
     changes: ClassVar[Change] = "forward"
 
-    commit: str = Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")
+    commit: str = Field(pattern=COMMIT)
     from_: Branch = Field(alias="from")
     into: Branch = "main"
     message: str = Field(min_length=1, max_length=500)
@@ -41,7 +41,7 @@ class GitMerge(GitStep):
     class Output(BaseModel):
         """The commit of `into` that has what was approved, and whether this step made one."""
 
-        commit: str
+        commit: str = Field(pattern=COMMIT)
         changed: bool
 
     def run(self, ctx: Context) -> Answer:

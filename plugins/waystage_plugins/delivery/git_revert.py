@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from waystage.errors import Hopeless
 from waystage.plugin import Answer, Change, Context, Done
 from waystage_plugins.delivery.clone import KEY, REVERTS, RUN, Clone, Tree, key_of, message, run_of
-from waystage_plugins.delivery.connected import Branch, GitStep, RepositoryPath
+from waystage_plugins.delivery.connected import COMMIT, Branch, GitStep, RepositoryPath
 from waystage_plugins.delivery.program import lines
 
 
@@ -41,7 +41,7 @@ class GitRevert(GitStep):
     class Output(BaseModel):
         """The commit of the branch in which it is taken back, and whether this step made it."""
 
-        commit: str
+        commit: str = Field(pattern=COMMIT)
         changed: bool
 
     def run(self, ctx: Context) -> Answer:

@@ -11,7 +11,7 @@ from argo_server import TOKEN, App, ArgoServer, ended
 from waystage.errors import Hopeless, Retryable
 from waystage.plugin import Done, Refused, Waiting
 from waystage.testing import FakeContext, check_step, run_to_end
-from waystage_plugins.delivery import ArgoRestore, ArgoSync
+from waystage_plugins.delivery import ArgoHealth, ArgoRestore, ArgoSync
 
 WANTED = "a" * 40
 SICK = [{"kind": "Deployment", "name": "serving",
@@ -147,3 +147,17 @@ def test_going_back_takes_no_refusal(argo: ArgoServer, home: FakeContext) -> Non
     argo.plan = [ended("Failed", "the old image is gone")]
     with pytest.raises(Hopeless, match="the old image is gone"):
         run_to_end(step(argo, ArgoRestore), home)
+
+
+def test_looking_at_the_health_changes_nothing_and_refuses_what_stays_sick(
+    argo: ArgoServer, home: FakeContext
+) -> None:
+    given = {"server": argo.url, "token": {"secret": "env/ARGOCD_TOKEN"},
+             "application": "credit-risk-PROD", "patience": "PT0.2S"}  # fmt: skip
+    look = ArgoHealth.model_validate(given)
+    assert isinstance(run_to_end(look, home), Done)
+    argo.apps["credit-risk-prod"] = App(health="Degraded", resources=SICK)
+    answer = run_to_end(look, home)
+    assert isinstance(answer, Refused)
+    assert "image cannot be pulled" in answer.why
+    assert argo.synced == []
