@@ -100,8 +100,8 @@ def test_two_runtimes_of_which_none_is_preferred_are_told(project: Path) -> None
     more = '\n  - {name: more-jobs, use: local.process, mode: batch, services: ["*"]}\n'
     stage.write_text(stage.read_text().rstrip() + more)
     found = within(project, states("a", DEPLOY.replace("WHERE", "stage: SIT")))
-    assert told(found) == [("E-RUNTIME", 8)]
-    assert "several batch runtimes" in found[0].message
+    assert told(found) == [("E-STAGE-SKIP", 6), ("E-RUNTIME", 8)]
+    assert "several batch runtimes" in found[1].message
 
 
 @pytest.mark.parametrize(

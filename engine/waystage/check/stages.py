@@ -3,10 +3,9 @@
 - E-STAGE-UNKNOWN: there is no such stage.
 - E-STAGE-ORDER: `stages` lists a stage before one that it comes after, or twice. What only takes
   back (undeploys, restores) may go through them backwards.
-- E-STAGE-SKIP: a promotion enters a stage and leaves out one that it comes after.
 
-Why it hurts: what an earlier stage proves would be missing. To mend it, list the stages in the
-order of their `after`, and all of them.
+Why it hurts: what an earlier stage proves would come too late. To mend it, list the stages in
+the order of their `after`.
 """
 
 from __future__ import annotations
@@ -45,7 +44,6 @@ def _known(
 def _order(
     subject: Subject, place: Place, files: ProjectFiles, stages: tuple[str, ...]
 ) -> Iterator[Problem]:
-    promotes = _promotes(subject, place.spec)
     any_order = _changes(subject, place.spec) == {"back"}
     for number, stage in enumerate(stages):
         path = place.at("stages", number)
@@ -55,17 +53,6 @@ def _order(
         if late and not any_order:
             text = f"{stage} comes after {', '.join(late)}"
             yield subject.problem("E-STAGE-ORDER", path, text, "list them in their order")
-        elif number and promotes and stage in files.stages:
-            skipped = [s for s in files.stages[stage].spec.after if s not in stages]
-            if skipped:
-                text = f"{stage} comes after {', '.join(skipped)}, which is skipped"
-                yield subject.problem("E-STAGE-SKIP", path, text, "add it")
-
-
-def _promotes(subject: Subject, spec: State) -> bool:
-    """Whether a step inside says that it brings a snapshot into its stage."""
-    own = any(getattr(subject.catalog.get(s.use), "promotes", False) for s in spec.steps or ())
-    return own or any(_promotes(subject, each) for each in (spec.states or {}).values())
 
 
 def _changes(subject: Subject, spec: State) -> set[str]:
