@@ -23,6 +23,7 @@ from waystage.spec.fields import misfit
 from waystage.spec.lifecycle import FieldSpec
 from waystage.store.codec import load
 from waystage.store.inside import incident_row, runs_named, set_claim, task_row
+from waystage.store.signals import keep_signal, signal_sent
 
 if TYPE_CHECKING:
     from waystage.daemon.daemon import Daemon
@@ -125,19 +126,36 @@ def send_signal(
     caller: Caller,
     run: str = "",
     service: str = "",
+    key: str = "",
 ) -> dict[str, Any]:
-    """Send a signal to one run or to all open runs of a service."""
+    """Send a signal to one run or to all open runs of a service; once per key, if it has one.
+
+    Raises `Conflict` when another signal was sent under the key.
+    """
     need_right(daemon.files.project.spec, caller.person, "operate")
     event = events.signal(name, payload, caller.person).by_means_of(caller.via)
+    said = {"name": name, "payload": payload, "run": run, "service": service}
 
     def act(tx: Transaction) -> dict[str, Any]:
+        if key and (before := signal_sent(tx.connection, key)) is not None:
+            return _sent_before(key, before, said)
         numbers = runs_named(tx.connection, run, service)
         if not numbers:
             raise NotFound(f"there is no open run of {run or service!r}")
         tx.deliver([Delivery(row.no, event) for row in numbers])
-        return {"signal": name, "runs": [row.id for row in numbers]}
+        found = {"signal": name, "runs": [row.id for row in numbers]}
+        if key:
+            keep_signal(tx.connection, key, {"said": said, "found": found}, tx.at)
+        return found
 
     return daemon.engine.act(act).result(timeout=60)
+
+
+def _sent_before(key: str, before: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
+    if before["said"] != said:
+        raise Conflict(f"another signal was sent under the key {key!r}: {before['said']['name']}")
+    found: dict[str, Any] = before["found"]
+    return found | {"repeated": True}
 
 
 def _recorded(daemon: Daemon, task: int, caller: Caller, act: Any) -> dict[str, Any]:
@@ -158,6 +176,7 @@ def _complete(
     daemon: Daemon, tx: Transaction, task: int, caller: Caller, outcome: str,
     form: dict[str, Any], comment: str, shown: str,
 ) -> dict[str, Any]:  # fmt: skip
+    tx.write_rest()  # an answer of this very transaction may have closed the task
     project, row = daemon.files.project.spec, task_row(tx.connection, task)
     body, person = load(row.body), caller.person
     if row.status != "open":
@@ -191,10 +210,11 @@ def _live(tx: Transaction, row: Any) -> dict[str, Any]:
 
 
 def _closed(row: Any, body: dict[str, Any], person: str, outcome: str) -> dict[str, Any]:
-    if row.outcome == outcome and row.closed_by == person:
-        return {"task": row.id, "outcome": outcome, "repeated": True}
     if row.status == "left":
         raise Conflict(f"task {row.id} is closed: the run went on without an answer")
+    given = [vote["outcome"] for vote in body["votes"] if vote["by"] == person]
+    if outcome == (row.outcome if row.closed_by == person else next(iter(given), None)):
+        return {"task": row.id, "outcome": outcome, "repeated": True}
     raise Conflict(f"task {row.id} is closed: {row.closed_by} answered {row.outcome!r}")
 
 

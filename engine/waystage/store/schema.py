@@ -226,6 +226,14 @@ tokens = Table(
     Column("revoked_at", BigInteger),
 )  # fmt: skip
 
+signals = Table(
+    "signals", metadata,
+    Column("key", String(200), primary_key=True),  # as the sender says it
+    Column("body", LargeBinary, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)  # fmt: skip
+Index("signals_by_age", signals.c.at)
+
 stops = Table(
     "stops", metadata,
     Column("id", Number, primary_key=True, autoincrement=True),

@@ -177,8 +177,8 @@ def _acts(app: FastAPI, daemon: Daemon) -> None:
 
     @app.post("/v1/signals")
     def signal(request: Request, body: m.SendSignal) -> Any:
-        who = caller_of(request)
-        return decisions.send_signal(daemon, body.name, body.payload, who, body.run, body.service)
+        given = (body.name, body.payload, caller_of(request), body.run, body.service, body.key)
+        return decisions.send_signal(daemon, *given)
 
     @app.post("/v1/incidents/{incident}/{kind}")
     def repair(request: Request, incident: int, kind: str, body: m.Repair) -> Any:

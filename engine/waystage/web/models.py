@@ -54,12 +54,13 @@ class Delegate(Body):
 
 
 class SendSignal(Body):
-    """A signal to a run, or to all open runs of a service."""
+    """A signal to a run, or to all open runs of a service; the same key counts once."""
 
     name: str = Field(max_length=100)
     run: str = ""
     service: str = ""
     payload: Object = {}
+    key: str = Field(default="", max_length=200)
 
 
 class Repair(Body):
