@@ -5,13 +5,15 @@ A state with `stages:` is one box that names its stages; its copies are not draw
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from waystage.spec.lifecycle import Arrow, Lifecycle, State, Timer
 from waystage.spec.values import format_duration
 
-GUARD_WIDTH = 34
+GUARD_WIDTH = 40
+DOTTED = re.compile(r"(?<![\w.\"])(?:[a-z_]\w*\.)+(\w+)(?![\w(.\"])")
 
 
 @dataclass(eq=False)
@@ -140,7 +142,8 @@ def _label(spec: State, event: str, arrow: Arrow) -> str:
 
 
 def _short(text: str) -> str:
-    plain = " ".join(text.split())
+    """Say a guard in few words: names by their last part, which is what tells guards apart."""
+    plain = " ".join(DOTTED.sub(r"\1", text).split())
     return plain if len(plain) <= GUARD_WIDTH else plain[: GUARD_WIDTH - 1] + "…"
 
 

@@ -24,7 +24,8 @@ FILLS = {
 }
 HERE, TOOK, INK = "#c53030", "#9b2c2c", "#4a5568"
 STYLE = (
-    "text{font:11px Helvetica,Arial,sans-serif;fill:#1a202c}.t{font-weight:bold;font-size:12px}"
+    "text{font-family:Helvetica,Arial,sans-serif;font-size:11px;fill:#1a202c}"
+    ".t{font-weight:bold;font-size:12px}"
     ".s{font-size:10px;fill:#4a5568}.l{paint-order:stroke;stroke:#fff;stroke-width:4px;"
     "stroke-linejoin:round;text-anchor:middle}.e{fill:none;stroke-width:1.3}"
 )
