@@ -1,4 +1,4 @@
-"""Write `docs/reference/` from the code: what it says is what runs.
+"""Write `docs/reference/` and `docs/lifecycles/` from the code: what they say is what runs.
 
 python docs/generate.py           writes the pages
 python docs/generate.py --check   exits 1 and names the pages that are out of date
@@ -17,6 +17,7 @@ from typing import Any
 
 import checks
 import click
+import shipped
 import yaml
 from pydantic import BaseModel
 
@@ -66,6 +67,7 @@ def pages() -> dict[str, str]:
         "errors.md": errors_page(),
         "http.md": http_page(),
         **checks.pages(),
+        **shipped.pages(),
     }
 
 
@@ -275,14 +277,15 @@ def main(arguments: list[str]) -> int:
     """Write the pages, or with `--check` say which are out of date."""
     stale = []
     for name, text in pages().items():
-        page = DOCS / "reference" / name
+        page = (DOCS / "reference" / name).resolve()
         full = NOTE + "\n" + re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+        full = text if page.suffix == ".svg" else full
         if not page.is_file() or page.read_text() != full:
             stale.append(name)
             if "--check" not in arguments:
                 page.parent.mkdir(exist_ok=True)
                 page.write_text(full)
-    print(f"out of date: {', '.join(stale)}" if stale else "docs/reference is as the code says")
+    print(f"out of date: {', '.join(stale)}" if stale else "the reference is as the code says")
     return int(bool(stale) and "--check" in arguments)
 
 
