@@ -10,7 +10,7 @@ PIP := -m pip install -q --disable-pip-version-check -c constraints.txt
 GROUPS := --group test --group lint --group package
 
 .DEFAULT_GOAL := install
-.PHONY: install help demo test faults lint format types layers docs bench cases conformance wheel clean
+.PHONY: install help demo test faults lint format types layers docs bench cases conformance fuzz wheel clean
 
 install: $(READY)  ## set up a virtual environment with everything, at the pinned versions
 
@@ -71,6 +71,10 @@ cases: install  ## fetch the public cases that expressions and kernel are held a
 
 conformance: cases  ## expressions and kernel against the public cases; what cannot be said, and why
 	@$(BIN)/python tests/conformance
+
+fuzz: install  ## look for inputs that end in a traceback or a hang; SECONDS=60 for each reader
+	@$(BIN)/python -c "import atheris" 2>/dev/null || $(BIN)/python $(PIP) --group fuzz
+	$(BIN)/python tests/fuzz/fuzzer.py --seconds $(or $(SECONDS),60)
 
 wheel: install  ## wheel and source archive, in dist/
 	$(BIN)/python -m build -q --no-isolation --outdir dist .
