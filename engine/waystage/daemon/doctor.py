@@ -26,6 +26,7 @@ from waystage.spec.project import RIGHTS
 from waystage.store import DatabaseError, reading_only, rooted
 from waystage.store.codec import instant, micros
 from waystage.store.condition import Condition, condition, file_of, room
+from waystage.store.upgrade import STEPS
 
 if TYPE_CHECKING:
     from waystage.plugin import Plugin
@@ -108,6 +109,7 @@ def _database(files: ProjectFiles) -> Iterator[Found]:
     yield from _state(found)
     yield from _clocks(found, files)
     yield from _claims(found)
+    yield from _others(found)
 
 
 def _state(found: Condition) -> Iterator[Found]:
@@ -115,6 +117,9 @@ def _state(found: Condition) -> Iterator[Found]:
         yield Found("database", "wrong", f"it is damaged: {wrong}", "waystage restore BACKUP")
     if found.version is None:
         yield Found("database", "note", "it has no tables yet", "waystage up makes them")
+    elif not found.known and found.server and found.ahead == STEPS:
+        text = f"schema {found.version} is one step newer than this version's, which goes on"
+        yield Found("database", "note", text, "upgrade this one too")
     elif not found.known:
         text = f"schema {found.version} is of a newer Waystage"
         yield Found("database", "wrong", text, "upgrade, or restore a backup")
@@ -177,6 +182,30 @@ def _claims(found: Condition) -> Iterator[Found]:
         yield Found("leases", "wrong", text, "waystage up; if one runs, look at its log")
     if not (dead or found.stuck or found.overdue):
         yield Found("leases", "good", "no step is left behind")
+
+
+def _others(found: Condition) -> Iterator[Found]:
+    """Tell the daemons that share the database, and what lies between it and them."""
+    versions = sorted({f"{each.version} (schema {each.knows})" for each in found.daemons})
+    if len(versions) > 1:
+        text = f"daemons of {len(versions)} versions are at work: {', '.join(versions)}"
+        yield Found("daemons", "note", text, "end the older ones when the newer ones do well")
+    elif found.daemons:
+        yield Found("daemons", "good", f"{len(found.daemons)} at work, {versions[0]}")
+    pooling = found.pooling
+    if pooling.loses:
+        text = "the pooler's sessions have synchronous_commit = off: a crash would lose commits"
+        yield Found("pooler", "wrong", text, "ALTER ROLE … SET synchronous_commit = on")
+    elif pooling.mode == "transaction":
+        text = "a pooler in transaction mode: daemons do not wake each other, they look each second"
+        cure = "connect directly or in session mode, where a second matters"
+        yield Found("pooler", "note", text, cure)
+        if pooling.idle_timeout == "0":
+            text = "a daemon that hangs in a transaction may hold the others up for long"
+            cure = "ALTER ROLE … SET idle_in_transaction_session_timeout = '15s'"
+            yield Found("pooler", "note", text, cure)
+    elif pooling.mode == "session":
+        yield Found("pooler", "good", "one in session mode")
 
 
 def _directories(files: ProjectFiles) -> Iterator[Found]:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, func, select, text
-from sqlalchemy.engine import make_url
 
 from waystage.store import schema as t
-from waystage.store.upgrade import known_revisions, revision
+from waystage.store.address import address
+from waystage.store.pooler import Pooling, look
+from waystage.store.presence import AtWork, present
+from waystage.store.upgrade import STEPS, known_revisions, revision, steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class Condition:
     version: str | None
     known: bool  # whether this version of Waystage knows the schema
     current: bool
+    ahead: int | None  # by how many steps it is newer, if this version does not know it
     journal: str  # of SQLite
     server: str  # version of PostgreSQL
     server_at: int | None  # the server's clock
@@ -30,6 +33,8 @@ class Condition:
     overdue: int  # steps that are due for a while and that nobody has
     stuck: int  # steps whose holder's lease ran out
     owners: tuple[str, ...]
+    daemons: tuple[AtWork, ...]  # that are at work on PostgreSQL
+    pooling: Pooling
 
 
 def condition(engine: Engine, now: int, wall: int, late: int) -> Condition:
@@ -38,15 +43,17 @@ def condition(engine: Engine, now: int, wall: int, late: int) -> Condition:
         found = revision(connection)
         known, head = known_revisions()
         sqlite = engine.dialect.name == "sqlite"
-        facts: dict[str, Any] = {"newest": None, "overdue": 0, "stuck": 0, "owners": ()}
-        if found in known:
+        facts: dict[str, Any] = {"newest": None, "overdue": 0, "stuck": 0, "owners": (),
+                                 "daemons": ()}  # fmt: skip
+        ahead = None if found is None or found in known else steps(str(head), found)
+        if found in known or (ahead == STEPS and not sqlite):
             facts = _facts(connection, now - late, wall)
         return Condition(
             engine.dialect.name, _damage(connection) if sqlite else (), found, found in known,
-            found == head,
+            found == head, ahead,
             str(connection.exec_driver_sql("PRAGMA journal_mode").scalar()) if sqlite else "",
             "" if sqlite else str(connection.execute(text("SHOW server_version")).scalar()),
-            None if sqlite else _server_at(connection), **facts,
+            None if sqlite else _server_at(connection), pooling=look(engine), **facts,
         )  # fmt: skip
 
 
@@ -60,6 +67,7 @@ def _facts(connection: Connection, before: int, wall: int) -> dict[str, Any]:
         "overdue": connection.execute(overdue).scalar_one(),
         "stuck": connection.execute(stuck).scalar_one(),
         "owners": tuple(str(owner) for owner in connection.execute(owners).scalars()),
+        "daemons": tuple(present(connection)) if connection.dialect.name != "sqlite" else (),
     }
 
 
@@ -75,7 +83,7 @@ def _server_at(connection: Connection) -> int:
 
 def file_of(url: str) -> Path | None:
     """Give the file of a SQLite database; None for another."""
-    parsed = make_url(url)
+    parsed = address(url)
     named = parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:")
     return Path(str(parsed.database)) if named else None
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from waystage.errors import StoreLocked, StoreUnfit
+from waystage.store.address import address
 from waystage.store.driver import driver_of, told
+from waystage.store.pooler import look
 from waystage.store.upgrade import migrate
 
+log = logging.getLogger("waystage.store")
 # seconds, and milliseconds for the last: a server that is gone without a word is noticed
 PATIENCE = {
     "connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3,
@@ -34,8 +38,11 @@ def open_database(url: str, *, upgrade: bool = True) -> Engine:
     Raises `StoreUnfit` when it cannot be reached, is damaged, or is of a newer version, and
     `StoreLocked` when it would have to be changed below a daemon that is at work.
     """
-    engine = connect(url)
+    engine = connect(url, session=False)
     try:
+        if _has_sessions(engine):
+            engine.dispose()
+            engine = connect(url)
         migrate(engine, upgrade=upgrade)
     except (StoreLocked, StoreUnfit):
         engine.dispose()
@@ -44,31 +51,54 @@ def open_database(url: str, *, upgrade: bool = True) -> Engine:
         engine.dispose()
         reason = _first_line(error)
         cure = RESTORE if any(word in reason for word in DAMAGED) else ""
-        raise StoreUnfit(f"database {make_url(url)!r}: {reason}{cure}") from error
+        raise StoreUnfit(f"database {address(url)!r}: {reason}{cure}") from error
     return engine
 
 
-def connect(url: str) -> Engine:
-    """Open without touching the tables."""
-    parsed = make_url(url)
+def _has_sessions(engine: Engine) -> bool:
+    """Say whether sessions can be relied on: they cannot through a pooler in transaction mode."""
+    found = look(engine)
+    if found.loses:
+        raise StoreUnfit(
+            "through a pooler in transaction mode, and its sessions have synchronous_commit = off: "
+            "acknowledged commits could be lost; ALTER ROLE … SET synchronous_commit = on"
+        )
+    if found.mode == "transaction":
+        log.warning("the database is reached through a pooler in transaction mode: daemons do "
+                    "not wake each other, each looks once a second")  # fmt: skip
+    return found.mode != "transaction"
+
+
+def connect(url: str, *, session: bool = True) -> Engine:
+    """Open without touching the tables; without `session` each transaction stands alone."""
+    parsed = address(url)
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(parsed, connect_args={"timeout": 30, "check_same_thread": False})
         event.listen(engine, "connect", _sqlite_settings)
         event.listen(engine, "begin", _begin_immediate)
         return engine
     if parsed.get_backend_name() == "postgresql":
-        return _postgresql(parsed)
+        return _postgresql(parsed, session)
     raise StoreUnfit(f"database {parsed!r} is neither sqlite:///FILE nor postgresql://HOST/NAME")
 
 
-def _postgresql(parsed: URL) -> Engine:
+def _postgresql(parsed: URL, session: bool) -> Engine:
     if find_spec("psycopg") is None:
         raise StoreUnfit('postgresql:// needs its driver: pip install "waystage[postgresql]"')
+    # what is prepared belongs to a session
+    arguments = PATIENCE if session else {**PATIENCE, "prepare_threshold": None}
     engine = create_engine(
-        parsed.set(drivername="postgresql+psycopg"), connect_args=PATIENCE, pool_pre_ping=True
+        parsed.set(drivername="postgresql+psycopg"), connect_args=arguments, pool_pre_ping=True
     )
-    event.listen(engine, "connect", _postgresql_settings)
+    if session:
+        event.listen(engine, "connect", _postgresql_settings)
+    engine.update_execution_options(session=session)
     return engine
+
+
+def has_sessions(engine: Engine) -> bool:
+    """Whether a connection keeps its session from one transaction to the next."""
+    return bool(engine.get_execution_options().get("session", True))
 
 
 def _postgresql_settings(connection: Any, _record: Any) -> None:
@@ -106,7 +136,7 @@ def _begin_immediate(connection: Any) -> None:
 
 def rooted(url: str, root: Path) -> str:
     """Give the URL, a relative SQLite file being one of the project's directory."""
-    parsed = make_url(url)
+    parsed = address(url)
     file = parsed.database
     if parsed.get_backend_name() == "sqlite" and file and not Path(file).is_absolute():
         parsed = parsed.set(database=str(root / file))

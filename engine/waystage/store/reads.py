@@ -242,7 +242,7 @@ class Reader:
 
 def reading_only(url: str) -> Reader:
     """Open a database for reading, whoever is at work on it; its tables are left as they are."""
-    return Reader(connect(url))
+    return Reader(connect(url, session=False))
 
 
 def _with_run(table: Any) -> Select[Any]:

@@ -25,6 +25,7 @@ AGAIN_SECONDS = 0.5
 LOOK_SECONDS = 0.5  # between two looks at whether to stop
 # serialization, deadlock, and a row that another daemon wrote first
 CONFLICTS = ("40001", "40P01", "23505")
+READ_ONLY = "25006"
 REFUSED = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 Fault = Literal["conflict", "refused", "unreachable"]
 
@@ -34,6 +35,11 @@ def fault_of(error: DBAPIError) -> Fault:
     if getattr(error.orig, "sqlstate", None) in CONFLICTS:
         return "conflict"
     return "refused" if isinstance(error, REFUSED) else "unreachable"
+
+
+def only_reads(error: BaseException) -> bool:
+    """Whether the server takes no writes any more: another one is the primary by now."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) == READ_ONLY
 
 
 @contextmanager

@@ -8,15 +8,15 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
-from sqlalchemy.engine import make_url
 
 from waystage.clock import wall_seconds
 from waystage.store import schema as t
 from waystage.store import shared
+from waystage.store.address import address
 from waystage.store.backup import refuse_damaged
 from waystage.store.codec import dump, load
 from waystage.store.commit import Statements
-from waystage.store.database import open_database
+from waystage.store.database import has_sessions, open_database
 from waystage.store.filelock import FileLock
 from waystage.store.foreign import Foreign
 from waystage.store.openings import Openings
@@ -73,8 +73,10 @@ class Store(WorkStore):
         try:
             with self._writer.begin():
                 yield self._writer
-        except BaseException:
+        except BaseException as error:
             self._let_go()
+            if shared.only_reads(error):
+                self.engine.dispose()  # all its connections are to a server that writes no more
             raise
         self._fresh_until = time.monotonic() + TRUSTED
 
@@ -100,8 +102,9 @@ class Store(WorkStore):
         shared.announce(connection, owner)
 
     def listen(self, owner: str, heard: Callable[[], None]) -> shared.Listener | None:
-        """Call back when another daemon announces something; None where there is no other."""
-        return shared.Listener(self.engine, owner, heard) if self.shared else None
+        """Call back when another daemon announces something; None where that is not heard."""
+        heard_of = self.shared and has_sessions(self.engine)
+        return shared.Listener(self.engine, owner, heard) if heard_of else None
 
     def holds(self, run: int, seq: int, digest: bytes) -> bool:
         """Say whether a history row was written as given."""
@@ -165,7 +168,7 @@ class Store(WorkStore):
 def _file_lock(url: str) -> FileLock | None:
     from pathlib import Path
 
-    parsed = make_url(url)
+    parsed = address(url)
     if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
         return None
     return FileLock(Path(parsed.database))
