@@ -45,6 +45,7 @@ def test_what_may_have_acted_is_looked_up_or_asked_and_never_done_twice(tmp_path
     assert {run["name"].split("-")[0] for run in runs} == set(lost_answers.KINDS)
     planted = wrongs(play(tmp_path / "planted", 1, "blind")["runs"])
     assert planted, "the check does not see what acts twice"
+    print("wrong:", wrongs(runs))
     record(
         fault="an answer is lost after the effect",
         promise="it acted once, or a person is asked",

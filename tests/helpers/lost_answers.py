@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 
 from waystage.daemon import calls
 from waystage.daemon.daemon import Daemon
+from waystage.errors import Retryable
 from waystage.kernel import events
 from waystage.plugin import Done, Step
 
@@ -52,6 +53,8 @@ class Acting(Step):
         times = random.Random(ctx.run).randint(1, self.most)
         if count < times and when == "before":
             self._lose(lost)
+        if ctx.cancelled:  # its time was over before it began
+            raise Retryable("nothing was done")
         if self.repeat != "safe" or not world.exists():  # what is safe is so by its key
             with world.open("a") as file:
                 file.write(f"{ctx.key}\n")
