@@ -25,6 +25,17 @@ PARSERS: tuple[Callable[[str, str], Any], ...] = (
     parse_lifecycle, parse_stage, parse_project, parse_scenario, parse_block,
 )  # fmt: skip
 
+UNCLOSED = """\
+lifecycle: a
+services: [b]
+initial: c
+states:
+  c:
+    steps: [{use: notify, with: {to: x, text: "{{ service }} {{ 'open }} ends"}}]
+    next: {done: d}
+  d: {final: true}
+"""
+
 
 def one_input(data: bytes) -> None:
     """Read the bytes as each kind of file, and prove what is a lifecycle."""
@@ -51,6 +62,7 @@ def seeds() -> Iterator[bytes]:
     for folder in ("lifecycles", "stages", "examples"):
         for path in sorted((ROOT / folder).rglob("*.yaml")):
             yield path.read_bytes()
+    yield UNCLOSED.encode()
     yield b"lifecycle: a\nstates: &a {b: *a}\n"
     yield b"[" * 40
     yield b"\xef\xbb\xbflifecycle: a\n"

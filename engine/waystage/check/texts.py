@@ -9,7 +9,7 @@ from typing import Any
 
 from waystage.check.places import Place, YamlPath
 from waystage.check.subject import Subject
-from waystage.expressions import Template, compile_template
+from waystage.expressions import BadExpression, Template, compile_template
 from waystage.expressions.template import split
 
 
@@ -95,5 +95,8 @@ def is_whole(value: Any) -> bool:
     """Whether a text is one expression and nothing else, so that its value keeps its type."""
     if not isinstance(value, str) or "{{" not in value:
         return False
-    parts = split(value)
+    try:
+        parts = split(value)
+    except BadExpression:  # which is told where expressions are read
+        return False
     return len(parts) == 1 and not isinstance(parts[0], str)
