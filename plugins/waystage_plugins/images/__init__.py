@@ -1,7 +1,10 @@
 """What is built from a snapshot so that it can be shipped."""
 
 from waystage_plugins.images.bundle import BuildBundle
+from waystage_plugins.images.login import Login, Registry
+from waystage_plugins.images.push import PushImage
+from waystage_plugins.images.tfserving import BuildServingImage
 
-IMAGES = (BuildBundle,)
+IMAGES = (BuildBundle, BuildServingImage, PushImage)
 
-__all__ = ["IMAGES", "BuildBundle"]
+__all__ = ["IMAGES", "BuildBundle", "BuildServingImage", "Login", "PushImage", "Registry"]

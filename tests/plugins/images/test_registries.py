@@ -1,0 +1,336 @@
+"""Who is let in, what arrives, and what a registry that lies, dies or sends elsewhere leads to."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from image_registry import PASSWORD, USER, ImageRegistry, NoRegistry, Shelf, small_layer
+from registry_stand_in import StandIn
+from token_server import TokenServer, make_certificate
+
+from waystage.errors import Hopeless, Retryable
+from waystage.plugin import Done
+from waystage.testing import FakeContext, check_step, run_to_end
+from waystage_plugins.images import BuildServingImage
+from waystage_plugins.images.login import Login
+from waystage_plugins.images.wire import Wire
+
+PATH = "models/credit-risk"
+TOKEN = {"secret": "env/REGISTRY_TOKEN"}
+
+
+def build(shelf: Shelf, **login: Any) -> BuildServingImage:
+    registry = {"host": shelf.address, "project": "models", "plain_http": True, **login}
+    base = f"{shelf.address}/mirror/serving:2.19.1"
+    return BuildServingImage.model_validate({"base": base, "tag": "1", "registry": registry})
+
+
+def failing(step: BuildServingImage, ctx: FakeContext, kind: type[Exception]) -> str:
+    """Give the one line that the step fails with; the packed layer must be gone."""
+    with pytest.raises(kind) as caught:
+        run_to_end(step, ctx)
+    assert "\n" not in str(caught.value)
+    assert PASSWORD not in str(caught.value)
+    assert list(ctx.scratch.iterdir()) == []
+    return str(caught.value)
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> Iterator[TokenServer]:
+    if shutil.which("openssl") is None:
+        pytest.skip("NOT TESTED: no openssl")
+    server = TokenServer(tmp_path, USER, PASSWORD)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[ImageRegistry]:
+    """Give a real registry that lets one user in by htpasswd."""
+    try:
+        shelf = ImageRegistry(tmp_path / "guarded", htpasswd=True)
+    except NoRegistry as error:
+        pytest.skip(str(error))
+    shelf.put_image("mirror/serving", "2.19.1", small_layer(), ["MODEL_BASE_PATH=/models"])
+    yield shelf
+    shelf.stop()
+
+
+@pytest.mark.heavy
+def test_a_user_with_a_password_is_let_in(guarded: ImageRegistry, ctx: FakeContext) -> None:
+    step = build(guarded, user=USER, token=TOKEN)
+    answer = check_step(step, ctx, world=lambda: guarded.manifest(PATH, "1"))
+    assert isinstance(answer, Done)
+
+
+@pytest.mark.heavy
+def test_a_wrong_password_is_one_clear_line(guarded: ImageRegistry, ctx: FakeContext) -> None:
+    ctx.secrets["env/REGISTRY_TOKEN"] = "guess"
+    told = failing(build(guarded, user=USER, token=TOKEN), ctx, Hopeless)
+    assert told.endswith("user 'builder' is not let in with this token")
+    told = failing(build(guarded), ctx, Hopeless)
+    assert told.endswith("it wants a user and a token")
+    assert guarded.tags(PATH) == []
+
+
+@pytest.mark.heavy
+def test_a_bearer_token_is_fetched_for_what_is_done(
+    tmp_path: Path, tokens: TokenServer, ctx: FakeContext
+) -> None:
+    try:
+        shelf = ImageRegistry(tmp_path / "open")
+    except NoRegistry as error:
+        pytest.skip(str(error))
+    shelf.put_image("mirror/serving", "2.19.1", small_layer(), ["MODEL_BASE_PATH=/models"])
+    shelf.stop()
+    shutil.move(tmp_path / "open" / "data", tmp_path / "with-tokens" / "data")
+    shelf = ImageRegistry(tmp_path / "with-tokens", tokens=tokens)
+    try:
+        answer = run_to_end(build(shelf, user=USER, token=TOKEN), ctx)
+        assert isinstance(answer, Done)
+        rights = [right for access in tokens.issued.values() for right in access]
+        assert {"type": "repository", "name": PATH, "actions": ["pull", "push"]} in rights
+        assert {"type": "repository", "name": "mirror/serving", "actions": ["pull"]} in rights
+        again = run_to_end(build(shelf, user=USER, token=TOKEN), ctx)
+        assert again.output == answer.output
+        ctx.secrets["env/REGISTRY_TOKEN"] = "guess"
+        told = failing(build(shelf, user=USER, token=TOKEN), ctx, Hopeless)
+        assert told.endswith("user 'builder' is not let in with this token")
+    finally:
+        shelf.stop()
+
+
+@pytest.mark.heavy
+def test_a_certificate_is_checked_against_the_named_signer(
+    tmp_path: Path, ctx: FakeContext
+) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("NOT TESTED: no openssl")
+    key, certificate = tmp_path / "key.pem", tmp_path / "registry.pem"
+    make_certificate(key, certificate)
+    try:
+        shelf = ImageRegistry(tmp_path / "safe", certificate=(certificate, key))
+    except NoRegistry as error:
+        pytest.skip(str(error))
+    try:
+        shelf.put_image("mirror/serving", "2.19.1", small_layer(), [])
+        told = failing(build(shelf, plain_http=False), ctx, Hopeless)
+        assert "its certificate is not trusted; name the file with its signer by ca:" in told
+        shutil.copy(certificate, ctx.project / "bank.pem")
+        assert isinstance(run_to_end(build(shelf, plain_http=False, ca="bank.pem"), ctx), Done)
+        told = failing(build(shelf, plain_http=False, ca="nowhere.pem"), ctx, Hopeless)
+        assert told == "ca: nowhere.pem is no file with certificates (PEM)"
+    finally:
+        shelf.stop()
+
+
+def test_credentials_are_not_sent_in_clear_to_another_machine(ctx: FakeContext) -> None:
+    step = BuildServingImage.model_validate({
+        "base": "registry.example.org/serving:1", "tag": "1",
+        "registry": {"host": "registry.example.org", "plain_http": True},
+    })  # fmt: skip
+    assert "would send models and passwords in clear" in failing(step, ctx, Hopeless)
+
+
+def test_user_and_token_belong_together() -> None:
+    with pytest.raises(ValueError, match="user and token belong together"):
+        BuildServingImage.model_validate(
+            {"base": "a/b:1", "tag": "1", "registry": {"host": "a.b", "user": "x"}}
+        )
+
+
+def test_a_base_with_other_bytes_than_its_digest_is_not_used(
+    stand_in: StandIn, ctx: FakeContext
+) -> None:
+    good = stand_in.manifest("mirror/serving", "2.19.1")
+    assert good
+    raw, kind = stand_in.manifests["mirror/serving"][good["digest"]]
+    stand_in.manifests["mirror/serving"][good["digest"]] = (raw + b" ", kind)
+    step = build(stand_in).model_copy(
+        update={"base": f"{stand_in.address}/mirror/serving@{good['digest']}"}
+    )
+    assert "the registry gave other bytes" in failing(step, ctx, Hopeless)
+
+
+def test_a_layer_with_other_bytes_is_not_handed_on(stand_in: StandIn, ctx: FakeContext) -> None:
+    other = StandIn()
+    base = stand_in.manifest("mirror/serving", "2.19.1")
+    assert base
+    digest = base["layers"][0]["digest"]
+    stand_in.blobs["mirror/serving"][digest] = b"tampered"
+    try:
+        step = build(other).model_copy(
+            update={"base": f"{stand_in.address}/mirror/serving:2.19.1"}
+        ).model_copy(update={"base_login": build(stand_in).registry})  # fmt: skip
+        assert f"instead of {digest}" in failing(step, ctx, Hopeless)
+        assert other.blobs == {}
+        assert other.manifests.get(PATH, {}) == {}
+    finally:
+        other.stop()
+
+
+def test_a_base_of_another_registry_is_carried_over(stand_in: StandIn, ctx: FakeContext) -> None:
+    other = StandIn()
+    try:
+        step = build(other).model_copy(
+            update={
+                "base": f"{stand_in.address}/mirror/serving:2.19.1",
+                "base_login": build(stand_in).registry,
+            }
+        )
+        assert isinstance(run_to_end(step, ctx), Done)
+        made = other.manifest(PATH, "1")
+        assert made
+        assert {layer["digest"] for layer in made["layers"]} < other.blobs[PATH].keys()
+    finally:
+        other.stop()
+
+
+def test_a_base_of_the_same_registry_is_taken_over_inside_of_it(
+    stand_in: StandIn, ctx: FakeContext
+) -> None:
+    run_to_end(build(stand_in), ctx)
+    base = stand_in.manifest("mirror/serving", "2.19.1")
+    assert base
+    digest = base["layers"][0]["digest"]
+    assert f"GET /v2/mirror/serving/blobs/{digest}" not in stand_in.asked
+    assert digest in stand_in.blobs[PATH]
+
+
+def test_layers_are_carried_where_a_registry_takes_none_over(
+    stand_in: StandIn, ctx: FakeContext
+) -> None:
+    def deny(handler: Any) -> bool:
+        handler.path = handler.path.partition("?")[0]
+        return False
+
+    stand_in.faults["POST mount="] = deny
+    assert isinstance(run_to_end(build(stand_in), ctx), Done)
+    assert stand_in.uploads == {}
+
+
+def cut(handler: Any) -> bool:
+    """Read a little of what comes, then hang up like a dying registry."""
+    if int(handler.headers.get("Content-Length", 0)) > 10:
+        handler.rfile.read(10)
+    handler.connection.shutdown(socket.SHUT_RDWR)
+    handler.close_connection = True
+    return True
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["PATCH /uploads/", "PUT digest=", "PUT /manifests/1", "HEAD /blobs/", "GET /manifests/"],
+)
+def test_a_registry_that_dies_midway_is_tried_again_later(
+    stand_in: StandIn, ctx: FakeContext, where: str
+) -> None:
+    stand_in.faults[where] = cut
+    assert "the connection failed" in failing(build(stand_in), ctx, Retryable)
+    assert stand_in.tags(PATH) == [] or where == "GET /manifests/"
+    stand_in.faults.clear()
+    assert isinstance(run_to_end(build(stand_in), ctx), Done)
+
+
+@pytest.mark.parametrize("where", ["PATCH /uploads/", "PUT digest=", "PUT /manifests/1"])
+@pytest.mark.parametrize("status", [500, 503, 429, 400, 403, 404])
+def test_a_registry_that_refuses_leaves_nothing_and_is_quoted(
+    stand_in: StandIn, ctx: FakeContext, where: str, status: int
+) -> None:
+    def refuse(handler: Any) -> bool:
+        handler.body()
+        handler.say(status, b'{"errors": [{"code": "QUOTA", "message": "no\\nroom \\u202e left"}]}')
+        return True
+
+    stand_in.faults[where] = refuse
+    later = status >= 500 or status == 429
+    told = failing(build(stand_in), ctx, Retryable if later else Hopeless)
+    assert told.endswith("(QUOTA: no room left)")
+    assert stand_in.tags(PATH) == []
+    assert stand_in.uploads == {}
+
+
+def test_a_tag_that_stands_for_something_else_in_the_end_is_told(
+    stand_in: StandIn, ctx: FakeContext
+) -> None:
+    def swap(handler: Any) -> bool:
+        raw = handler.body()
+        stand_in.manifests[PATH]["1"] = (raw + b" ", handler.headers["Content-Type"])
+        handler.say(201)
+        return True
+
+    stand_in.faults["PUT /manifests/1"] = swap
+    assert "was pushed as sha256:" in failing(build(stand_in), ctx, Hopeless)
+
+
+def test_a_registry_is_not_followed_to_other_hosts_with_uploads(
+    stand_in: StandIn, ctx: FakeContext
+) -> None:
+    def elsewhere(handler: Any) -> bool:
+        handler.body()
+        handler.say(202, headers={"Location": "http://127.0.0.1:1/upload"})
+        return True
+
+    stand_in.faults["POST /uploads/"] = elsewhere
+    assert "sends uploads to another host, 127.0.0.1:1" in failing(build(stand_in), ctx, Hopeless)
+
+
+def test_layers_may_lie_elsewhere_which_is_not_told_who_asks(ctx: FakeContext) -> None:
+    shelf, store = StandIn(user=(USER, PASSWORD)), StandIn()
+    shelf.put_image("mirror/serving", "2.19.1", small_layer(), [])
+    store.blobs = shelf.blobs
+
+    def away(handler: Any) -> bool:
+        handler.say(307, headers={"Location": f"{store.url}{handler.path}"})
+        return True
+
+    shelf.faults["GET /blobs/"] = away
+    try:
+        assert isinstance(run_to_end(build(shelf, user=USER, token=TOKEN), ctx), Done)
+        assert any("/blobs/" in line for line in store.asked)
+        assert set(store.told) == {""}
+    finally:
+        shelf.stop()
+        store.stop()
+
+
+def test_a_token_server_without_https_gets_no_password(
+    ctx: FakeContext,
+) -> None:
+    wire = Wire(ctx, ctx.http, "registry.example.org", Login(), ())
+    with pytest.raises(Hopeless, match="names a token server without https"):
+        wire._realm("http://evil.example.org/token")
+
+
+def test_a_whole_list_of_platforms_is_searched_for_ours(
+    stand_in: StandIn, ctx: FakeContext
+) -> None:
+    base = stand_in.manifest("mirror/serving", "2.19.1")
+    assert base
+    entry = {"mediaType": base["mediaType"], "digest": base["digest"], "size": 1}
+    index = json.dumps({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [
+            {**entry, "digest": "sha256:" + "0" * 64,
+             "platform": {"os": "linux", "architecture": "arm64", "variant": "v8"}},
+            {**entry, "platform": {"os": "linux", "architecture": "amd64"}},
+        ],
+    }).encode()  # fmt: skip
+    kind = "application/vnd.oci.image.index.v1+json"
+    stand_in.manifests["mirror/serving"]["all"] = (index, kind)
+    step = build(stand_in).model_copy(update={"base": f"{stand_in.address}/mirror/serving:all"})
+    assert isinstance(run_to_end(step, ctx), Done)
+    other = step.model_copy(update={"platform": "linux/s390x"})
+    assert "is not there for linux/s390x" in failing(other, ctx, Hopeless)
+
+
+def test_a_run_that_no_longer_waits_stops_the_upload(stand_in: StandIn, ctx: FakeContext) -> None:
+    ctx.cancelled = True
+    assert "no longer waits" in failing(build(stand_in), ctx, Retryable)
+    assert stand_in.uploads == {}
