@@ -158,6 +158,21 @@ def test_an_engine_that_is_told_to_end_keeps_the_answers_that_come_in_time(two):
     assert set(Counter(second.play.calls).values()) == {1}
 
 
+def test_an_engine_that_hears_no_wake_ups_looks_by_itself(two):
+    first, second = two
+    assert second.engine._listener is not None
+    second.engine._listener.stop()
+    first.engine.drain()  # it orders, and calls nothing: that is for the other one
+    began = time.monotonic()
+    run = opening(first, "k")[1].result(timeout=20)
+    second.definitions._compiled.update(first.definitions._compiled)
+    second.until(lambda: second.places(run) == ("c",))
+    second.clock.turn(timedelta(days=2))
+    second.until(lambda: second.store.run(run).status == "ended")
+    assert time.monotonic() - began < 10, "once a second, for the steps and for the timer"
+    assert len(second.play.calls) == 3
+
+
 def test_the_engine_goes_on_by_itself_after_the_server_was_restarted(server, make_bench):
     bench = make_bench(server.database(), lease=60)
     runs = [opening(bench, f"k{n}")[1].result(timeout=20) for n in range(10)]

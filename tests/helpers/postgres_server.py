@@ -94,6 +94,34 @@ class PostgresServer:
             self._process.wait(timeout=30)
             self._process = None
 
+    def replica(self) -> PostgresServer:
+        """Give a copy that follows this server; what is committed here is there first."""
+        copy = PostgresServer.__new__(PostgresServer)
+        copy._place = Path(tempfile.mkdtemp(prefix="waystage-postgres-"))
+        copy._place.chmod(0o755)
+        copy.port, copy._numbers = _free_port(), self._numbers
+        copy._process, copy._as_user, copy._programs = None, self._as_user, self._programs
+        copy._data.mkdir(mode=0o700)
+        if self._as_user:
+            os.chown(copy._data, self._as_user["user"], self._as_user["group"])
+        try:
+            subprocess.run(
+                [self._programs / "pg_basebackup", "-D", copy._data, "-R", "-X", "stream",
+                 "--checkpoint=fast", "--no-sync", "-d", self.url("postgres")],
+                check=True, capture_output=True, timeout=60, **self._as_user,
+            )  # fmt: skip
+            copy.start()
+        except (OSError, subprocess.SubprocessError) as error:
+            copy.remove()
+            raise NoServer(f"a replica cannot be made here: {error}") from error
+        self.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        self.sql("SELECT pg_reload_conf()")
+        return copy
+
+    def promote(self) -> None:
+        """Have a replica be the primary from now on, and wait until it is."""
+        self.sql("SELECT pg_promote()")
+
     def remove(self) -> None:
         """End the server and throw everything away."""
         self.stop(signal.SIGQUIT)
