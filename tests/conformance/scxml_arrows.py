@@ -29,6 +29,7 @@ class Arrow:
     domain: Node | None  # the innermost state that is not left
     transition: Transition
     lifted: bool
+    starts: tuple[tuple[Node, Node], ...] = ()  # branches that begin elsewhere than they say
 
 
 def matches(descriptor: str, event: str) -> bool:
@@ -76,20 +77,28 @@ def inner_first(node: Node) -> Iterator[Node]:
 
 
 class Arrows:
-    """All arrows of a chart for the events that can occur."""
+    """All arrows of a chart for the events that can occur.
+
+    `held` names the leaves that must stay as they are when an event comes, so that the state
+    around their branch is not asked.
+    """
 
     def __init__(self, chart: Chart, events: list[str]) -> None:
         self.chart = chart
         self.states = list(chart.root.below())[1:]
         self.at: dict[tuple[Node, str], list[Arrow]] = {}
+        self.held: set[tuple[Node, str]] = set()
+        never: set[tuple[Transition, str]] = set()
         for event in [EVENTLESS, *events]:
             for state in inner_first(chart.root):
                 for transition in state.transitions:
-                    if hears(transition, event):
-                        self._add(self._arrow(transition, event))
-
-    def _add(self, arrow: Arrow) -> None:
-        self.at.setdefault((arrow.home, arrow.event), []).append(arrow)
+                    if hears(transition, event) and (transition, event) not in never:
+                        arrow = self._arrow(transition, event, never)
+                        self.at.setdefault((arrow.home, event), []).append(arrow)
+        for key, found in list(self.at.items()):
+            self.at[key] = [each for each in found if (each.transition, key[1]) not in never]
+            if not self.at[key]:
+                del self.at[key]
 
     def of(self, event: str) -> list[Arrow]:
         """Give all arrows for an event."""
@@ -99,21 +108,26 @@ class Arrows:
         """Give the arrows in the order in which SCXML tries them in a leaf of a region."""
         return [arrow for node in chain(leaf) for arrow in self.at.get((node, event), [])]
 
-    def _arrow(self, transition: Transition, event: str) -> Arrow:
+    def _arrow(
+        self, transition: Transition, event: str, never: set[tuple[Transition, str]]
+    ) -> Arrow:
         source = transition.source
         if not transition.targets:
             return Arrow(source, event, None, None, transition, lifted=False)
         targets = [self.node(name) for name in transition.targets]
         domain = domain_of(transition, targets)
+        lift = Lift(transition, event, domain, self)
         try:
-            home = self._home(transition, domain, event)
-            target = self.entered(targets, home, domain)
+            home = lift.home()
         except CannotSay as reason:
             top = region_of(source)
             if source is top and all(target.is_in(top) for target in targets):
                 raise Differs(IN_BRANCH) from reason
             raise
-        return Arrow(home, event, target, domain, transition, lifted=home is not source)
+        never |= {(each, event) for each in lift.never}
+        self.held |= {(leaf, event) for leaf in lift.held}
+        target, starts = self.entered(targets, home, domain)
+        return Arrow(home, event, target, domain, transition, home is not source, starts)
 
     def node(self, name: str) -> Node:
         """Give the state of a name."""
@@ -121,40 +135,31 @@ class Arrows:
             raise CannotSay("a target that does not exist")
         return self.chart.nodes[name]
 
-    def _home(self, transition: Transition, domain: Node, event: str) -> Node:
-        home = transition.source
-        while (top := region_of(home)).kind != "scxml" and not domain.is_in(top):
-            if event == EVENTLESS:
-                raise CannotSay("an eventless transition out of a branch")
-            self._may_leave(home, top, event)
-            assert top.parent is not None
-            home = top.parent
-        return home
+    def entered(
+        self, targets: list[Node], home: Node, domain: Node
+    ) -> tuple[Node, tuple[tuple[Node, Node], ...]]:
+        """Give the one state of the home's region that leads to all targets.
 
-    def _may_leave(self, home: Node, top: Node, event: str) -> None:
-        parallel = top.parent
-        assert parallel is not None
-        for node in chain(home):
-            if node is not top and node.parent and len(node.parent.children) > 1:
-                raise CannotSay("an arrow out of a branch from one of several states in it")
-        for other in parallel.children[parallel.children.index(top) + 1 :]:
-            if any(_stays_in(other, each, self) for each in _hearing(other, event)):
-                raise CannotSay("an arrow out of a branch that goes before those of later branches")
-        if any(node.onexit for node in parallel.below()):
-            raise CannotSay("onexit in a branch that an arrow leaves")
-
-    def entered(self, targets: list[Node], home: Node, domain: Node) -> Node:
-        """Give the one state of the home's region that leads to all targets."""
+        The pairs name the branches below that must begin in another state than they say.
+        """
         within = region_of(home)
         tops = [_in_region(target, within, home, domain) for target in targets]
         if len(set(tops)) > 1:
-            raise CannotSay("an arrow to several states that are not those a state begins with")
-        top = tops[0]
-        if len(targets) > 1 or top is not targets[0]:
-            begun = set(self.begun_by(top))
-            if not begun.issuperset(targets):
-                raise CannotSay("an arrow into a branch, to a state that it does not begin with")
-        return top
+            raise CannotSay("an arrow to several states of one branch")
+        pairs = {pair for target in targets for pair in self._starts(tops[0], target)}
+        if len({branch for branch, _ in pairs}) < len(pairs):
+            raise CannotSay("an arrow to several states of one branch")
+        return tops[0], tuple(sorted(pairs, key=lambda pair: pair[0].order))
+
+    def _starts(self, top: Node, target: Node) -> Iterator[tuple[Node, Node]]:
+        if top is target:
+            return
+        branch = next(child for child in top.children if target.is_in(child))
+        inner = _in_region(target, branch, branch, branch)
+        begun = [node for node in self.begun_by(branch) if region_of(node) is branch]
+        if inner not in begun:
+            yield branch, inner
+        yield from self._starts(inner, target)
 
     def begun_by(self, node: Node) -> Iterator[Node]:
         """Give the states that are entered with a state when nothing else is said."""
@@ -163,12 +168,83 @@ class Arrows:
             for child in node.children:
                 yield from self.begun_by(child)
         elif node.children:
-            names = first_of(node)
-            if len(names) > 1:
-                raise CannotSay("a state that begins in several states")
-            first = self.node(names[0])
+            targets = [self.node(name) for name in first_of(node)]
+            first = self.entered(targets, node, node)[0]
             yield from (each for each in first.ancestors() if each.is_in(node) and each is not node)
             yield from self.begun_by(first)
+
+
+class Lift:
+    """Where an arrow goes that leaves its branch: to the state around it, if that is the same."""
+
+    def __init__(self, transition: Transition, event: str, domain: Node, arrows: Arrows) -> None:
+        self.transition, self.event, self.domain, self.arrows = transition, event, domain, arrows
+        self.sure = transition.cond is None  # whether it is always taken where it is
+        self.never: list[Transition] = []  # what cannot be taken because of it
+        self.held: list[Node] = []
+
+    def home(self) -> Node:
+        """Give the state that has the arrow in our language; raises `CannotSay`."""
+        home = self.transition.source
+        while (top := region_of(home)).kind != "scxml" and not self.domain.is_in(top):
+            if self.event == EVENTLESS:
+                raise CannotSay("an eventless transition out of a branch")
+            assert top.parent is not None
+            self._before(home, top, top.parent)
+            self._behind(home, top, top.parent)
+            if any(node.onexit for node in top.parent.below()):
+                raise CannotSay("onexit in a branch that an arrow leaves")
+            home = top.parent
+        return home
+
+    def _before(self, home: Node, top: Node, parallel: Node) -> None:
+        """Look at what goes before the arrow, and whether the state is there at all."""
+        earlier = parallel.children[: parallel.children.index(top)]
+        within = [n for child in home.children for n in child.below()]
+        before = [n for branch in earlier for n in branch.below()] + within
+        if any(hears(t, self.event) for n in before for t in n.transitions if t not in self.never):
+            self.sure = False
+        if all(_only_child(node) for node in chain(home) if node is not top):
+            return
+        self.sure = False
+        self._alone(parallel)
+        if any(node.kind == "parallel" for node in top.below()):
+            raise CannotSay("an arrow out of a branch from one of several states with branches")
+        others = (node for node in top.below() if not node.children and not node.is_in(home))
+        self.held += others
+
+    def _alone(self, parallel: Node) -> None:
+        """Refuse others that the state around would have to answer for, or around it."""
+        around = [parallel, *parallel.ancestors()]
+        others = [t for n in around for t in n.transitions if hears(t, self.event)]
+        for branch in parallel.children:
+            for transition in _hearing(branch, self.event):
+                leaves = not _stays_in(branch, transition, self.arrows)
+                if leaves and transition is not self.transition:
+                    others.append(transition)
+        if others:
+            raise CannotSay("arrows out of a branch from some of its states, beside others")
+
+    def _behind(self, home: Node, top: Node, parallel: Node) -> None:
+        """Look at what the arrow goes before, and our language would ask first."""
+        own = home.transitions
+        at = own.index(self.transition) if self.transition in own else len(own)
+        outer = [t for node in chain(home) if node is not home for t in node.transitions]
+        later = parallel.children[parallel.children.index(top) + 1 :]
+        found = [t for t in (*own[at + 1 :], *outer) if hears(t, self.event)]
+        found += [t for branch in later for t in _hearing(branch, self.event)]
+        stays = [t for t in found if _stays_in(_branch_of(t, parallel), t, self.arrows)]
+        if stays and not self.sure:
+            raise CannotSay("an arrow out of a branch that goes before those of later branches")
+        self.never += stays
+
+
+def _branch_of(transition: Transition, parallel: Node) -> Node:
+    return next(child for child in parallel.children if transition.source.is_in(child))
+
+
+def _only_child(node: Node) -> bool:
+    return node.parent is not None and len(node.parent.children) == 1
 
 
 def domain_of(transition: Transition, targets: list[Node]) -> Node:

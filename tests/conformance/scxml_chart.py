@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 
 STATES = ("state", "parallel", "final")
 IN = "In(): a guard that asks which state another branch is in"
+ASSIGNMENT = re.compile(r"(\w+)\s*([-+*]?)=\s*([^=].*)", re.DOTALL)
 SYSTEM = re.compile(r"\b_(event|sessionid|name|ioprocessors|x)\b")
 SYSTEMS = "system variables of SCXML: _event, _sessionid, _name, _ioprocessors"
 ERROR = "an error parks the run; SCXML makes it an event, and takes a guard with one as false"
 NAMED = {
-    "history": "history states",
     "invoke": "invoke: a child session in place, with SCXML inside",
 }
 
@@ -82,6 +82,16 @@ class Node:
         return other is self or other in self.ancestors()
 
 
+@dataclass(eq=False)
+class History:
+    """A history state: what it remembers of its parent, and where it leads the first time."""
+
+    id: str
+    parent: Node
+    deep: bool
+    default: Transition | None
+
+
 @dataclass
 class Chart:
     """A whole document."""
@@ -89,6 +99,7 @@ class Chart:
     root: Node
     nodes: dict[str, Node]
     data: dict[str, str | None]
+    histories: dict[str, History]
     odd: tuple[str, ...]  # why parts of it cannot be said, whatever the rest is
 
 
@@ -105,17 +116,19 @@ class _Reader:
     def __init__(self) -> None:
         self.nodes: dict[str, Node] = {}
         self.data: dict[str, str | None] = {}
+        self.histories: dict[str, History] = {}
         self.odd: list[str] = []
 
     def read(self, top: ElementTree.Element) -> Chart:
         root = Node("", "scxml", None, 0, initial=_words(top, "initial"))
         self._fill(root, top)
         texts = [t for e in top.iter() if _tag(e) != "log" for t in e.attrib.values()]
+        texts += [e.text or "" for e in top.iter() if _tag(e) == "script"]
         if any(SYSTEM.search(text) for text in texts):
             self.odd.append(SYSTEMS)
         if top.get("binding") == "late":
             self.odd.append("late binding of variables")
-        return Chart(root, self.nodes, self.data, tuple(dict.fromkeys(self.odd)))
+        return Chart(root, self.nodes, self.data, self.histories, tuple(dict.fromkeys(self.odd)))
 
     def _fill(self, node: Node, element: ElementTree.Element) -> None:
         entry: list[Action] = []
@@ -135,6 +148,8 @@ class _Reader:
             elif tag == "initial":
                 arrow = next(each for each in child if _tag(each) == "transition")
                 node.initial, node.initial_actions = _words(arrow, "target"), _actions(arrow)
+            elif tag == "history":
+                self._history(node, child)
             elif tag == "donedata":
                 self.odd.append("data that goes along with the end of a state")
             elif tag == "datamodel":
@@ -152,6 +167,11 @@ class _Reader:
         parent.children.append(node)
         self.nodes[name] = node
         self._fill(node, element)
+
+    def _history(self, parent: Node, element: ElementTree.Element) -> None:
+        found = [_transition(parent, each) for each in element if _tag(each) == "transition"]
+        name, deep = element.get("id", ""), element.get("type") == "deep"
+        self.histories[name] = History(name, parent, deep, found[0] if found else None)
 
     def _data(self, element: ElementTree.Element) -> None:
         for child in element:
@@ -178,16 +198,31 @@ def _transition(node: Node, element: ElementTree.Element) -> Transition:
 
 
 def _actions(element: ElementTree.Element) -> tuple[Action, ...]:
-    found = (_action(child) for child in element if _tag(child))
-    return tuple(action for action in found if action.kind != "log")  # a log moves nothing
+    found = (action for child in element if _tag(child) for action in _action(child))
+    return tuple(found)
 
 
-def _action(element: ElementTree.Element) -> Action:
+def _action(element: ElementTree.Element) -> list[Action]:
     tag = _tag(element)
+    if tag == "log":
+        return []  # a log moves nothing
     if tag == "if":
-        return Action("if", {}, tuple(_branches(element)))
+        return [Action("if", {}, tuple(_branches(element)))]
+    if tag == "script" and (assigned := _assignments(element.text or "")):
+        return assigned
     inside = tuple(_tag(child) for child in element)
-    return Action(tag, dict(element.attrib), (), (element.text or "").strip(), inside)
+    return [Action(tag, dict(element.attrib), (), (element.text or "").strip(), inside)]
+
+
+def _assignments(script: str) -> list[Action]:
+    """Give what a script assigns, nothing if it does anything else."""
+    lines = [line.strip() for line in script.split(";") if line.strip()]
+    found = [ASSIGNMENT.fullmatch(line) for line in lines]
+    return [
+        Action("assign", {"location": m[1], "expr": f"{m[1]} {m[2]} ({m[3]})" if m[2] else m[3]})
+        for m in found
+        if m is not None and None not in found
+    ]
 
 
 def _branches(element: ElementTree.Element) -> Iterator[tuple[str | None, tuple[Action, ...]]]:
@@ -198,6 +233,6 @@ def _branches(element: ElementTree.Element) -> Iterator[tuple[str | None, tuple[
         if tag in ("elseif", "else"):
             yield condition, tuple(found)
             condition, found = child.get("cond") if tag == "elseif" else None, []
-        elif tag and tag != "log":
-            found.append(_action(child))
+        elif tag:
+            found += _action(child)
     yield condition, tuple(found)

@@ -16,11 +16,12 @@ from typing import Any
 
 from scxml_actions import column, courses, is_timer
 from scxml_arrows import EVENTLESS, Arrow, Arrows, actions_on, chain, first_of, hears, region_of
-from scxml_chart import CannotSay, Chart, Node, Transition
+from scxml_chart import CannotSay, Chart, Node
+from scxml_history import without_history
 from scxml_sharing import hold_apart
 from scxml_timers import Timers
 from scxml_values import TYPES, literal
-from scxml_ways import Ways, at_once, enters
+from scxml_ways import NOTHING, Ways, at_once, enters
 
 from waystage.spec.values import format_duration
 
@@ -41,7 +42,7 @@ def say(chart: Chart, sent: list[str]) -> Said:
     """Say a chart to which these events are sent; raises `CannotSay` or `Differs`."""
     if chart.odd:
         raise CannotSay(chart.odd[0])
-    return _Sayer(chart, sent).say()
+    return _Sayer(without_history(chart), sent).say()
 
 
 class _Sayer:
@@ -61,6 +62,8 @@ class _Sayer:
         self.paths: dict[Node, str] = {}
         self.places: dict[str, str] = {}
         self.unfolded: dict[Node, dict[str, Any]] = {}
+        self.begun: dict[Node, list[dict[str, Any]]] = {}
+        self.told = self._told()
         self.ends = self._ends()
 
     # --- names ---
@@ -113,6 +116,16 @@ class _Sayer:
                 return False
         return True
 
+    def _told(self) -> set[Node]:
+        """Give the branches that an arrow or a state begins elsewhere than they say."""
+        found = {branch for arrows in self.arrows.at.values() for arrow in arrows
+                 for branch, _ in arrow.starts}  # fmt: skip
+        for node in [self.chart.root, *self.arrows.states]:
+            if node.kind != "parallel" and node.children:
+                targets = [self.arrows.node(name) for name in first_of(node)]
+                found |= {branch for branch, _ in self.arrows.entered(targets, node, node)[1]}
+        return found
+
     def _ends(self) -> dict[Node, list[Arrow]]:
         """Give the compound and parallel states whose end is heard, with the arrows."""
         found = {}
@@ -147,11 +160,15 @@ class _Sayer:
         states = {**more, **states}
         if self.timers.outer:
             first, states = MACHINE, self._within_machine(first, states)
+        for branch in {branch for branch, _ in self.ways.starts}:
+            self.begun[branch].extend(self.ways.beginning(branch, self._name(branch)))
         for leaf, made in self.ways.made.items():
             self.unfolded[leaf].update(made)
         lifecycle: dict[str, Any] = {"lifecycle": "chart", "services": ["s"]}
-        if self.variables:
-            lifecycle["data"] = self._data()
+        data = {**self._data(), **{self.ways.note(branch): {"type": "string", "default": ""}
+                                   for branch in self.told}}  # fmt: skip
+        if data:
+            lifecycle["data"] = data
         return Said({**lifecycle, "initial": first, "states": states}, self.places, self.events)
 
     def _within_machine(self, first: str, states: dict[str, Any]) -> dict[str, Any]:
@@ -237,10 +254,10 @@ class _Sayer:
     def _start(self, node: Node) -> tuple[str, dict[str, Any]]:
         """Give where a compound state begins; what it does on entry comes before."""
         targets = [self.arrows.node(name) for name in first_of(node)]
-        first = self.arrows.entered(targets, node, node)
-        if first.parent is node and not enters(node):
+        first, starts = self.arrows.entered(targets, node, node)
+        if first.parent is node and not enters(node) and not starts:
             return self._name(first), {}
-        arrow = Arrow(node, EVENTLESS, first, node, NOTHING, lifted=False)
+        arrow = Arrow(node, EVENTLESS, first, node, NOTHING, lifted=False, starts=starts)
         actions = tuple(action for action in actions_on(node) if not is_timer(action))
         to = self.ways.entering(actions, None, arrow, node)
         return "at_entry", {"at_entry": at_once(to)}
@@ -272,7 +289,10 @@ class _Sayer:
             self.places[f"{self.paths[top].rpartition('.')[0]}.over"] = finals[0].id
             states[self._name(top)].setdefault("next", {})["done"] = [{"to": "over"}]
             states["over"] = {"final": True}
-        return {"initial": self._name(top), "states": states}
+        if top not in self.told:
+            return {"initial": self._name(top), "states": states}
+        self.begun[top] = []
+        return {"initial": "at_start", "states": {"at_start": at_once(self.begun[top]), **states}}
 
     def _atomic(self, node: Node) -> dict[str, Any]:
         path = self.paths[node]
@@ -293,6 +313,10 @@ class _Sayer:
         self.unfolded[node] = states
         return {"initial": next(iter(states)), "states": states, **said}
 
+    def _stays(self, leaf: Node, event: str) -> bool:
+        """Whether a leaf must say that an event leaves it as it is."""
+        return (leaf, event) in self.arrows.held or self.timers.owner_around(leaf, event)
+
     def _answer(self, node: Node, said: dict[str, Any]) -> None:
         """Add the arrows that a state has for events, and what it listens to."""
         found: dict[str, list[dict[str, Any]]] = {}
@@ -300,21 +324,17 @@ class _Sayer:
         for event in dict.fromkeys([*self.sent, *self.timers.events()]):
             name = self.events[event]
             heard = self.arrows.from_leaf(node, event)
-            if event in self.pushed:
-                if leaf and heard:
-                    found[name] = self.ways.of_leaf(node, event)
-            elif arrows := self.arrows.at.get((node, event)):
-                found[name] = self.ways.natural(node, arrows)
-            elif leaf and not heard and self.timers.owner_around(node, event):
+            if leaf and not heard and self._stays(node, event):
                 found[name] = [{"to": self.ways.resting(node)}]
+            elif leaf and heard and event in self.pushed:
+                found[name] = self.ways.of_leaf(node, event)
+            elif event not in self.pushed and (arrows := self.arrows.at.get((node, event))):
+                found[name] = self.ways.natural(node, arrows)
         if found:
             said.setdefault("next", {}).update(found)
         signals = [self.events[event] for event in self.sent if self.events[event] in found]
         if signals:
             said["signals"] = list(dict.fromkeys(signals))
-
-
-NOTHING = Transition(Node("", "scxml", None, 0), (), None, (), False, ())
 
 
 def _is_top(node: Node) -> bool:

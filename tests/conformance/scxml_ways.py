@@ -12,7 +12,7 @@ from typing import Any
 
 from scxml_actions import ALWAYS, NEVER, Course, column, courses, in_order, is_timer
 from scxml_arrows import EVENTLESS, Arrow, Arrows, actions_on, chain, region_of
-from scxml_chart import Action, CannotSay, Differs, Node
+from scxml_chart import Action, CannotSay, Differs, Node, Transition
 from scxml_timers import OUTLIVES, Timers
 from scxml_values import condition
 
@@ -31,6 +31,9 @@ def enters(node: Node) -> bool:
     return any(not is_timer(action) for action in actions_on(node))
 
 
+NOTHING = Transition(Node("", "scxml", None, 0), (), None, (), False, ())
+
+
 class Ways:
     """Says arrows; `made` are the states inside of leaves that carry queues."""
 
@@ -41,6 +44,7 @@ class Ways:
         self.variables = timers.variables
         self.heard = {event for event in timers.raised() if arrows.of(event)}
         self.made: dict[Node, dict[str, Said]] = {}
+        self.starts: set[tuple[Node, Node]] = set()
         self._names: dict[tuple[Node, str, Queue], str] = {}
 
     # --- lists of arrows ---
@@ -105,12 +109,34 @@ class Ways:
         raised = {event for c in courses(every, self.variables) for event in c.raises}
         landing = self._landing(target)
         if not (raised & self.heard or queue) or _is_end(target):
-            return self.led(every, cond, lambda _: self.local(target))
+            return self._with_starts(self.led(every, cond, lambda _: self.local(target)), arrow)
         if landing is None or _is_end(landing):
             raise CannotSay("an event raised while branches are entered")
         inner = [node for node in self.arrows.begun_by(target) if landing.is_in(node)]
         full = (*every, *_entry(sorted(inner, key=lambda node: node.order)))
         return self.led(full, cond, lambda raised: self.resting(landing, queue + raised))
+
+    def _with_starts(self, said: list[Said], arrow: Arrow) -> list[Said]:
+        """Note for the branches below where they are to begin."""
+        notes = {self.note(branch): self.local(target) for branch, target in arrow.starts}
+        self.starts |= set(arrow.starts)
+        return [{**each, "set": {**each.get("set", {}), **notes}} if notes else each
+                for each in said]  # fmt: skip
+
+    def note(self, branch: Node) -> str:
+        """Name the variable that says where a branch is to begin."""
+        return f"begin_{branch.order}"
+
+    def beginning(self, branch: Node, default: str) -> list[Said]:
+        """Give the arrows with which a branch begins: where it was told to, or as it says."""
+        name, found = self.note(branch), []
+        for other, target in sorted(self.starts, key=lambda pair: pair[1].order):
+            if other is branch:
+                arrow = Arrow(branch, EVENTLESS, target, branch.parent, NOTHING, lifted=False)
+                to = self.entering((), None, arrow, branch.parent or branch)
+                found += [{**each, "if": f'data.{name} == "{self.local(target)}"',
+                           "set": {**each.get("set", {}), name: ""}} for each in to]  # fmt: skip
+        return [*found, {"to": default}]
 
     def _is_heard(self, action: Action) -> bool:
         sends = courses([action], self.variables)[0].sends

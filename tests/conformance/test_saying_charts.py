@@ -82,9 +82,39 @@ DELAYS = """
 """
 
 
+HISTORY = """
+<state id="a"><transition event="back" target="h"/></state>
+<state id="b" initial="b1">
+  <history id="h"><transition target="b2"/></history>
+  <transition event="out" target="a"/>
+  <state id="b1"><transition event="t" target="b3"/></state>
+  <state id="b2"><transition event="t" target="b1"/></state>
+  <state id="b3"/>
+</state>
+"""
+SOME_OF = """
+<parallel id="p">
+  <state id="a"><state id="a1"><transition event="t" target="a2"/></state><state id="a2"/></state>
+  <state id="b"><state id="b1"><transition event="u" target="b2"/></state>
+    <state id="b2"><transition event="t" target="out"/></state></state>
+</parallel>
+<state id="out"><transition event="u" target="b2"/></state>
+"""
+FIRST_LEAVES = """
+<parallel id="p">
+  <state id="a"><transition event="t" target="out"/></state>
+  <state id="b"><state id="b1"><transition event="t" target="b2"/></state><state id="b2"/></state>
+</parallel>
+<state id="out"/>
+"""
+
+
 @pytest.mark.parametrize(
     ("body", "first", "events"),
     [
+        (HISTORY, "a", ["back: b2", "t: b1", "t: b3", "out: a", "back: b3"]),
+        (SOME_OF, "a1 b1", ["t: a2 b1", "t: a2 b1", "u: a2 b2", "t: out", "u: a1 b2"]),
+        (FIRST_LEAVES, "a b1", ["t: out"]),
         (ONE_OF.format('<transition event="t" target="out"/>'), "a1 b", ["t: a2 b", "t: out"]),
         (COUNT, "a", ["go: right"]),
         (QUEUE, "right", []),
@@ -95,7 +125,8 @@ DELAYS = """
         ('<state id="a" initial="f"><transition event="done.state.a" target="b"/>'
          '<final id="f"/></state><state id="b"/>', "b", []),
     ],
-    ids=["out of a branch", "content in order", "raised events queue up", "prefixes",
+    ids=["history", "out of one state of a branch, and back into it", "the first branch leaves",
+         "out of a branch", "content in order", "raised events queue up", "prefixes",
          "no guard holds", "the end of a state"],
 )  # fmt: skip
 def test_what_can_be_said_means_the_same(body: str, first: str, events: list[str]) -> None:
@@ -107,21 +138,24 @@ def test_what_is_sent_later_comes_in_the_order_of_its_delays() -> None:
     assert judge(case) == Verdict("own", PASSED)
 
 
-OUT = '<transition event="t" target="out"/>'
-LATER = ONE_OF.replace('<state id="a">', f'<state id="c">{OUT}</state><state id="a">').format("")
+LATER = '<datamodel><data id="n" expr="1"/></datamodel>' + FIRST_LEAVES.replace(
+    'event="t" target="out"', 'event="t" cond="n == 1" target="out"'
+)
 
 
 @pytest.mark.parametrize(
     ("body", "kind", "why"),
     [
-        ('<state id="a"><history id="h"/></state>', CANNOT, "history states"),
+        ('<parallel id="p"><history id="h"><transition target="a"/></history><state id="a"/>'
+         '</parallel>', CANNOT, "history of a parallel state"),
         ('<state id="a"><invoke/></state>', CANNOT, "a child session in place"),
         ('<state id="a"><onentry><script>x</script></onentry></state>', CANNOT, "script"),
         ('<state id="a"><transition cond="In(\'b\')" target="a"/></state>', CANNOT, "In()"),
         (LATER, CANNOT, "goes before those of later branches"),
         (ONE_OF.format('<transition event="t" target="b"/>').replace("a2", "b"), CANNOT, "branch"),
-        (ONE_OF.format('<state id="b1"/><state id="b2"/><transition event="t" target="b2"/>'),
-         DIFFERS, "an arrow inside of a branch stays in it"),
+        (ONE_OF.format('<onexit/><transition event="t" target="b"><raise event="x"/></transition>')
+         .replace("<onexit/>", '<onexit><raise event="y"/></onexit>'), DIFFERS,
+         "an arrow inside of a branch stays in it"),
         ('<state id="a"><transition cond="nobody == 1" target="a"/></state>', DIFFERS, "an error"),
         ('<state id="a"><transition target="b"/></state><state id="b"><transition target="a"/>'
          '</state>', DIFFERS, "a loop in which nothing waits"),
