@@ -10,6 +10,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, Field
 
+from waystage.errors import Hopeless
 from waystage.plugin.answers import Answer, Done, Endpoint, Role
 from waystage.plugin.base import Plugin
 from waystage.plugin.context import Context, Services
@@ -74,6 +75,7 @@ class DeploySpec(Value):
     source: str  # directory with the snapshot's files, digest already checked
     role: Role = "champion"
     run: str = ""
+    image: str = ""  # built from the snapshot, by digest; for runtimes that run images
     scoring_log: JsonObject | None = (
         None  # `{use, with}` of the project's log; online ones write it
     )
@@ -100,7 +102,11 @@ class Observation(Value):
 
 
 class OnlineRuntime(Plugin):
-    """A place where models answer requests."""
+    """A place where models answer requests.
+
+    With the capability `switch` a deployment gets no requests of its service before
+    `set_traffic` sends them there; with `split` it may send a share of them.
+    """
 
     kind: ClassVar[str] = "online_runtime"
     capabilities: ClassVar[frozenset[str]] = frozenset()
@@ -116,6 +122,13 @@ class OnlineRuntime(Plugin):
     @abstractmethod
     def observe(self, ctx: Services, handle: Handle) -> Observation:
         """Say what really runs."""
+
+    def set_traffic(self, ctx: Services, handle: Handle, percent: int = 100) -> None:
+        """Send this share of the service's requests here; harmless when they go here already.
+
+        `runtime.deploy` calls it with 100 once a champion is ready.
+        """
+        raise Hopeless(f"{self.use} decides by itself where requests go")
 
     @abstractmethod
     def predict(self, ctx: Services, handle: Handle, rows: list[JsonObject]) -> list[JsonObject]:

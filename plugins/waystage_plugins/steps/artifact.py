@@ -29,7 +29,9 @@ def fetch_artifact(ctx: Context, snapshot: Snapshot | None = None) -> Path:
     return place
 
 
-def deploy_spec(ctx: Context, stage: str, source: Path, role: Role = "champion") -> DeploySpec:
+def deploy_spec(
+    ctx: Context, stage: str, source: Path, role: Role = "champion", image: str = ""
+) -> DeploySpec:
     """Say what should run: the run's snapshot from `source`, answering into the scoring log."""
     return DeploySpec(
         service=ctx.service,
@@ -38,6 +40,7 @@ def deploy_spec(ctx: Context, stage: str, source: Path, role: Role = "champion")
         source=str(source),
         role=role,
         run=ctx.run,
+        image=image,
         scoring_log=_scoring_log(ctx),
     )
 

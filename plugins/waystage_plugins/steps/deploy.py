@@ -37,11 +37,11 @@ class Deploy(Step):
     """Make the run's snapshot run in the stage's runtime for its service.
 
         - use: runtime.deploy
-          with: {role: champion, mode: online}
+          with: {role: champion, mode: online, image: "{{ steps.image.image }}"}
 
     Online it is done when the runtime says that this snapshot answers; on a batch runtime the
     snapshot becomes the current one and no process stays. The snapshot that ran before is
-    left to its own run.
+    left to its own run. `image` is for runtimes that run images: what a step built, by digest.
     """
 
     use: ClassVar[str] = "runtime.deploy"
@@ -51,6 +51,7 @@ class Deploy(Step):
 
     role: Role = "champion"
     mode: Mode | None = None
+    image: str = Field(default="", max_length=500, json_schema_extra={"format": "image"})
     ready_within: timedelta = Field(default=timedelta(minutes=5), gt=timedelta())
 
     class Output(BaseModel):
@@ -72,7 +73,7 @@ class Deploy(Step):
         if isinstance(remembered, dict):
             handle = Handle(ref=remembered)
         else:
-            spec = deploy_spec(ctx, need_stage(ctx), fetch_artifact(ctx), self.role)
+            spec = deploy_spec(ctx, need_stage(ctx), fetch_artifact(ctx), self.role, self.image)
             if problems := placed.online.check(spec):
                 return Refused("; ".join(problems), output={"reasons": [*problems]})
             handle = placed.online.apply(ctx, spec)
@@ -85,6 +86,9 @@ class Deploy(Step):
             raise _failure(ctx, placed, seen)
         # while an older generation still answers under the same name, its digest shows it
         if seen.phase == "ready" and seen.digest in (None, ctx.snapshot.digest):
+            if self.role == "champion" and "switch" in placed.online.capabilities:
+                placed.online.set_traffic(ctx, handle, 100)
+                seen = placed.online.observe(ctx, handle)
             return self._done(placed, handle, seen.endpoints)
         if waited(ctx) >= self.ready_within.total_seconds():
             raise Retryable(

@@ -28,8 +28,8 @@ Release = Callable[..., DeploySpec]
 Processes = Callable[[Path], list[int]]
 
 
-def test_both_runtimes_are_listed() -> None:
-    assert [each.use for each in RUNTIMES] == ["local.serving", "local.process"]
+def test_the_runtimes_of_this_machine_are_listed() -> None:
+    assert {"local.serving", "local.process"} <= {each.use for each in RUNTIMES}
 
 
 def test_local_serving_holds_to_the_contract(

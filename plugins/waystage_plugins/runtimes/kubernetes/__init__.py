@@ -1,0 +1,8 @@
+"""Runtimes on Kubernetes and OpenShift, by the official client and server-side apply."""
+
+from waystage_plugins.runtimes.kubernetes.openshift import OpenShiftServing
+from waystage_plugins.runtimes.kubernetes.tfserving import KubernetesServing
+
+KUBERNETES = (KubernetesServing, OpenShiftServing)
+
+__all__ = ["KUBERNETES", "KubernetesServing", "OpenShiftServing"]

@@ -1,0 +1,170 @@
+"""Calls to a Kubernetes API over the official client, with errors for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from waystage.errors import Conflict, Hopeless, Retryable, WaystageError
+from waystage_plugins.runtimes.kubernetes.kinds import ACCOUNT, POD, Kind
+from waystage_plugins.runtimes.kubernetes.names import MANAGER, selector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kubernetes.client import ApiClient
+
+Thing = dict[str, Any]
+TIMEOUT = (5.0, 30.0)  # seconds to connect, and between two bytes
+
+
+class Api:
+    """One namespace of a cluster, as one account may see and change it."""
+
+    def __init__(self, client: ApiClient, namespace: str, renew: Callable[[], str] | None) -> None:
+        self.client = client
+        self.namespace = namespace
+        self._renew = renew
+
+    def get(self, kind: Kind, name: str) -> Thing | None:
+        """Give an object, or None when there is none of that name."""
+        return self._json("get", kind, name, missing=True)
+
+    def list(self, kind: Kind, labels: dict[str, str], fields: str = "") -> list[Thing]:
+        """Give the objects with these labels, or that match a field selector."""
+        query = {"labelSelector": selector(labels)} if labels else {}
+        if fields:
+            query["fieldSelector"] = fields
+        found = self._json("list", kind, query=query) or {}
+        return list(found.get("items") or ())
+
+    def apply(self, kind: Kind, manifest: Thing, *, force: bool = False) -> Thing:
+        """Make an object so on the server's side; raises `Conflict` naming who has it otherwise."""
+        query = {"fieldManager": MANAGER, "force": "true" if force else "false"}
+        name = manifest["metadata"]["name"]
+        done = self._json("patch", kind, name, query=query, body=manifest)
+        return done or {}
+
+    def create(self, kind: Kind, manifest: Thing) -> Thing | None:
+        """Make an object, or answer None when its name is taken."""
+        query = {"fieldManager": MANAGER}
+        return self._json("create", kind, query=query, body=manifest, taken=True)
+
+    def delete(self, kind: Kind, thing: Thing) -> None:
+        """Take away this very object with all that hangs on it; harmless when it is gone."""
+        meta = thing["metadata"]
+        body = {"propagationPolicy": "Background", "preconditions": {"uid": meta["uid"]}}
+        self._json("delete", kind, meta["name"], body=body, missing=True)
+
+    def log(self, pod: str, lines: int, *, previous: bool = False) -> str:
+        """Give the last lines that a pod printed; empty while there are none."""
+        query = {"tailLines": str(lines)} | ({"previous": "true"} if previous else {})
+        status, text = self._send("GET", POD.path(self.namespace, pod, "log"), query, None)
+        if status in (400, 404):  # the container has not started, or is gone
+            return ""
+        if status >= 300:
+            raise failure(status, text, "get", "pods/log", pod, self.namespace)
+        return text
+
+    def token(self, account: str, seconds: int) -> Thing:
+        """Ask for a token of a service account that ends by itself."""
+        body = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"expirationSeconds": seconds},
+        }
+        path = ACCOUNT.path(self.namespace, account, "token")
+        status, text = self._send("POST", path, {}, body)
+        if status >= 300:
+            raise failure(status, text, "create", "serviceaccounts/token", account, self.namespace)
+        return dict(json.loads(text)["status"])
+
+    def ask(self, path: str, body: Thing | None = None) -> tuple[int, Thing]:
+        """Read what belongs to no namespace, or send something there; answer status and JSON."""
+        status, text = self._send("POST" if body else "GET", path, {}, body)
+        try:
+            return status, json.loads(text)
+        except ValueError:
+            return status, {"message": text[:300]}
+
+    def _json(
+        self, verb: str, kind: Kind, name: str = "", *, query: Mapping[str, str] | None = None,
+        body: Thing | None = None, missing: bool = False, taken: bool = False,
+    ) -> Thing | None:  # fmt: skip
+        method = {"patch": "PATCH", "create": "POST", "delete": "DELETE"}.get(verb, "GET")
+        status, text = self._send(method, kind.path(self.namespace, name), query or {}, body)
+        if (status == 404 and missing) or (status == 409 and taken):
+            return None
+        if status >= 300:
+            raise failure(status, text, verb, kind.plural, name, self.namespace)
+        return dict(json.loads(text))
+
+    def _send(
+        self, method: str, path: str, query: Mapping[str, str], body: Thing | None
+    ) -> tuple[int, str]:
+        status, text = self._once(method, path, query, body)
+        if status == 401 and self._renew is not None:
+            # the token ended before its time, or was taken back: one try with a new one
+            self.client.configuration.api_key["BearerToken"] = self._renew()
+            status, text = self._once(method, path, query, body)
+        return status, text
+
+    def _once(
+        self, method: str, path: str, query: Mapping[str, str], body: Thing | None
+    ) -> tuple[int, str]:
+        from kubernetes.client.exceptions import ApiException
+        from urllib3.exceptions import HTTPError
+
+        config = self.client.configuration
+        kind = "application/apply-patch+yaml" if method == "PATCH" else "application/json"
+        headers = {"Accept": "application/json", "User-Agent": MANAGER, "Content-Type": kind}
+        if bearer := config.get_api_key_with_prefix("BearerToken", alias="authorization"):
+            headers["authorization"] = bearer
+        url = f"{config.host}{path}" + (f"?{urlencode(query)}" if query else "")
+        text = json.dumps(body) if body is not None and method == "PATCH" else body
+        try:
+            answer: Any = self.client.call_api(
+                method, url, headers, body=text, _request_timeout=TIMEOUT
+            )
+            return int(answer.status), (answer.read() or b"").decode(errors="replace")
+        except (HTTPError, ApiException, OSError) as error:
+            told = str(getattr(error, "reason", "") or error)
+            raise Retryable(f"the cluster {config.host} does not answer: {told[:300]}") from error
+
+
+def failure(
+    status: int, text: str, verb: str, what: str, name: str, namespace: str
+) -> WaystageError:
+    """Make the error that an answer of the API stands for."""
+    told, causes = _told(text)
+    named = f"{what} {name}".strip() + f" in {namespace}"
+    if status == 401:
+        return Retryable(f"the cluster does not take the token (401): {told}")
+    if status == 403 and "exceeded quota" not in told:
+        return Hopeless(
+            f"this account may not {verb} {named}: {told}; the Role that it needs is in "
+            f"docs/how-to/openshift.md"
+        )
+    if status == 409 and causes:
+        fields = ", ".join(f"{each.get('field')} ({each.get('message')})" for each in causes)
+        return Conflict(
+            f"{named}: somebody else has taken {fields}; undo that, or say take_over: true "
+            f"in the runtime's settings"
+        )
+    if status in (400, 404, 405, 415, 422):
+        return Hopeless(f"the cluster refuses to {verb} {named}: {told}")
+    return Retryable(f"{verb} {named}: HTTP {status}: {told}")
+
+
+def _told(text: str) -> tuple[str, list[Thing]]:
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return text.strip()[:300] or "no message", []
+    if not isinstance(answer, dict):
+        return text[:300], []
+    causes = (answer.get("details") or {}).get("causes") or []
+    conflicts = [each for each in causes if each.get("reason") == "FieldManagerConflict"]
+    return str(answer.get("message") or "no message")[:500], conflicts

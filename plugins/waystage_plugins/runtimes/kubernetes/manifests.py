@@ -1,0 +1,221 @@
+"""The objects that serve a snapshot on Kubernetes, as plain data for server-side apply.
+
+Pods run under OpenShift's `restricted-v2` and Kubernetes' `restricted` rules: no fixed user,
+no capabilities, a root file system that is read only, no token of the cluster.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from waystage.plugin import DeploySpec
+from waystage_plugins.runtimes.kubernetes.kinds import AUTOSCALER, BUDGET, DEPLOYMENT, SERVICE, Kind
+from waystage_plugins.runtimes.kubernetes.names import (
+    DEPLOYMENT_LABEL,
+    DIGEST,
+    KEY,
+    ROLE_LABEL,
+    RUN,
+    SNAPSHOT,
+    labels_of,
+    shared_name,
+    version_name,
+)
+
+CONTAINER = "model"
+REST = "rest"
+SHUTDOWN_SECONDS = 30
+POD_SECURITY = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+CONTAINER_SECURITY = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+    "runAsNonRoot": True,
+}
+
+Thing = dict[str, Any]
+
+
+class Plan(BaseModel):
+    """What should be on the cluster for one snapshot: everything that manifests are made of."""
+
+    namespace: str
+    name: str
+    shared: str
+    owner: str
+    service: str
+    stage: str
+    role: str
+    snapshot: str
+    digest: str
+    run: str
+    key: str
+    image: str
+    model: str
+    port: int
+    ready_path: str
+    replicas: int
+    requests: dict[str, str]
+    limits: dict[str, str]
+    pull_secret: str = ""
+    start_seconds: int = 300
+    arguments: tuple[str, ...] = ()
+    autoscale: dict[str, int] | None = None
+    min_available: int | None = None
+
+    @classmethod
+    def names(cls, spec: DeploySpec, key: str) -> dict[str, str]:
+        """Give the parts that follow from what is to be deployed alone."""
+        return {
+            "name": version_name(spec),
+            "shared": shared_name(spec.service, spec.stage),
+            "service": spec.service,
+            "stage": spec.stage,
+            "role": spec.role,
+            "snapshot": spec.snapshot.id,
+            "digest": spec.snapshot.digest,
+            "run": spec.run,
+            "key": key,
+        }
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels of all that belongs to this snapshot alone."""
+        return labels_of(self.service, self.stage, self.owner) | {
+            ROLE_LABEL: self.role,
+            DEPLOYMENT_LABEL: self.name,
+        }
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """What a person, and `observe`, want to know of an object."""
+        told = {KEY: self.key, DIGEST: self.digest, SNAPSHOT: self.snapshot, RUN: self.run}
+        return {name: value for name, value in told.items() if value}
+
+
+def head(kind: Kind, name: str, labels: dict[str, str], annotations: dict[str, str]) -> Thing:
+    """Begin an object."""
+    meta: Thing = {"name": name, "labels": labels}
+    if annotations:
+        meta["annotations"] = annotations
+    return {"apiVersion": kind.version, "kind": kind.name, "metadata": meta}
+
+
+def deployment(plan: Plan) -> Thing:
+    """Give the Deployment: a new version comes up whole before anything of the old one goes."""
+    chosen = {DEPLOYMENT_LABEL: plan.name}
+    spec: Thing = {
+        "revisionHistoryLimit": 2,
+        "progressDeadlineSeconds": plan.start_seconds,
+        "selector": {"matchLabels": chosen},
+        "strategy": {
+            "type": "RollingUpdate",
+            "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+        },
+        "template": {
+            # the key stays out of it: asking again for the same must not restart anything
+            "metadata": {
+                "labels": plan.labels,
+                "annotations": {DIGEST: plan.digest, SNAPSHOT: plan.snapshot},
+            },
+            "spec": pod_spec(plan),
+        },
+    }
+    if plan.autoscale is None:
+        spec["replicas"] = plan.replicas
+    return head(DEPLOYMENT, plan.name, plan.labels, plan.annotations) | {"spec": spec}
+
+
+def pod_spec(plan: Plan) -> Thing:
+    """Give the pod that serves."""
+    spec: Thing = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": POD_SECURITY,
+        "terminationGracePeriodSeconds": SHUTDOWN_SECONDS,
+        "containers": [_container(plan)],
+        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}}],
+    }
+    if plan.pull_secret:
+        spec["imagePullSecrets"] = [{"name": plan.pull_secret}]
+    return spec
+
+
+def _container(plan: Plan) -> Thing:
+    asked = {"httpGet": {"path": plan.ready_path, "port": REST, "scheme": "HTTP"}}
+    made: Thing = {
+        "name": CONTAINER,
+        "image": plan.image,
+        "imagePullPolicy": "IfNotPresent",
+        "ports": [{"name": REST, "containerPort": plan.port, "protocol": "TCP"}],
+        "resources": {"requests": plan.requests, "limits": plan.limits},
+        "securityContext": CONTAINER_SECURITY,
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108  # in the container
+        "startupProbe": asked
+        | {"periodSeconds": 2, "failureThreshold": max(1, plan.start_seconds // 2)},
+        "readinessProbe": asked | {"periodSeconds": 5, "timeoutSeconds": 3},
+        "livenessProbe": {"tcpSocket": {"port": REST}, "periodSeconds": 10, "failureThreshold": 6},
+    }
+    if plan.arguments:
+        made["args"] = list(plan.arguments)
+    return made
+
+
+def service(name: str, labels: dict[str, str], target: str, port: int) -> Thing:
+    """Give a Service that leads to the pods of one snapshot."""
+    spec = {
+        "type": "ClusterIP",
+        "selector": {DEPLOYMENT_LABEL: target},
+        "ports": [{"name": REST, "port": port, "targetPort": REST, "protocol": "TCP"}],
+    }
+    return head(SERVICE, name, labels, {}) | {"spec": spec}
+
+
+def version_service(plan: Plan) -> Thing:
+    """Give the address of this snapshot alone."""
+    return service(plan.name, plan.labels, plan.name, plan.port)
+
+
+def autoscaler(plan: Plan) -> Thing:
+    """Give the HorizontalPodAutoscaler; the Deployment says no number of replicas then."""
+    asked = plan.autoscale or {}
+    spec = {
+        "scaleTargetRef": {
+            "apiVersion": DEPLOYMENT.version,
+            "kind": DEPLOYMENT.name,
+            "name": plan.name,
+        },
+        "minReplicas": asked["min"],
+        "maxReplicas": asked["max"],
+        "metrics": [
+            {
+                "type": "Resource",
+                "resource": {
+                    "name": "cpu",
+                    "target": {"type": "Utilization", "averageUtilization": asked["cpu_percent"]},
+                },
+            }
+        ],
+    }
+    return head(AUTOSCALER, plan.name, plan.labels, {}) | {"spec": spec}
+
+
+def budget(plan: Plan) -> Thing:
+    """Give the PodDisruptionBudget."""
+    spec = {
+        "minAvailable": plan.min_available,
+        "selector": {"matchLabels": {DEPLOYMENT_LABEL: plan.name}},
+    }
+    return head(BUDGET, plan.name, plan.labels, {}) | {"spec": spec}
+
+
+def of_version(plan: Plan) -> list[tuple[Kind, Thing]]:
+    """Give all that serves one snapshot, in the order in which it is made."""
+    made = [(DEPLOYMENT, deployment(plan)), (SERVICE, version_service(plan))]
+    if plan.autoscale is not None:
+        made.append((AUTOSCALER, autoscaler(plan)))
+    if plan.min_available is not None:
+        made.append((BUDGET, budget(plan)))
+    return made

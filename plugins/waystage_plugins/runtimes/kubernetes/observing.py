@@ -1,0 +1,128 @@
+"""What a Deployment and its pods say of a snapshot: does it run, is it the one, why not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from waystage.plugin import Observation, Phase
+from waystage_plugins.runtimes.kubernetes.api import Api
+from waystage_plugins.runtimes.kubernetes.foreign import deployment_change
+from waystage_plugins.runtimes.kubernetes.kinds import DEPLOYMENT, EVENT, POD
+from waystage_plugins.runtimes.kubernetes.manifests import CONTAINER
+from waystage_plugins.runtimes.kubernetes.names import DEPLOYMENT_LABEL, DIGEST, KEY, OWNER
+from waystage_plugins.runtimes.kubernetes.reasons import Trouble, pod_trouble, refused_pods
+
+Thing = dict[str, Any]
+DONE = "NewReplicaSetAvailable"  # the rollout was complete once
+LATE = "ProgressDeadlineExceeded"
+
+
+def observe_deployment(api: Api, ref: Thing) -> Observation:
+    """Say what really runs of what a handle stands for; endpoints are the caller's."""
+    live = api.get(DEPLOYMENT, ref["name"])
+    if live is None or live["metadata"].get("labels", {}).get(OWNER) != ref["owner"]:
+        return Observation(phase="absent", reason="absent", message="it is not deployed here")
+    notes = live["metadata"].get("annotations", {})
+    told = {"generation": notes.get(KEY, ""), "digest": notes.get(DIGEST)}
+    if changed := deployment_change(live, ref["image"], ref["replicas"]):
+        return _seen("degraded", "foreign_change", changed, told | {"digest": None})
+    status = live.get("status") or {}
+    if status.get("observedGeneration", 0) < live["metadata"]["generation"]:
+        return _seen("pending", "rollout", "the cluster has not begun with it yet", told)
+    conditions = {each["type"]: each for each in status.get("conditions", ())}
+    if trouble := refused_pods(conditions):
+        return _troubled(trouble, status, told)
+    pods = _pods(api, ref["name"])
+    if other := _other_image(pods, ref["image"]):
+        return _seen("degraded", "digest_mismatch", other, told | {"digest": None})
+    wanted = live["spec"].get("replicas", 1)
+    if _complete(status, wanted):
+        return _seen("ready", "", f"{wanted} of {wanted} pods are ready", told)
+    return _incomplete(api, pods, status, conditions, wanted, told)
+
+
+def _complete(status: Thing, wanted: int) -> bool:
+    counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]
+    return wanted > 0 and counts == [wanted] * 3
+
+
+def _incomplete(
+    api: Api, pods: list[Thing], status: Thing, conditions: dict[str, Thing], wanted: int,
+    told: Thing,
+) -> Observation:  # fmt: skip
+    progress = (conditions.get("Progressing") or {}).get("reason")
+    for pod in pods:
+        trouble = pod_trouble(pod, lambda p: _events(api, p), lambda p: last_line(api, p))
+        if trouble is not None and (trouble.lasting or progress == LATE):
+            return _troubled(trouble, status, told)
+        if trouble is not None:
+            return _seen(_unsettled(status, progress), trouble.reason, trouble.message, told)
+    available = status.get("availableReplicas", 0)
+    message = f"{available} of {wanted} pods are ready"
+    if progress == LATE:
+        return _troubled(Trouble("too_slow", f"{message} within its time", True), status, told)
+    return _seen(_unsettled(status, progress), "starting", message, told)
+
+
+def _unsettled(status: Thing, progress: object) -> Phase:
+    """Tell a first start from something that ran whole once and lost pods."""
+    if progress != DONE:
+        return "pending"
+    return "degraded" if status.get("availableReplicas", 0) else "failed"
+
+
+def _troubled(trouble: Trouble, status: Thing, told: Thing) -> Observation:
+    # what still answers is degraded; with nothing left it has failed
+    phase: Phase = "degraded" if status.get("availableReplicas", 0) else "failed"
+    return _seen(phase, trouble.reason, trouble.message, told)
+
+
+def _seen(phase: Phase, reason: str, message: str, told: Thing) -> Observation:
+    line = " ".join(message.split())[:500]
+    return Observation(phase=phase, reason=reason, message=line, **told)
+
+
+def _pods(api: Api, name: str) -> list[Thing]:
+    found = api.list(POD, {DEPLOYMENT_LABEL: name})
+    return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+
+def ready_pod(api: Api, name: str) -> str:
+    """Give the name of a pod that serves, or nothing."""
+    for pod in _pods(api, name):
+        for each in (pod.get("status") or {}).get("conditions", ()):
+            if each["type"] == "Ready" and each["status"] == "True":
+                return str(pod["metadata"]["name"])
+    return ""
+
+
+def _other_image(pods: list[Thing], image: str) -> str:
+    """Say which pod runs another image than the one that is wanted, by its digest."""
+    wanted = image.rpartition("@")[2]
+    for pod in pods:
+        for each in (pod.get("status") or {}).get("containerStatuses", ()):
+            running = str(each.get("imageID") or "")
+            if each["name"] == CONTAINER and "@" in running and not running.endswith(wanted):
+                return f"pod {pod['metadata']['name']} runs {running}, not {wanted}"
+    return ""
+
+
+def _events(api: Api, pod: Thing) -> list[Thing]:
+    found = api.list(EVENT, {}, f"involvedObject.uid={pod['metadata']['uid']}")
+    return sorted(found, key=lambda each: str(each.get("lastTimestamp") or each.get("eventTime")))
+
+
+def last_line(api: Api, pod: Thing) -> str:
+    """Give the last line that a container printed before it ended."""
+    name = pod["metadata"]["name"]
+    text = api.log(name, 1, previous=True) or api.log(name, 1)
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def logs_of(api: Api, name: str, lines: int) -> str:
+    """Give the last lines of every pod, each below its name when there are several."""
+    pods = [str(pod["metadata"]["name"]) for pod in _pods(api, name)]
+    if len(pods) == 1:
+        return api.log(pods[0], lines)
+    return "\n".join(f"== {pod}\n{api.log(pod, lines)}" for pod in pods)

@@ -1,0 +1,125 @@
+"""The online runtime `openshift.tfserving`: model servers on OpenShift, reached by a Route."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from waystage.errors import Hopeless, Retryable
+from waystage.plugin import Handle, JsonObject, Services
+from waystage_plugins.runtimes.kubernetes import routing, sharing
+from waystage_plugins.runtimes.kubernetes.api import Api
+from waystage_plugins.runtimes.kubernetes.cluster import LABEL
+from waystage_plugins.runtimes.kubernetes.kinds import IMAGE_STREAM, ROUTE, Kind
+from waystage_plugins.runtimes.kubernetes.manifests import Plan
+from waystage_plugins.runtimes.kubernetes.serving import ClusterServing
+
+Thing = dict[str, Any]
+
+
+class OpenShiftServing(ClusterServing):
+    """Serve an image with TensorFlow Serving on OpenShift or OKD.
+
+        - use: openshift.tfserving
+          with:
+            api: "https://api.okd.example:6443"
+            token: {secret: env/OKD_TOKEN}
+            project: models-prod
+            registry: default-route-openshift-image-registry.okd.example
+            pull_registry: image-registry.openshift-image-registry.svc:5000
+
+    As `kubernetes.tfserving`, and a Route whose weights can split requests between champion and
+    challenger, an ImageStream that keeps the image from being pruned, and a look at the Project.
+    Pods run under `restricted-v2`. Requests of probes take the Route when it leads here alone.
+    """
+
+    use: ClassVar[str] = "openshift.tfserving"
+    capabilities: ClassVar[frozenset[str]] = frozenset({"logs", "split", "switch"})
+
+    project: str = Field(pattern=LABEL)
+    create_project: bool = Field(default=False, description="ask for the project if it is missing")
+    domain: str = Field(
+        default="", pattern=r"^([a-z0-9]([a-z0-9.-]{0,180}[a-z0-9])?)?$",
+        description="of hosts of Routes; default: the router's own",
+    )  # fmt: skip
+    tls: Literal["edge", "none"] = Field(default="edge", description="where TLS ends")
+    reach: Literal["route", "port_forward"] = Field(
+        default="route", description="how probes get to the pods"
+    )
+
+    @property
+    def place(self) -> str:
+        """The namespace."""
+        return self.project
+
+    def set_traffic(self, ctx: Services, handle: Handle, percent: int = 100) -> None:
+        """Send this share of the service's requests here, the others to the champion."""
+        ref = handle.ref
+        with self.connected(ctx, self._namespace(handle)) as api:
+            if percent == 100:
+                self._point(api, ref)
+                return
+            champion = sharing.target(api, str(ref["shared"]))
+            if not champion or champion == ref["name"]:
+                raise Hopeless(f"{ref['name']} has no champion beside it to share requests with")
+            self._apply(api, ROUTE, self._route(ref, champion, str(ref["name"]), percent))
+
+    def _prepare(self, api: Api) -> None:
+        path = f"/apis/project.openshift.io/v1/projects/{self.project}"
+        status, told = api.ask(path)
+        if status == 200:
+            phase = (told.get("status") or {}).get("phase")
+            if phase != "Active":
+                raise Retryable(f"project {self.project} is {phase}")
+            return
+        if status not in (403, 404) or not self.create_project:
+            raise Hopeless(f"project {self.project}: {told.get('message') or status}")
+        status, told = api.ask(
+            "/apis/project.openshift.io/v1/projectrequests",
+            {
+                "apiVersion": "project.openshift.io/v1",
+                "kind": "ProjectRequest",
+                "metadata": {"name": self.project},
+            },
+        )
+        if status >= 300 and status != 409:
+            raise Hopeless(f"project {self.project} is not given: {told.get('message') or status}")
+
+    def _objects(self, plan: Plan) -> list[tuple[Kind, Thing]]:
+        return [(IMAGE_STREAM, routing.image_stream(plan)), *super()._objects(plan)]
+
+    def _kinds(self) -> list[Kind]:
+        return [IMAGE_STREAM, *super()._kinds()]
+
+    def _route(self, ref: JsonObject, main: str, beside: str = "", percent: int = 0) -> Thing:
+        host = f"{ref['shared']}.{self.domain}" if self.domain else ""
+        return routing.route(
+            str(ref["shared"]), sharing.shared_labels(ref), routing.weights(main, beside, percent),
+            host=host, tls=self.tls == "edge",
+        )  # fmt: skip
+
+    def _point(self, api: Api, ref: JsonObject) -> None:
+        super()._point(api, ref)
+        self._apply(api, ROUTE, self._route(ref, str(ref["name"])))
+
+    def _leave(self, api: Api, ref: JsonObject) -> None:
+        super()._leave(api, ref)
+        shared, name = str(ref["shared"]), str(ref["name"])
+        champion = sharing.target(api, shared)
+        if not champion:
+            self._remove(api, ROUTE, shared)
+        elif name in routing.targets(api.get(ROUTE, shared)):
+            # never leave a Route that leads to what is about to go
+            self._apply(api, ROUTE, self._route(ref, champion))
+
+    def _address(self, api: Api, ref: JsonObject) -> str:
+        live = api.get(ROUTE, str(ref["shared"]))
+        if ref["name"] in routing.targets(live) and (url := routing.url(live)):
+            return url
+        return super()._address(api, ref)
+
+    def _direct(self, api: Api, ref: JsonObject) -> str:
+        live = api.get(ROUTE, str(ref["shared"])) if self.reach == "route" else None
+        # while the Route splits, another snapshot may answer
+        return routing.url(live) if routing.targets(live) == {ref["name"]} else ""

@@ -1,0 +1,121 @@
+"""What is applied fits the API's own schemas and the strictest rules for pods."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from waystage.plugin import DeploySpec
+from waystage_plugins.runtimes.kubernetes import KubernetesServing, OpenShiftServing
+from waystage_plugins.runtimes.kubernetes.names import plain, shared_name, version_name
+from waystage_plugins.runtimes.kubernetes.rbac import manifests, runtimes
+
+Spec = Callable[..., DeploySpec]
+Thing = dict[str, Any]
+FULL: Thing = {
+    "autoscale": {"min": 2, "max": 4}, "min_available": 1, "pull_secret": "pull",
+    "arguments": ["--rest_api_timeout_in_ms=30000"], "resources": {"cpu_limit": "2"},
+}  # fmt: skip
+
+
+def _applied(runtime: KubernetesServing | OpenShiftServing, spec: DeploySpec) -> list[Thing]:
+    return [manifest for _, manifest in runtime._objects(runtime._plan(spec, "run-1/2/deploy"))]
+
+
+@pytest.mark.parametrize("settings", [{}, FULL], ids=["least", "all"])
+@pytest.mark.parametrize("version", ["1.27", "1.31", "1.35"])
+def test_everything_fits_the_schemas_of_kubernetes(
+    spec: Spec, settings: Thing, version: str
+) -> None:
+    validate = pytest.importorskip(
+        "kubernetes_validate", reason="kubernetes-validate is not installed"
+    )
+    runtime = KubernetesServing(namespace="models", **settings)
+    shared = runtime._objects(runtime._plan(spec(), "k"))[1][1]
+    roles = [each for use in runtimes() for each in manifests(use, "models")]
+    for each in [*_applied(runtime, spec()), shared, *roles]:
+        validate.validate(json.loads(json.dumps(each)), version, strict=True)
+
+
+def test_a_field_that_kubernetes_does_not_know_would_be_found(spec: Spec) -> None:
+    validate = pytest.importorskip(
+        "kubernetes_validate", reason="kubernetes-validate is not installed"
+    )
+    made = _applied(KubernetesServing(namespace="models"), spec())[0]
+    made["spec"]["template"]["spec"]["containers"][0]["imagePullPolice"] = "Always"
+    with pytest.raises(validate.ValidationError):
+        validate.validate(made, "1.31", strict=True)
+
+
+@pytest.mark.parametrize(
+    "runtime",
+    [KubernetesServing(namespace="models"), OpenShiftServing(project="models")],
+    ids=lambda runtime: runtime.use,
+)
+def test_pods_keep_the_rules_of_restricted_v2(
+    runtime: KubernetesServing | OpenShiftServing, spec: Spec
+) -> None:
+    (made,) = [each for each in _applied(runtime, spec()) if each["kind"] == "Deployment"]
+    pod = made["spec"]["template"]["spec"]
+    assert pod["securityContext"] == {
+        "runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"},
+    }  # fmt: skip
+    assert pod["automountServiceAccountToken"] is False
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+    assert all("emptyDir" in volume for volume in pod["volumes"])
+    (container,) = pod["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True, "runAsNonRoot": True,
+    }  # fmt: skip
+    assert "runAsUser" not in json.dumps(made)
+    assert "hostPort" not in json.dumps(made)
+    assert {"mountPath": "/tmp", "name": "tmp"} in container["volumeMounts"]
+    assert container["resources"]["requests"]
+    assert container["resources"]["limits"]["memory"]
+    assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container)
+
+
+def test_no_deployment_config_is_ever_made(spec: Spec) -> None:
+    made = _applied(OpenShiftServing(project="models", **FULL), spec())
+    assert {each["kind"] for each in made} == {
+        "ImageStream", "Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget",
+    }  # fmt: skip
+
+
+def test_the_key_is_told_beside_the_pods_so_that_asking_again_restarts_nothing(
+    spec: Spec,
+) -> None:
+    runtime = KubernetesServing(namespace="models")
+    first = runtime._objects(runtime._plan(spec(), "a"))[0][1]
+    again = runtime._objects(runtime._plan(spec(), "b"))[0][1]
+    assert first["metadata"]["annotations"] != again["metadata"]["annotations"]
+    assert first["spec"] == again["spec"]
+
+
+@pytest.mark.parametrize(
+    "service", ["credit-risk", "Kredit Ärger", "a" * 120, "x_y", "---", "9lives", "a.b/c"]
+)
+def test_names_are_names_whatever_the_service_is_called(spec: Spec, service: str) -> None:
+    import re
+
+    wanted = spec().model_copy(update={"service": service})
+    for name in (version_name(wanted), shared_name(service, "PROD")):
+        assert re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", name), name
+        assert len(name) <= 56
+    for label in (plain(service, 63), plain("PROD", 63)):
+        assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", label), label
+
+
+def test_services_that_read_alike_have_names_of_their_own(spec: Spec) -> None:
+    names = {shared_name(service, "PROD") for service in ("a-b", "a_b", "a.b", "A b")}
+    assert len(names) == 4
+    versions = {
+        version_name(spec(version, role=role))
+        for version in ("1", "2")
+        for role in ("champion", "challenger")
+    }
+    assert len(versions) == 4
