@@ -25,7 +25,7 @@ class PushImage(ImageStep):
           use: image.push
           with:
             image: "{{ steps.image.image }}"
-            tag: "{{ tasks.approve.form.image_tag }}"
+            tag: "1.0.3"
             registry: {host: live.example.org, project: models, user: waystage,
                        token: {secret: file/run/secrets/live}}
 

@@ -33,7 +33,7 @@ class BuildServingImage(ImageStep):
           use: tfserving.build
           with:
             base: "tensorflow/serving:2.19.1"
-            tag: "{{ tasks.approve.form.image_tag }}"
+            tag: "1.0.3"
             registry:
               host: registry.example.org
               project: models
@@ -44,8 +44,9 @@ class BuildServingImage(ImageStep):
     TensorFlow Serving looks. The same model and base give the same image, whoever builds it.
     `builder: oci` needs no Docker: it writes the layer itself and talks to the registry.
     `builder: docker` has an engine do it; without a registry the image stays in the engine. A
-    registry may also be a setting of the stage's runtime. A tag that stands for another image
-    is never moved, and deploying goes by digest: `steps.image.image`.
+    registry may also be a setting of the stage's runtime. `tag` may come from an approver's form;
+    one that stands for another image is never moved. Deploying goes by digest:
+    `steps.image.image`.
     """
 
     use: ClassVar[str] = "tfserving.build"

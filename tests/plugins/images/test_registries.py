@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -334,3 +335,11 @@ def test_a_run_that_no_longer_waits_stops_the_upload(stand_in: StandIn, ctx: Fak
     ctx.cancelled = True
     assert "no longer waits" in failing(build(stand_in), ctx, Retryable)
     assert stand_in.uploads == {}
+
+
+def test_an_engine_without_the_extra_says_what_to_install(
+    stand_in: StandIn, ctx: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "docker", None)
+    step = build(stand_in).model_copy(update={"builder": "docker"})
+    assert failing(step, ctx, Hopeless) == "builder docker needs the extra waystage[docker]"
