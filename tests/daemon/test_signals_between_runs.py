@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from waystage.daemon.opening import Opening
-from waystage.plugin import Championed, Done, Signalled, Waiting
+from waystage.plugin import Championed, Deployed, Done, Signalled, Undeployed, Waiting
 
 LISTENING = """
 lifecycle: listening
@@ -77,3 +77,29 @@ def test_a_new_champion_supersedes_what_is_on_older_snapshots_also_what_began_la
     bench.until(lambda: bench.store.run(first).status == "ended")
     assert outcome(bench, review) == outcome(bench, first) == "ended old"
     assert outcome(bench, newer) == "open"
+
+
+DEPLOYING = TELLING.replace("lifecycle: telling", "lifecycle: deploying")
+
+
+def champions(bench: Any) -> list[tuple[str, str]]:
+    rows = bench.store.placements(service="s")
+    return [(row.snapshot, row.role) for row in rows]
+
+
+def test_taking_a_champion_out_makes_the_one_behind_it_the_champion_again(
+    bench: Any, runs: Any
+) -> None:
+    there = Deployed(stage="PROD", runtime="okd", mode="online")
+    gone = Undeployed(stage="PROD", runtime="okd")
+    for version, facts, left in (
+        ("1", (there,), [("credit/1", "champion")]),
+        ("2", (there,), [("credit/2", "champion"), ("credit/1", "previous")]),
+        ("3", (there, gone), [("credit/2", "champion"), ("credit/1", "previous")]),
+        ("1", (gone,), [("credit/2", "champion")]),
+        ("2", (gone,), []),
+    ):
+        bench.play.answers["tell"] = [Done(facts=facts)]
+        run = runs(DEPLOYING, version)
+        bench.until(lambda run=run: bench.store.run(run).status == "ended")
+        assert champions(bench) == left

@@ -45,7 +45,7 @@ def _deployed(tx: Transaction, touched: Touched, fact: Deployed) -> None:
 
 def _undeployed(tx: Transaction, touched: Touched, fact: Undeployed) -> None:
     where = (touched.hot.run.service, fact.stage, fact.runtime, _name(touched))
-    tx.batch.rest.append(rare.displace(*where, micros(tx.now)))
+    tx.batch.rest.extend(rare.displace(*where, micros(tx.now)))
 
 
 def _verified(tx: Transaction, touched: Touched, fact: Verified) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.sql import Executable
 
 from waystage.store import schema as t
@@ -102,12 +102,19 @@ def place(row: dict[str, Any], body: Any) -> list[Executable]:
     return [*statements, insert(t.placements).values(body=dump(body), **row)]
 
 
-def displace(service: str, stage: str, runtime: str, snapshot: str, at: int) -> Executable:
-    """Write that a snapshot runs there no longer."""
-    p = t.placements.c
+def displace(service: str, stage: str, runtime: str, snapshot: str, at: int) -> list[Executable]:
+    """Write that a snapshot runs there no longer.
+
+    Where that leaves no champion, the newest one before it, whose process stayed, is it again.
+    """
+    p, o = t.placements.c, t.placements.alias().c
     gone = (p.service == service) & (p.stage == stage) & (p.runtime == runtime)
     gone &= (p.snapshot == snapshot) & p.until.is_(None)
-    return update(t.placements).where(gone).values(until=at)
+    here = (o.service == service) & (o.stage == stage) & (o.runtime == runtime) & o.until.is_(None)
+    newest = select(func.max(o.id)).where(here & (o.role == "previous")).scalar_subquery()
+    none = ~select(o.id).where(here & (o.role == "champion")).exists()
+    back = update(t.placements).where((p.id == newest) & none).values(role="champion")
+    return [update(t.placements).where(gone).values(until=at), back]
 
 
 def look_at(placement: int, phase: str, why: str) -> Executable:
