@@ -143,6 +143,9 @@ class Kubelet:
     def _plan(self, pod: Thing) -> str:
         if pod["spec"].get("restartPolicy") == "Never":
             return "job"
+        return self._plan_of_image(pod)
+
+    def _plan_of_image(self, pod: Thing) -> str:
         image = pod["spec"]["containers"][0]["image"]
         return next((plan for word, plan in self.plans.items() if word in image), "run")
 
@@ -186,6 +189,12 @@ class Kubelet:
         uid = pod["metadata"]["uid"]
         job = self.jobs.get(uid)
         if job is None:
+            if self._plan_of_image(pod) != "run":
+                if self.seen.get(uid) != "given":
+                    self.seen[uid] = "given"
+                    self._give(path, path.rpartition("/pods/")[0], pod, self._plan_of_image(pod))
+                return
+            self._bind(path, pod)
             self._start(pod)
             self._status(path, {"phase": "Running", "containerStatuses": [_container(pod, None)]})
         elif job.poll() is not None and self.seen.get(uid) != "ended":
@@ -198,11 +207,10 @@ class Kubelet:
 
     def _start(self, pod: Thing) -> None:
         container, uid = pod["spec"]["containers"][0], pod["metadata"]["uid"]
-        given = {each["name"]: each["value"] for each in container.get("env", ())}
-        words = [
-            re.sub(r"\$\((\w+)\)", lambda m: given.get(m[1], m[0]), word)
-            for word in (*container["command"], *container.get("args", ()))
-        ]
+        given: dict[str, str] = {}
+        for each in container.get("env", ()):
+            given[each["name"]] = _expanded(each["value"], given)
+        words = [_expanded(word, given) for word in container["command"]]
         self.logs[uid] = self.place / f"{uid}.log"
         with self.logs[uid].open("wb") as log:
             self.jobs[uid] = subprocess.Popen(
@@ -222,6 +230,13 @@ class Kubelet:
             "involvedObject": about, "reason": reason, "message": message, "type": "Warning",
             "lastTimestamp": "2026-01-05T09:00:00Z", "firstTimestamp": "2026-01-05T09:00:00Z",
         })  # fmt: skip
+
+
+def _expanded(text: str, given: dict[str, str]) -> str:
+    """Fill in `$(NAME)` as Kubernetes does: unknown ones stay, `$$(` is a dollar."""
+    return re.sub(
+        r"\$(\$)?\((\w+)\)", lambda m: f"$({m[2]})" if m[1] else given.get(m[2], m[0]), text
+    )
 
 
 def _container(pod: Thing, code: int | None) -> Thing:

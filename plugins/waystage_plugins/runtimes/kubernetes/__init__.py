@@ -1,8 +1,9 @@
 """Runtimes on Kubernetes and OpenShift, by the official client and server-side apply."""
 
+from waystage_plugins.runtimes.kubernetes.job import KubernetesJob
 from waystage_plugins.runtimes.kubernetes.openshift import OpenShiftServing
 from waystage_plugins.runtimes.kubernetes.tfserving import KubernetesServing
 
-KUBERNETES = (KubernetesServing, OpenShiftServing)
+KUBERNETES = (KubernetesServing, OpenShiftServing, KubernetesJob)
 
-__all__ = ["KUBERNETES", "KubernetesServing", "OpenShiftServing"]
+__all__ = ["KUBERNETES", "KubernetesJob", "KubernetesServing", "OpenShiftServing"]

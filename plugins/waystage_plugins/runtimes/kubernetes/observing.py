@@ -52,7 +52,7 @@ def _incomplete(
 ) -> Observation:  # fmt: skip
     progress = (conditions.get("Progressing") or {}).get("reason")
     for pod in pods:
-        trouble = pod_trouble(pod, lambda p: _events(api, p), lambda p: last_line(api, p))
+        trouble = pod_trouble(pod, lambda p: events_of(api, p), lambda p: last_line(api, p))
         if trouble is not None and (trouble.lasting or progress == LATE):
             return _troubled(trouble, status, told)
         if trouble is not None:
@@ -107,7 +107,8 @@ def _other_image(pods: list[Thing], image: str) -> str:
     return ""
 
 
-def _events(api: Api, pod: Thing) -> list[Thing]:
+def events_of(api: Api, pod: Thing) -> list[Thing]:
+    """Give what happened to a pod, oldest first."""
     found = api.list(EVENT, {}, f"involvedObject.uid={pod['metadata']['uid']}")
     return sorted(found, key=lambda each: str(each.get("lastTimestamp") or each.get("eventTime")))
 

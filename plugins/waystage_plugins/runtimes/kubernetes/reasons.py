@@ -43,7 +43,11 @@ def refused_pods(conditions: dict[str, Thing]) -> Trouble | None:
     failed = conditions.get("ReplicaFailure") or {}
     if failed.get("status") != "True":
         return None
-    told = str(failed.get("message") or "")
+    return denied_pods(str(failed.get("message") or ""))
+
+
+def denied_pods(told: str) -> Trouble:
+    """Say why pods were not let in, by the words of whoever refused them."""
     if "exceeded quota" in told:
         return Trouble("quota", "quota: " + told[told.index("exceeded quota") :], True)
     if "security context constraint" in told or "violates PodSecurity" in told:
