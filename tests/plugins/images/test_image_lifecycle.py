@@ -83,7 +83,9 @@ def daemon(tmp_path: Path, shelf: StandIn) -> Iterator[Daemon]:
     (root / "lifecycles" / "serving-image.yaml").write_text(LIFECYCLE)
     (root / "waystage.yaml").write_text(yaml.safe_dump({
         "project": "p",
-        "repositories": [{"name": "models", "use": "folder", "poll": "PT0.1S", "with": {"path": "models"}}],
+        "repositories": [
+            {"name": "models", "use": "folder", "poll": "PT0.1S", "with": {"path": "models"}}
+        ],
         "services": {"credit-risk": {"params": {"registry": shelf.address}}},
         "people": {"dana": {"roles": ["operator"]}, "vera": {"roles": ["validator"]}},
         "roles": {"operator": ["operate"], "validator": ["decide"]},
@@ -117,7 +119,7 @@ def until(holds: Callable[[], Any]) -> Any:
 
 def approved(daemon: Daemon, version: str, tag: str) -> str:
     """Open a run on a version, and have vera approve it with this tag."""
-    run = until(lambda: daemon.store.snapshots()) and daemon.start_run(
+    run = until(daemon.store.snapshots) and daemon.start_run(
         "serving-image", "credit-risk", "credit", version, "dana"
     )
     (task,) = until(lambda: daemon.store.tasks(run=run))
@@ -145,7 +147,7 @@ def test_what_the_approver_typed_is_the_tag_and_never_moves(daemon: Daemon, shel
     body = daemon.store.run_body(run)
     assert f"{shelf.address}/live@{made['digest']}" in str(body)
     second = approved(daemon, "2", "1.0.3")
-    (parked,) = until(lambda: daemon.store.incidents())
+    (parked,) = until(daemon.store.incidents)
     assert parked.run == second
     assert parked.message.endswith(
         f"1.0.3 is taken by another image, {made['digest']}; a tag is never moved: "

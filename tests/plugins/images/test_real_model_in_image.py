@@ -48,8 +48,9 @@ def test_tensorflow_scores_with_the_model_of_the_image(
     raw = stand_in.blob("credit-risk", made["layers"][-1]["digest"])
     with tarfile.open(fileobj=io.BytesIO(raw)) as archive:
         archive.extractall(tmp_path / "image", filter="data")
+    model = tmp_path / "image" / "models" / "credit-risk" / "7"
     told = subprocess.run(
-        [PLACE / "bin" / "python", "-c", SCORE, tmp_path / "image" / "models" / "credit-risk" / "7"],
+        [PLACE / "bin" / "python", "-c", SCORE, model],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert json.loads(told.stdout) == pytest.approx([0.5, 0.7310586])
