@@ -23,7 +23,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 PAGE, ROWS = ROOT / "docs" / "reliability.md", ROOT / "docs" / "reliability.json"
 LEFT = ROOT / "tests" / "faults" / "not-covered.md"
-WHERE = ("tests/faults", "tests/crash")  # the second has tests that show a promise besides
+WHERE = ("tests/faults", "tests/crash", "tests/golden")  # the others show promises besides
 SUMS = {"tried": 0, "wrong": 0}
 TABLE = ("| fault | promise | tried | wrong | how | planted bug |", "|---|---|---|---|---|---|")
 HEAD = """\
