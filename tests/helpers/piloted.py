@@ -303,7 +303,7 @@ class Pilot:
     def play(self) -> None:
         """See the run to its end; raises `TimeoutError` when nothing moves it any more."""
         self.engine.start()
-        opening = Opening(self.definition, "s", SNAPSHOT, "only", "me")
+        opening = Opening(self.definition, "s", SNAPSHOT, self.lifecycle, "me")
         run = self.engine.open(opening).result(timeout=PATIENCE)
         self.acknowledge(f"opened {run}")
         end = time.monotonic() + PATIENCE
