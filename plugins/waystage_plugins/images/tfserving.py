@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, Field
@@ -20,7 +19,7 @@ from waystage_plugins.images.remote import remote, sha256
 from waystage_plugins.images.settings import ImageStep, login_for
 from waystage_plugins.repositories.tree import tree_files
 from waystage_plugins.steps.artifact import fetch_artifact
-from waystage_plugins.steps.savedmodel import Unservable, model_root, serving_signature
+from waystage_plugins.steps.savedmodel import Unservable, model_files, serving_signature
 
 LABEL = "waystage."
 BASE = "org.opencontainers.image.base."
@@ -148,15 +147,13 @@ def _model_layer(ctx: Context) -> Layer:
             f"{ctx.snapshot.id} is {ctx.snapshot.format}; TensorFlow Serving serves savedmodel"
         )
     source = fetch_artifact(ctx)
-    files = tree_files(source)
     try:
-        root = model_root(files)
-        serving_signature(source / root)
+        root = model_files(source, tree_files(source), workshop(ctx) / "unpacked")
+        serving_signature(root)
     except Unservable as error:
         raise Hopeless(f"{ctx.snapshot.id} cannot be served: {error}") from None
-    own = [str(Path(path).relative_to(root)) for path in files if Path(path).is_relative_to(root)]
     prefix = f"models/{ctx.service}/{served_version(ctx.snapshot)}"
-    return write_layer(source / root, own, prefix, workshop(ctx) / "layer.tar.gz")
+    return write_layer(root, tree_files(root), prefix, workshop(ctx) / "layer.tar.gz")
 
 
 def served_version(snapshot: Snapshot) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -15,7 +16,7 @@ from waystage_plugins.repositories.tree import tree_files
 from waystage_plugins.steps.artifact import fetch_artifact
 from waystage_plugins.steps.graph import UnopenedError, graph_problems
 from waystage_plugins.steps.pickles import pickle_kind
-from waystage_plugins.steps.savedmodel import Unservable, model_problems, model_root
+from waystage_plugins.steps.savedmodel import Unservable, model_files, model_problems
 
 SAFE_FORMATS = ("onnx", "savedmodel")
 
@@ -55,7 +56,10 @@ class CheckModel(Step):
             return _refusal(reasons)
         files = tree_files(source)
         reasons += self._pickle_problems(source, files)
-        reasons += _content_problems(ctx.snapshot, source, files, notes)
+        if ctx.snapshot.format == "savedmodel":
+            reasons += self._savedmodel_problems(ctx, source, files)
+        else:
+            reasons += _content_problems(ctx.snapshot, source, files, notes)
         if reasons:
             return _refusal(reasons)
         return Done(self.Output(digest=ctx.snapshot.digest, files=len(files), notes=notes))
@@ -72,6 +76,21 @@ class CheckModel(Step):
             kind = pickle_kind(source / path)
             if kind and kind not in self.allow:
                 yield f"{path} is {kind}, which runs code when it is loaded"
+
+    def _savedmodel_problems(self, ctx: Context, source: Path, files: dict[str, str]) -> list[str]:
+        """Look into the model, and for pickles into the archive that it may lie in."""
+        into = ctx.scratch / "unpacked"
+        shutil.rmtree(into, ignore_errors=True)
+        try:
+            root = model_files(source, files, into)
+            inside = self._pickle_problems(into, tree_files(into)) if into.exists() else ()
+            return [*inside, *model_problems(root, ctx.snapshot.inputs, ctx.snapshot.outputs)]
+        except Unservable as error:
+            return [f"format is savedmodel but {error}"]
+        except Hopeless as error:
+            return [str(error)]
+        finally:
+            shutil.rmtree(into, ignore_errors=True)
 
 
 def _refusal(reasons: list[str]) -> Refused:
@@ -121,8 +140,6 @@ def fits(column: Column, value: Json) -> bool:
 def _content_problems(
     snapshot: Snapshot, source: Path, files: dict[str, str], notes: list[str]
 ) -> list[str]:
-    if snapshot.format == "savedmodel":
-        return _savedmodel_problems(snapshot, source, files)
     if snapshot.format != "onnx":
         notes.append(f"what format {snapshot.format!r} holds was not looked at")
         return []
@@ -134,11 +151,3 @@ def _content_problems(
     except UnopenedError:
         notes.append("the graph was not opened: neither onnx nor onnxruntime is installed")
         return []
-
-
-def _savedmodel_problems(snapshot: Snapshot, source: Path, files: dict[str, str]) -> list[str]:
-    try:
-        root = source / model_root(files)
-    except Unservable as error:
-        return [f"format is savedmodel but {error}"]
-    return model_problems(root, snapshot.inputs, snapshot.outputs)

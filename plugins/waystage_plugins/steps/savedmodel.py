@@ -6,11 +6,13 @@ Field numbers are those of TensorFlow's `saved_model.proto`, `meta_graph.proto`,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from waystage.plugin import Column
+from waystage_plugins.repositories.tree import tree_files
+from waystage_plugins.steps.archives import is_archive, unpack
 from waystage_plugins.steps.graph import GraphInput, input_problems
 from waystage_plugins.steps.protobuf import (
     NotProtobuf,
@@ -58,6 +60,19 @@ def model_root(files: Iterable[str]) -> PurePosixPath:
     if len(found) > 1:
         raise Unservable(f"there are {len(found)} files {FILE}; a snapshot is one model")
     return found[0].parent
+
+
+def model_files(source: Path, files: Mapping[str, str], into: Path) -> Path:
+    """Give the directory of the snapshot's one SavedModel.
+
+    One that lies in an archive is unpacked below `into`. Raises `Unservable` when there is
+    none, and `Hopeless` for an archive that is refused.
+    """
+    archives = [path for path in files if is_archive(path)]
+    if len(archives) != 1 or any(PurePosixPath(path).name == FILE for path in files):
+        return source / model_root(files)
+    unpack(source / archives[0], into)
+    return into / model_root(tree_files(into))
 
 
 def serving_signature(directory: Path) -> Signature:

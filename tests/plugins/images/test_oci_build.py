@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -163,3 +165,23 @@ def test_without_a_registry_it_is_said_where_to_name_one(ctx: FakeContext) -> No
 def test_a_tag_that_is_none_is_refused(tag: str) -> None:
     with pytest.raises(ValueError, match="tag"):
         BuildServingImage(base="tensorflow/serving:2.19.1", tag=tag)
+
+
+def test_a_model_in_an_archive_gives_the_same_layer_and_a_bad_one_none(
+    shelf: Shelf, release: Release
+) -> None:
+    plain = {"saved_model.pb": saved_model(), "variables/variables.index": b"weights"}
+    packed, bad = io.BytesIO(), io.BytesIO()
+    for buffer, more in ((packed, {}), (bad, {"../../up": b"x"})):
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name, content in (plain | more).items():
+                archive.writestr(name, content)
+    one = built(build(shelf), release(plain))
+    other = built(build(shelf, tag="zip"), release({"m.zip": packed.getvalue()}, root="zip"))
+    assert shelf.layer(PATH, "zip").keys() == shelf.layer(PATH, "1.0.3").keys()
+    assert other.digest != one.digest  # the label says another snapshot
+    wrong = release({"m.zip": bad.getvalue()}, root="bad")
+    with pytest.raises(Hopeless, match="leads out of the archive; nothing was unpacked"):
+        run_to_end(build(shelf, tag="bad"), wrong)
+    assert "bad" not in shelf.tags(PATH)
+    assert list(wrong.scratch.iterdir()) == []
