@@ -26,6 +26,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "graph": "graph",
         "plugins": "plugins",
         "schema": "schema",
+        "import": "importing",
     },
     "Follow runs": {
         "start": "runs",
