@@ -155,3 +155,36 @@ def test_the_parser_is_not_loaded_before_it_is_needed() -> None:
         "assert 'pendulum' not in sys.modules and 're2' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("quote", ['"', "'", '"""', "'''"])
+@pytest.mark.parametrize("prefix", ["", "b", "r", "br"])
+@pytest.mark.parametrize("filling", ["\\", "\\\\ ", '\\"', "\\'", "a\\", "\\x"])
+def test_a_text_that_is_never_closed_is_refused_at_once(
+    quote: str, prefix: str, filling: str
+) -> None:
+    text = prefix + quote + filling * (4000 // len(filling)) + "("
+    began = time.process_time()
+    with pytest.raises(BadExpression):
+        compile_expression(text)
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r'"a\"b"', 'a"b'),
+        (r"'a\\'", "a\\"),
+        (r'r"a\"', "a\\"),
+        (r'r"\d+"', r"\d+"),
+        ('"""a "quoted" b"""', 'a "quoted" b'),
+        ("'''a\nb'''", "a\nb"),
+        ('""', ""),
+        ('""""""', ""),
+        (r'"""a\"""b"""', 'a"""b'),
+        ('"a" + "b"', "ab"),
+        (r"""'\'' + "'" """, "''"),
+    ],
+)
+def test_texts_end_where_their_quote_does(text: str, value: str) -> None:
+    assert compile_expression(text).evaluate({}) == value
