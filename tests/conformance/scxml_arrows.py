@@ -95,10 +95,22 @@ class Arrows:
                     if hears(transition, event) and (transition, event) not in never:
                         arrow = self._arrow(transition, event, never)
                         self.at.setdefault((arrow.home, event), []).append(arrow)
+        self._beside()
         for key, found in list(self.at.items()):
             self.at[key] = [each for each in found if (each.transition, key[1]) not in never]
             if not self.at[key]:
                 del self.at[key]
+
+    def _beside(self) -> None:
+        """Refuse arrows without a target in a branch for what the states around it hear too.
+
+        SCXML takes both, as the one leaves nothing; here the branch answers, and they do not.
+        """
+        for (home, event), found in self.at.items():
+            inside = list(chain(home))
+            around = [node for node in home.ancestors() if node not in inside]
+            if any(a.target is None for a in found) and any((n, event) in self.at for n in around):
+                raise CannotSay("an arrow without a target beside one of a state around the branch")
 
     def of(self, event: str) -> list[Arrow]:
         """Give all arrows for an event."""
@@ -143,7 +155,7 @@ class Arrows:
         The pairs name the branches below that must begin in another state than they say.
         """
         within = region_of(home)
-        tops = [_in_region(target, within, home, domain) for target in targets]
+        tops = [_in_region(target, within, domain) for target in targets]
         if len(set(tops)) > 1:
             raise CannotSay("an arrow to several states of one branch")
         pairs = {pair for target in targets for pair in self._starts(tops[0], target)}
@@ -155,7 +167,7 @@ class Arrows:
         if top is target:
             return
         branch = next(child for child in top.children if target.is_in(child))
-        inner = _in_region(target, branch, branch, branch)
+        inner = _in_region(target, branch, top)
         begun = [node for node in self.begun_by(branch) if region_of(node) is branch]
         if inner not in begun:
             yield branch, inner
@@ -271,7 +283,7 @@ def _stays_in(top: Node, transition: Transition, arrows: Arrows) -> bool:
     return domain_of(transition, [arrows.node(name) for name in transition.targets]).is_in(top)
 
 
-def _in_region(target: Node, region: Node, home: Node, domain: Node) -> Node:
+def _in_region(target: Node, region: Node, domain: Node) -> Node:
     """Give the outermost parallel state around the target that is entered with it, or itself."""
     if not target.is_in(region):
         raise CannotSay("an arrow into another branch")

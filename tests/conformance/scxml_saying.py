@@ -133,8 +133,10 @@ class _Sayer:
             event = f"done.state.{node.id}"
             if node.kind != "parallel" and not any(c.kind == "final" for c in node.children):
                 continue
-            heard = Arrows(self.chart, [event]).from_leaf(node, event)
-            if heard:
+            arrows = Arrows(self.chart, [event])
+            if any(arrow.lifted for arrow in arrows.of(event)):
+                raise CannotSay("the end of a branch as an event")
+            if heard := arrows.from_leaf(node, event):
                 found[node] = heard
             if region_of(node).kind != "scxml":
                 self._unheard_outside(node, event)

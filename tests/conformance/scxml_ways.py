@@ -16,7 +16,7 @@ from scxml_chart import Action, CannotSay, Differs, Node, Transition
 from scxml_timers import OUTLIVES, Timers
 from scxml_values import condition
 
-MOST_QUEUES = 50
+MOST_QUEUES = 60  # in one chart
 Said = dict[str, Any]
 Queue = tuple[str, ...]
 
@@ -204,7 +204,7 @@ class Ways:
         key = (leaf, kind, queue)
         if key not in self._names:
             made = self.made.setdefault(leaf, {})
-            if len(made) == MOST_QUEUES:
+            if len(self._names) == MOST_QUEUES:
                 raise CannotSay("internal raise ordering: a queue that grows in a loop")
             name = self._names[key] = f"{kind}_{len(made) + 1}"
             made[name] = {}
