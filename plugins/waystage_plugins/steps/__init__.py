@@ -12,6 +12,7 @@ from waystage_plugins.steps.repository_fetch import FetchSnapshot
 from waystage_plugins.steps.restore import Restore
 from waystage_plugins.steps.send_signal import SendSignal
 from waystage_plugins.steps.set_champion import SetChampion
+from waystage_plugins.steps.split import Split
 from waystage_plugins.steps.undeploy import Undeploy
 
 STEPS = (
@@ -26,6 +27,7 @@ STEPS = (
     ScoreBatch,
     SendSignal,
     SetChampion,
+    Split,
     Train,
     Undeploy,
 )

@@ -50,10 +50,13 @@ def _make_sure(ctx: Context, previous: Placement) -> None:
     """Raise `Retryable` when the inventory's earlier champion is not what answers."""
     if previous.deployed.mode == "batch":
         return
-    seen = online_runtime(ctx, previous).observe(ctx, Handle(ref=previous.deployed.handle))
+    runtime, handle = online_runtime(ctx, previous), Handle(ref=previous.deployed.handle)
+    seen = runtime.observe(ctx, handle)
     digest = previous.snapshot.digest
     if seen.phase != "ready" or seen.digest not in (None, digest):
         raise Retryable(
             f"{previous.snapshot.id} should run in {ctx.stage} again but does not answer: "
             f"{seen.phase} {seen.reason} {seen.message}".rstrip()
         )
+    if "switch" in runtime.capabilities:
+        runtime.set_traffic(ctx, handle, 100)

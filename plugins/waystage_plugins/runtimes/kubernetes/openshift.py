@@ -109,7 +109,7 @@ class OpenShiftServing(ClusterServing):
         champion = sharing.target(api, shared)
         if not champion:
             self._remove(api, ROUTE, shared)
-        elif name in routing.targets(api.get(ROUTE, shared)):
+        elif name in routing.shares_of(api.get(ROUTE, shared)):
             # never leave a Route that leads to what is about to go
             self._apply(api, ROUTE, self._route(ref, champion))
 

@@ -34,11 +34,16 @@ def route(
     return head(ROUTE, name, labels, notes) | {"spec": spec}
 
 
-def targets(live: Thing | None) -> set[str]:
-    """Give the names of the Services that a Route sends requests to."""
+def shares_of(live: Thing | None) -> dict[str, int]:
+    """Give the weight of each Service that a Route names."""
     spec = (live or {}).get("spec") or {}
     rows = [spec.get("to") or {}, *(spec.get("alternateBackends") or ())]
-    return {str(row["name"]) for row in rows if row.get("name") and row.get("weight", 100) > 0}
+    return {str(row["name"]): int(row.get("weight", 100)) for row in rows if row.get("name")}
+
+
+def targets(live: Thing | None) -> set[str]:
+    """Give the names of the Services that a Route sends requests to."""
+    return {name for name, weight in shares_of(live).items() if weight > 0}
 
 
 def url(live: Thing | None) -> str:

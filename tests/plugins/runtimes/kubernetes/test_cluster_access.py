@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from urllib3.exceptions import InsecureRequestWarning
 
 from waystage.errors import Hopeless, Retryable
 from waystage.plugin import DeploySpec
@@ -108,7 +109,8 @@ def test_a_server_that_nobody_vouches_for_gets_no_token(
         runtime.apply(ctx, spec())
     assert len([each for each in world.api.store.calls if "waystage" in each[0]]) == seen
     trusting = runtime.model_copy(update={"insecure_skip_tls_verify": True})
-    assert trusting.diagnose(ctx) == []
+    with pytest.warns(InsecureRequestWarning):
+        assert trusting.diagnose(ctx) == []
 
 
 def test_proxies_of_the_environment_are_not_used(

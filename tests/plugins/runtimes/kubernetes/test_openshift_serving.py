@@ -72,7 +72,7 @@ def test_a_challenger_gets_its_share_and_gives_it_back(
     old = _champion(runtime, ctx, spec("1"))
     new = runtime.apply(ctx, spec("2", role="challenger"))
     wait_until_ready(runtime, ctx, new)
-    for percent in (10, 50, 50):
+    for percent in (10, 50, 50, 0):
         runtime.set_traffic(ctx, new, percent)
         assert _shares(world) == {old.ref["name"]: 100 - percent, new.ref["name"]: percent}
     runtime.delete(ctx, new)

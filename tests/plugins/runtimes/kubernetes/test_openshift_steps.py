@@ -1,0 +1,145 @@
+"""The steps of a lifecycle on OpenShift, and the stage file that the documentation shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from waystage.cli.main import run
+from waystage.errors import Hopeless
+from waystage.plugin import Deployed, Done, JsonObject, Placement, Undeployed
+from waystage.testing import FakeContext, check_step, run_to_end
+from waystage_plugins.repositories.folder import Folder
+from waystage_plugins.runtimes.kubernetes import OpenShiftServing
+from waystage_plugins.steps.deploy import Deploy
+from waystage_plugins.steps.probe import Probe
+from waystage_plugins.steps.restore import Restore
+from waystage_plugins.steps.split import Split
+from waystage_plugins.steps.undeploy import Undeploy
+
+from .conftest import IMAGE, ROW, World
+
+Run = Callable[..., Any]
+HOW_TO = Path(__file__).parents[4] / "docs" / "how-to" / "openshift.md"
+MANIFEST: JsonObject = {
+    "name": "credit", "services": ["credit-risk"], "format": "savedmodel", "author": "ada",
+    "inputs": [{"name": "income"}], "outputs": [{"name": "score"}], "example": [dict(ROW)],
+}  # fmt: skip
+
+
+class Story:
+    """Runs on one service: each with a snapshot of its own, all with one inventory."""
+
+    def __init__(self, tmp_path: Path, secrets: dict[str, str], runtime: OpenShiftServing) -> None:
+        self.root, self.secrets, self.runtime = tmp_path, secrets, runtime
+        self.inventory: list[Placement] = []
+        self.clock = FakeContext(tmp_path).clock
+
+    def run(self, number: int) -> FakeContext:
+        """Give the context of a run on a new version."""
+        ctx = FakeContext(self.root, stage="PROD", repository=Folder(path="models"))
+        source = self.root / f"source-{number}"
+        source.mkdir()
+        (source / "saved_model.pb").write_bytes(b"model %d" % number)
+        ctx.snapshot = ctx.repository.register(ctx, source, MANIFEST, key=f"k{number}")
+        ctx.run, ctx.key = f"credit-risk-{number}", f"credit-risk-{number}/1/step"
+        ctx.runtimes["okd"], ctx.secrets, ctx.inventory = self.runtime, self.secrets, self.inventory
+        return ctx
+
+    def do(self, ctx: FakeContext, step: Any) -> Done:
+        """Run a step and take its facts into the inventory."""
+        answer = run_to_end(step, ctx)
+        assert isinstance(answer, Done), answer
+        for fact in answer.facts:
+            self.clock.turn(timedelta(seconds=1))
+            now = self.clock.now()
+            if isinstance(fact, Deployed):
+                self.inventory.append(Placement(ctx.service, ctx.snapshot, fact, ctx.run, now))
+            if isinstance(fact, Undeployed):
+                self.inventory[:] = [r for r in self.inventory if r.snapshot.id != ctx.snapshot.id]
+        return answer
+
+
+@pytest.fixture
+def story(world: World, ctx: FakeContext, tmp_path: Path) -> Story:
+    return Story(tmp_path, ctx.secrets, world.openshift())
+
+
+def _shares(world: World) -> list[int]:
+    (route,) = world.all("routes", "route.openshift.io/v1")
+    rows = [route["spec"]["to"], *route["spec"].get("alternateBackends", ())]
+    return [row["weight"] for row in rows]
+
+
+def test_a_model_is_deployed_probed_replaced_restored_and_taken_out(
+    world: World, story: Story
+) -> None:
+    first, second = story.run(1), story.run(2)
+    done = story.do(first, Deploy(image=IMAGE))
+    assert str(done.output.url).endswith("/v1/models/credit-risk")  # type: ignore[union-attr]  # of the step's own type
+    assert story.do(first, Probe()).output.scores == [0.3]  # type: ignore[union-attr]  # of the step's own type
+    story.do(second, Deploy(image=IMAGE.replace("a" * 64, "b" * 64)))
+    story.do(second, Probe())
+    assert len(world.all("deployments", "apps/v1")) == 2
+    restored = story.do(second, Restore())
+    assert restored.output.restored == "credit/1"  # type: ignore[union-attr]  # of the step's own type
+    (left,) = world.all("deployments", "apps/v1")
+    assert left["metadata"]["annotations"]["waystage.dev/snapshot"] == "credit/1"
+    story.do(first, Probe())
+    story.do(first, Undeploy())
+    assert world.names() == set()
+
+
+def test_a_challenger_is_given_a_share_once_whoever_asks_again(world: World, story: Story) -> None:
+    first, second = story.run(1), story.run(2)
+    story.do(first, Deploy(image=IMAGE))
+    story.do(second, Deploy(image=IMAGE, role="challenger"))
+    assert _shares(world) == [100]
+    check_step(Split(percent=10), second, world=lambda: _shares(world))
+    assert _shares(world) == [90, 10]
+    story.do(second, Undeploy())
+    assert _shares(world) == [100]
+    with pytest.raises(Hopeless, match="credit/2 is no challenger in PROD; deploy it"):
+        run_to_end(Split(percent=10), second)
+
+
+def test_the_stage_of_the_how_to_holds_together_with_a_lifecycle_that_uses_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not HOW_TO.is_file():
+        pytest.skip("the checkout's docs are not beside the tests")
+    blocks = re.findall(r"^```yaml\n(.*?)^```", HOW_TO.read_text(), re.MULTILINE | re.DOTALL)
+    stage, steps = blocks[0], yaml.safe_load(blocks[1])
+    assert stage.startswith("stage: PROD")
+    settings = {"base": "tensorflow/serving:2.19.1", "tag": "{{ snapshot.version }}"}
+    build = {"id": "image", "use": "tfserving.build", "with": settings}
+    lifecycle = {
+        "lifecycle": "on-openshift", "services": ["cc-fraud"], "initial": "build",
+        "states": {
+            "build": {"stage": "PROD", "steps": [build], "next": {"done": "deploy"}},
+            "deploy": {"stage": "PROD", "steps": steps,
+                       "next": {"done": "share", "refused": "closed"}},
+            "share": {"stage": "PROD", "next": {"done": "closed"},
+                      "steps": [{"use": "runtime.split", "with": {"percent": 10}}]},
+            "closed": {"final": True},
+        },
+    }  # fmt: skip
+    for directory, text in (
+        ("stages", stage),
+        ("lifecycles", yaml.safe_dump(lifecycle, sort_keys=False)),
+    ):
+        (tmp_path / directory).mkdir()
+        (tmp_path / directory / "it.yaml").write_text(text)
+    (tmp_path / "waystage.yaml").write_text("project: shown\nservices: {cc-fraud: {owner: ada}}\n")
+    code = run(["--project", str(tmp_path), "validate"])
+    assert code == 0, capsys.readouterr().out
+    other = stage.replace("use: openshift.tfserving", "use: kubernetes.tfserving")
+    (tmp_path / "stages" / "it.yaml").write_text(other)
+    assert run(["--project", str(tmp_path), "validate"]) == 1
+    assert "project" in capsys.readouterr().out
