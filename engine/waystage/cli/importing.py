@@ -44,6 +44,7 @@ def import_verb(
     """Make a lifecycle of a BPMN 2.0 process, and account for each of its elements."""
     from waystage.bpmn import Mapping, import_bpmn, read_mapping
 
+    _hold_services(services)
     mapping = read_mapping(map_file) if map_file else Mapping()
     imported = import_bpmn(_content(path), path.name, process=process, mapping=mapping,
                            services=services)  # fmt: skip
@@ -60,6 +61,19 @@ def import_verb(
             _show(imported, path.name, target)
         _told(imported, path.name, again, err=out == STDOUT)
     return EXIT_FINE if imported.fine else EXIT_REFUSED
+
+
+def _hold_services(services: tuple[str, ...]) -> None:
+    from pydantic import TypeAdapter, ValidationError
+
+    from waystage.spec.values import ServiceGlob
+
+    for name in services:
+        try:
+            TypeAdapter(ServiceGlob).validate_python(name)
+        except ValidationError:
+            text = f"{name!r} is no service; write lower-kebab-case, with * and ? for any letters"
+            raise click.BadParameter(text, param_hint="--service") from None
 
 
 def _content(path: Path) -> bytes:
