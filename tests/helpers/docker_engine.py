@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from with_parent import end_with_parent
+
 
 class NoEngine(Exception):
     """An engine cannot be had here; the text says why."""
@@ -28,6 +30,8 @@ class DockerEngine:
         program = shutil.which("dockerd") or shutil.which("dockerd", path="/usr/sbin:/sbin")
         if program is None:
             raise NoEngine("NOT TESTED: no dockerd (apt-get install docker.io)")
+        if shutil.which("busybox") is None:
+            raise NoEngine("NOT TESTED: no busybox (apt-get install busybox-static)")
         if os.geteuid() != 0:
             raise NoEngine("NOT TESTED: dockerd needs root")
         self._place = Path(tempfile.mkdtemp(prefix="waystage-docker-"))
@@ -51,6 +55,7 @@ class DockerEngine:
                  "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
                  "--storage-driver=vfs", "--containerd", ""],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                preexec_fn=end_with_parent,  # noqa: PLW1509  # one system call, no lock is taken
             )  # fmt: skip
         end = time.monotonic() + 60
         while True:
@@ -93,8 +98,7 @@ class DockerEngine:
 
 def _root() -> bytes:
     program = shutil.which("busybox")
-    if program is None:
-        raise NoEngine("NOT TESTED: no busybox (apt-get install busybox-static)")
+    assert program, "it was looked for before the engine was started"
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         archive.add(program, "bin/busybox")

@@ -22,6 +22,7 @@ from typing import Any
 import httpx
 import yaml
 from token_server import ISSUER, SERVICE, TokenServer
+from with_parent import end_with_parent
 
 USER, PASSWORD = "builder", "correct horse battery"
 # bcrypt of PASSWORD: the one kind that the registry takes
@@ -137,8 +138,9 @@ class ImageRegistry(Shelf):
         assert self._program
         with (self._place / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [self._program, "serve", self._place / "config.yml"], stdout=log, stderr=log
-            )
+                [self._program, "serve", self._place / "config.yml"], stdout=log, stderr=log,
+                preexec_fn=end_with_parent,  # noqa: PLW1509  # one system call, no lock is taken
+            )  # fmt: skip
         end = time.monotonic() + 30
         while True:
             try:

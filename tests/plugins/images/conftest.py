@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from docker_engine import DockerEngine, NoEngine
-from image_registry import PASSWORD, ImageRegistry, NoRegistry, Shelf, small_layer
+from image_registry import PASSWORD, USER, ImageRegistry, NoRegistry, Shelf, small_layer
 from registry_stand_in import StandIn
 from saved_models import saved_model
+from token_server import TokenServer
 
 from waystage.testing import FakeContext
 from waystage_plugins.repositories.folder import Folder
@@ -80,6 +82,16 @@ def shelf(request: pytest.FixtureRequest) -> Shelf:
     real: ImageRegistry = request.getfixturevalue("real_registry")
     real.put_image(BASE, "2.19.1", small_layer(), MODEL_ENV)
     return real
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> Iterator[TokenServer]:
+    """Give a token server that knows the one user of the registries."""
+    if shutil.which("openssl") is None:
+        pytest.skip("NOT TESTED: no openssl")
+    server = TokenServer(tmp_path, USER, PASSWORD)
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from docker_engine import DockerEngine
-from image_registry import PASSWORD, USER, ImageRegistry
+from image_registry import PASSWORD, USER, ImageRegistry, small_layer
 from saved_models import saved_model
+from token_server import TokenServer
 
 from waystage.errors import Hopeless, Retryable
 from waystage.plugin import Done
@@ -190,6 +194,30 @@ def test_a_wrong_password_is_told_in_one_line_and_leaves_nothing(
     assert docker_engine.images() == before
 
 
+def test_a_registry_with_bearer_tokens_is_pulled_from_and_pushed_to(
+    docker_engine: DockerEngine, ctx: FakeContext, tmp_path: Path, tokens: TokenServer
+) -> None:
+    filled = ImageRegistry(tmp_path / "open")
+    digest = filled.put_image("mirror/serving", "2.19.1", small_layer(), ["ON=tokens"])
+    filled.stop()
+    shutil.move(tmp_path / "open" / "data", tmp_path / "with-tokens" / "data")
+    shelf = ImageRegistry(tmp_path / "with-tokens", tokens=tokens)
+    login = {"host": shelf.address, "project": "models", "plain_http": True, "user": USER,
+             "token": {"secret": "env/REGISTRY_TOKEN"}}  # fmt: skip
+    base = f"{shelf.address}/mirror/serving:2.19.1@{digest}"
+    try:
+        told = built(build(docker_engine, base, registry=login), ctx)
+        assert told.base == digest
+        ours = built(build(docker_engine, base, registry=login, builder="oci"), ctx)
+        assert ours == told
+        pushed = [right for access in tokens.issued.values() for right in access
+                  if right["name"] == PATH and "push" in right["actions"]]  # fmt: skip
+        assert pushed
+        docker_engine.client.images.remove(f"{shelf.address}/mirror/serving@{digest}")
+    finally:
+        shelf.stop()
+
+
 def test_what_the_engine_says_in_its_stream_is_an_error(
     docker_engine: DockerEngine, real_registry: ImageRegistry, base: str, tmp_path: Any
 ) -> None:
@@ -208,6 +236,7 @@ def test_what_the_engine_says_in_its_stream_is_an_error(
         guarded.stop()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_engine_that_is_not_there_is_told(ctx: FakeContext, base: str) -> None:
     step = BuildServingImage.model_validate({
         "base": base, "tag": "1", "builder": "docker", "engine": "unix:///nowhere/docker.sock",
@@ -215,6 +244,8 @@ def test_an_engine_that_is_not_there_is_told(ctx: FakeContext, base: str) -> Non
     with pytest.raises(Retryable, match="the Docker engine does not answer") as caught:
         run_to_end(step, ctx)
     assert "\n" not in str(caught.value)
+    del caught
+    gc.collect()  # the SDK leaves the socket of a connection that failed to the collector
 
 
 def test_what_a_crash_left_in_the_engine_is_taken_away_by_the_next_attempt(

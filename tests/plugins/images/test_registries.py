@@ -43,15 +43,6 @@ def failing(step: BuildServingImage, ctx: FakeContext, kind: type[Exception]) ->
 
 
 @pytest.fixture
-def tokens(tmp_path: Path) -> Iterator[TokenServer]:
-    if shutil.which("openssl") is None:
-        pytest.skip("NOT TESTED: no openssl")
-    server = TokenServer(tmp_path, USER, PASSWORD)
-    yield server
-    server.stop()
-
-
-@pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[ImageRegistry]:
     """Give a real registry that lets one user in by htpasswd."""
     try:
