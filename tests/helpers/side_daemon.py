@@ -58,6 +58,16 @@ class Act(Step):
         return Done({})
 
 
+class Deploy(Act):
+    """The same, as what changes its stage.
+
+    - use: side.deploy
+    """
+
+    use: ClassVar[str] = "side.deploy"
+    changes: ClassVar[Any] = "forward"
+
+
 class Later(Step):
     """Ask to be called again until the test lets it be done.
 
@@ -92,7 +102,7 @@ class Tell(Notifier):
 def begin() -> None:
     """Run the verb with the plugins above."""
     real = daemon.load_catalog
-    mine: dict[str, Any] = {plugin.use: plugin for plugin in (Act, Later, Tell)}
+    mine: dict[str, Any] = {plugin.use: plugin for plugin in (Act, Deploy, Later, Tell)}
     for use in os.environ.get("SIDE_WITHOUT", "").split():
         del mine[use]
     daemon.load_catalog = lambda allowed=None: {**real(allowed), **mine}  # type: ignore[attr-defined]  # a name that daemon imports

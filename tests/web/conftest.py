@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from waystage.cli.main import run as waystage
 from waystage.clock import Clock
@@ -17,6 +18,7 @@ from waystage.daemon.daemon import Daemon
 from waystage.errors import Hopeless
 from waystage.plugin import Done, Plugin, Step
 from waystage.registry import load_catalog
+from waystage.store.schema import metadata
 from waystage.web.server import WebServer
 
 ASKING = """
@@ -141,8 +143,9 @@ class Api:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
-    return make_project(tmp_path / "project")
+def project(tmp_path: Path, database_url: str) -> Path:
+    """Make a project on each kind of database."""
+    return on_database(make_project(tmp_path / "project"), database_url)
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +172,24 @@ def new_standing() -> Callable[[Path, dict[str, str]], Api]:
 def changed() -> Callable[[Path, dict[str, str]], None]:
     """Give what replaces lines of a waystage.yaml."""
     return change_project
+
+
+def on_database(root: Path, url: str) -> Path:
+    """Have the project live on PostgreSQL; on SQLite it does already."""
+    if url.startswith("postgresql"):
+        change_project(root, {"database: sqlite:///waystage.db": f"database: {url}"})
+    return root
+
+
+def all_rows(store: Any, *besides: str) -> list[str]:
+    """Give every row as a text, in one order."""
+    with store.reading() as connection:
+        return sorted(
+            f"{table.name} {tuple(row)}"
+            for table in metadata.sorted_tables
+            if table.name not in besides
+            for row in connection.execute(select(table))
+        )
 
 
 def change_project(root: Path, changed: dict[str, str]) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 from tests.web.conftest import Api, make_project
 
 from waystage.cli.main import run as waystage
+from waystage.store import schema as t
 
 Said = Callable[..., tuple[int, str]]
 
@@ -164,10 +165,8 @@ def test_audit_says_what_is_sound_and_what_is_not_without_the_daemon(
     assert say("audit", "export", "-o", str(export))[0] == 0
     assert say("audit", "verify", "--file", str(export))[0] == 0
     assert say("audit", "verify", run, "--head", str(heads))[0] == 0
-    connection = sqlite3.connect(api.root / "waystage.db")
-    connection.execute("UPDATE history SET actor = 'nobody'")
-    connection.commit()
-    connection.close()
+    with api.daemon.store.writing() as connection:
+        connection.execute(update(t.history).values(actor="nobody"))
     code, text = say("audit", "verify", "--json")
     assert code == 1
     (found,) = json.loads(text)["findings"]

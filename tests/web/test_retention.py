@@ -55,7 +55,8 @@ class Aged:
 
     def write(self, text: str, *values: Any) -> None:
         def act(tx: Any) -> None:
-            tx.connection.exec_driver_sql(text, values)
+            mark = "%s" if self.daemon.store.shared else "?"
+            tx.connection.exec_driver_sql(text.replace("?", mark), values)
 
         self.daemon.engine.act(act).result(timeout=20)
 
@@ -114,7 +115,7 @@ def test_the_rule_of_the_project_is_followed_by_itself(aged: Aged) -> None:
 def test_a_run_whose_model_still_runs_stays(aged: Aged) -> None:
     no = aged.daemon.store.run(aged.ended[1]).no
     aged.write("INSERT INTO placements VALUES (1, 's', 'PROD', 'r', 'batch', 'champion', 'n/1', "
-               "'d', ?, x'7b7d', 1, NULL, NULL, '', '')", no)  # fmt: skip
+               "'d', ?, ?, 1, NULL, NULL, '', '')", no, b"{}")  # fmt: skip
     aged.clock.turn(timedelta(days=40))
     told = aged.purge()
     assert told["kept"] == [{"run": aged.ended[1], "why": "what it deployed still runs"}]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,8 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.web.conftest import all_rows
 
 from waystage.store.codec import micros
+from waystage.store.schema import metadata
 from waystage.store.tokens import keep_token
 from waystage.web.tokens import digest_of
 
@@ -103,23 +104,15 @@ class Doors:
 
     def state(self, *besides: str) -> list[str]:
         """Give the rows of the database, without those of some tables."""
-        besides = (*besides, "cursors", "snapshots")  # what the watch of the repository keeps
+        # what the watch of the repository keeps, and daemons of each other
+        besides = (*besides, "cursors", "snapshots", "daemons", "turns")
         self.api.until(lambda: self.api.get("health")["busy"] == 0 and not self.unsent())
-        connection = sqlite3.connect(self.api.root / "waystage.db")
-        try:
-            return [line for line in connection.iterdump()
-                    if not any(f'INTO "{table}"' in line for table in besides)]  # fmt: skip
-        finally:
-            connection.close()
+        return all_rows(self.api.daemon.store, *besides)
 
     def unsent(self) -> int:
         """Count the messages that are on their way."""
-        connection = sqlite3.connect(self.api.root / "waystage.db")
-        try:
-            query = "SELECT count(*) FROM outbox WHERE sent_at IS NULL"
-            return int(connection.execute(query).fetchone()[0])
-        finally:
-            connection.close()
+        rows = all_rows(self.api.daemon.store, *(metadata.tables.keys() - {"outbox"}))
+        return sum(row.endswith(", None, '')") for row in rows)
 
     def _keep(self, token: str, person: str, days: int) -> None:
         until = micros(datetime.now(UTC)) + days * 86_400_000_000
@@ -127,10 +120,16 @@ class Doors:
         engine.act(lambda tx: keep_token(tx.connection, digest_of(token), person, until)).result(20)
 
 
-@pytest.fixture(scope="module")
-def doors(tmp_path_factory: pytest.TempPathFactory, new_standing: Any) -> Iterator[Doors]:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def doors(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, new_standing: Any
+) -> Iterator[Doors]:
     root: Path = tmp_path_factory.mktemp("doors") / "project"
+    url = "sqlite:///waystage.db"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("shared_postgres").database()
     found = new_standing(root, {
+        "database: sqlite:///waystage.db": f"database: {url}",
         "people:\n": "people:\n  rosa: {roles: [validator]}\n  nils: {}\n"
                      "  clara: {roles: [clerk]}\n",
         "roles:\n": "roles:\n  clerk: [operate]\n",

@@ -63,7 +63,7 @@ def _move(
     daemon: Daemon, new: Definition, mapping: Mapping | None, order: Order, no: int
 ) -> Fit | None:
     def act(tx: Transaction) -> Fit | None:
-        tx.load([no])
+        tx.load([no], anew=True)
         touched = tx.touched.get(no)
         if touched is None or touched.hot.run.status != "open":
             return None  # it ended meanwhile

@@ -160,7 +160,7 @@ def _in_parts(
 
     def act(tx: Transaction) -> tuple[int | None, int]:
         found = numbers(tx.connection, lifecycle, after, AT_ONCE)
-        tx.load(found)
+        tx.load(found, anew=True)
         mine = [no for no in found if no in tx.touched and fits(tx.touched[no].hot.run)]
         _tell(tx, mine, event)
         return (found[-1] if len(found) == AT_ONCE else None), len(mine)

@@ -80,8 +80,14 @@ class Transaction:
                 self._load({d.no for d in self.queue} - self.touched.keys())
             self._advance(self.queue.popleft())
 
-    def load(self, numbers: list[int]) -> None:
-        """Have runs at hand without delivering anything to them; raises `Newer`."""
+    def load(self, numbers: list[int], *, anew: bool = False) -> None:
+        """Have runs at hand without delivering anything to them; raises `Newer`.
+
+        `anew` is for who decides by what they are that nothing is written: what is held of a run
+        may have been overtaken by another daemon, which only a write finds out.
+        """
+        for no in numbers if anew and self.store.shared else ():
+            self.runs.drop(no)
         self._load(set(numbers) - self.touched.keys())
         for no in numbers:
             if no in self.foreign:
