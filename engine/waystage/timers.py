@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
@@ -21,6 +22,7 @@ from waystage.spec.lifecycle import Timer
 
 logging.getLogger("apscheduler").setLevel(logging.WARNING)
 LONGEST_SLEEP = timedelta(days=1)
+CHANGE = timedelta(hours=3)  # no zone skips more at once
 
 
 class TimerUnfit(WaystageError):
@@ -45,24 +47,64 @@ def next_fire(timer: Timer, after: datetime) -> datetime | None:
 
 
 def _next_cron(timer: Timer, after: datetime) -> datetime | None:
+    """Walk over what the zone's clocks show, as if no hour was ever skipped or repeated.
+
+    APScheduler's triggers are asked in UTC alone: in zones they lose midnights behind a skipped
+    hour (3.11).
+    """
     assert timer.cron is not None
+    zone = ZoneInfo(timer.zone)
     try:
-        trigger = CronTrigger.from_crontab(timer.cron, timezone=timer.zone)
+        trigger = CronTrigger.from_crontab(timer.cron, timezone=UTC)
     except ValueError as error:
         raise TimerUnfit(f"cron {timer.cron!r}: {error}") from error
-    every_hour = timer.cron.split()[1].startswith("*")
-    found = _after(trigger, after)
-    while found is not None and found.fold and not every_hour:
-        found = _after(trigger, found)  # it has fired when the clocks showed this time first
-    return None if found is None else found.astimezone(UTC)
+    if timer.cron.split()[1].startswith("*"):
+        return _every_hour(trigger, zone, after)
+    shown = _shown(zone, after)
+    if _offset(zone, after - CHANGE) != _offset(zone, after):
+        shown -= CHANGE  # what was skipped fires later than its time
+    while (shown := _tick(trigger, shown)) is not None:
+        instant = shown.replace(tzinfo=zone).astimezone(UTC)  # of two the first, of none the next
+        if instant > after:
+            return instant
+    return None
 
 
-def _after(trigger: CronTrigger, instant: datetime) -> datetime | None:
-    """Give the trigger's next instant, in its zone, where `fold` tells a repeated hour."""
-    found: datetime | None = trigger.get_next_fire_time(
-        instant, instant.astimezone(UTC) + timedelta(microseconds=1)
-    )
-    return None if found is None else found.astimezone(UTC).astimezone(trigger.timezone)
+def _every_hour(trigger: CronTrigger, zone: ZoneInfo, after: datetime) -> datetime | None:
+    """Give the next tick where each hour counts that passes, whatever clocks call it."""
+    at = after + timedelta(microseconds=1)
+    while True:
+        offset = _offset(zone, at)
+        shown: datetime | None = trigger.get_next_fire_time(None, at + offset)
+        if shown is None:
+            return None
+        found = shown - offset
+        if _offset(zone, found) == offset:
+            return found
+        at = _change(zone, at, found)
+
+
+def _tick(trigger: CronTrigger, shown: datetime) -> datetime | None:
+    """Give the next time of a cron line behind one that clocks show, written as if in UTC."""
+    found: datetime | None = trigger.get_next_fire_time(None, shown + timedelta(microseconds=1))
+    return found
+
+
+def _shown(zone: ZoneInfo, instant: datetime) -> datetime:
+    return instant.astimezone(zone).replace(tzinfo=UTC, fold=0)
+
+
+def _offset(zone: ZoneInfo, instant: datetime) -> timedelta:
+    return instant.astimezone(zone).utcoffset() or timedelta()
+
+
+def _change(zone: ZoneInfo, first: datetime, last: datetime) -> datetime:
+    """Give the instant between two at which the zone's clocks change."""
+    before = _offset(zone, first)
+    while last - first > timedelta(seconds=1):
+        middle = first + (last - first) / 2
+        first, last = (middle, last) if _offset(zone, middle) == before else (first, middle)
+    return last.replace(microsecond=0)
 
 
 class Alarm:

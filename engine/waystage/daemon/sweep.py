@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from waystage.daemon.transaction import Transaction
     from waystage.daemon.workers import Workers
 
-LIMIT = 500
+LIMIT = 200  # one batch holds others up no longer than this takes
 
 
 def sweep(tx: Transaction, workers: Workers) -> int | None:
