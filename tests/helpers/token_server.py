@@ -23,6 +23,7 @@ class TokenServer:
         self._known = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
         self._user, self._key, self._lifetime = user, place / "token.key", lifetime
         self.certificate = place / "token.pem"
+        self.read_only = False
         self.issued: dict[str, list[dict[str, Any]]] = {}
         make_certificate(self._key, self.certificate)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -42,7 +43,8 @@ class TokenServer:
         access = []
         for scope in scopes:
             kind, name, actions = scope.split(":", 2) if scope.count(":") > 1 else ("", "", "")
-            access.append({"type": kind, "name": name, "actions": actions.split(",")})
+            allowed = ["pull"] if self.read_only else actions.split(",")
+            access.append({"type": kind, "name": name, "actions": allowed})
         now = int(time.time())
         claims = {
             "iss": ISSUER, "sub": self._user, "aud": SERVICE, "exp": now + self._lifetime,

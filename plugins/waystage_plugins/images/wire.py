@@ -163,10 +163,11 @@ class Wire:
 
     def _refusal(self, answer: httpx.Response, what: str) -> WaystageError:
         status, known = answer.status_code, self._login.credentials(self._ctx)
-        if status == 401:
+        # a token that was given and does not do is one for less than this
+        if status == 401 and not (known and self._authorization.startswith("Bearer ")):
             return self._unknown(known, what)
-        said = self._said(answer)
-        if status == 403:
+        said = self._said(answer) if status != 401 else ""
+        if status in (401, 403):
             who = f"user {known[0]!r}" if known else "nobody"
             return Hopeless(f"registry {self._host}: {what}: {who} may not do this{said}")
         text = f"registry {self._host}: {what}: it answers {status}{said}"

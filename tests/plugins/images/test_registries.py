@@ -91,6 +91,9 @@ def test_a_bearer_token_is_fetched_for_what_is_done(
         assert {"type": "repository", "name": "mirror/serving", "actions": ["pull"]} in rights
         again = run_to_end(build(shelf, user=USER, token=TOKEN), ctx)
         assert again.output == answer.output
+        tokens.read_only = True
+        step = build(shelf, user=USER, token=TOKEN).model_copy(update={"tag": "2", "stamp": True})
+        assert failing(step, ctx, Hopeless).endswith("user 'builder' may not do this")
         ctx.secrets["env/REGISTRY_TOKEN"] = "guess"
         told = failing(build(shelf, user=USER, token=TOKEN), ctx, Hopeless)
         assert told.endswith("user 'builder' is not let in with this token")
