@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
+from waystage.patterns import compiled
 from waystage.spec.fields import is_a, misfit
 from waystage.spec.lifecycle import FieldSpec
 
@@ -23,8 +23,8 @@ def field_problems(field: FieldSpec) -> Iterator[tuple[str, str]]:
     """Give what contradicts itself in a field: the key, and what is wrong with it."""
     if field.pattern is not None:
         try:
-            re.compile(field.pattern)
-        except re.error as error:
+            compiled(field.pattern)
+        except ValueError as error:
             yield "pattern", f"is no regular expression: {error}"
             return
     for low, high in (("minimum", "maximum"), ("min_length", "max_length")):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from math import isfinite
 from typing import Any
 
@@ -13,8 +12,7 @@ from waystage.expressions import times
 from waystage.expressions.errors import Failed
 from waystage.expressions.literals import INT_MAX, INT_MIN
 from waystage.expressions.values import kind_of
-
-MAX_PATTERN = 500
+from waystage.patterns import compiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +58,12 @@ def _matches(text: Any, pattern: Any) -> bool:
     return regular_expression(pattern).search(text) is not None
 
 
-@lru_cache(maxsize=256)
 def regular_expression(pattern: str) -> Any:
-    """Compile with RE2, whose time is linear in the text."""
-    import re2  # type: ignore[import-untyped]  # it ships no types
-
-    if len(pattern) > MAX_PATTERN:
-        raise Failed(f"a pattern is at most {MAX_PATTERN} characters long")
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = 1 << 20
+    """Compile a pattern; raises `Failed`."""
     try:
-        return re2.compile(pattern, options=options)
-    except re2.error as error:
-        reason = error.args[0] if error.args else "cannot be read"
-        shown = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
-        raise Failed(f"the pattern {pattern!r} is wrong: {shown}") from None
+        return compiled(pattern)
+    except ValueError as error:
+        raise Failed(f"the pattern {pattern!r} is wrong: {error}") from None
 
 
 def _int(value: Any) -> int:

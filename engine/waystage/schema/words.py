@@ -38,7 +38,7 @@ WORDS: dict[str, dict[str, str]] = {
         "enum": "The values to choose from.",
         "minimum": "The least number.",
         "maximum": "The greatest number.",
-        "pattern": "A regular expression that a text must match; anchor it with `^` and `$`.",
+        "pattern": "A regular expression (RE2) that a text must match; anchor it with `^` and `$`.",
         "minLength": "The fewest characters.",
         "maxLength": "The most characters.",
     },

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from random import Random
 from typing import Any
 
+from waystage.patterns import compiled
 from waystage.spec.source import parse_source
 
 Schema = Mapping[str, Any]
@@ -84,9 +84,16 @@ def text(schema: Schema, name: str) -> str:
     known = FORMATS.get(str(schema.get("format", "")))
     for word in (known,) if known else (name, *WORDS):
         long = word.ljust(int(least or 0), "a")[: int(most) if most is not None else None]
-        if pattern is None or re.search(pattern, long):
+        if pattern is None or _takes(pattern, long):
             return long
     return name
+
+
+def _takes(pattern: str, text: str) -> bool:
+    try:
+        return compiled(pattern).search(text) is not None
+    except ValueError:  # a pattern of a plugin's own schema
+        return True
 
 
 def read(text: str, schema: Schema | None = None) -> Any:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from math import isfinite
 from typing import Any
 
+from waystage.patterns import compiled
 from waystage.spec.lifecycle import FieldSpec
 
 KINDS: dict[str, tuple[type, ...]] = {
@@ -55,10 +55,8 @@ def _misfit_text(field: FieldSpec, value: str) -> str:
         return f"{value[:50]!r}… is longer than {most}"
     if field.pattern is None:
         return ""
-    # JSON Schema's patterns search; `\\Z` keeps a trailing line break from passing `$`
-    ends = field.pattern.endswith("$") and not field.pattern.endswith("\\$")
-    pattern = field.pattern[:-1] + "\\Z" if ends else field.pattern
     try:
-        return "" if re.search(pattern, value) else f"{value!r:.60} does not match {field.pattern}"
-    except re.error:
-        return f"{field.pattern!r} is no regular expression"
+        found = compiled(field.pattern).search(value)
+    except ValueError as error:
+        return f"{field.pattern!r} is no regular expression: {error}"
+    return "" if found else f"{value!r:.60} does not match {field.pattern}"
