@@ -33,6 +33,8 @@ class Controllers:
                         self._deployment(thing, namespace)
                     elif (group, plural) == ("batch", "jobs"):
                         self._job(thing, namespace)
+                    elif plural == "inferenceservices":
+                        self._inference(thing, namespace)
         finally:
             self._busy = False
 
@@ -113,6 +115,26 @@ class Controllers:
             status["conditions"] = [{"type": kind, "status": "True",
                                      "reason": "", "message": ""}]  # fmt: skip
             status["completionTime"] = datetime.now(UTC).isoformat()
+
+    def _inference(self, thing: Thing, namespace: str) -> None:
+        """What KServe does with a predictor in raw deployment mode, without the parts between."""
+        name, predictor = thing["metadata"]["name"], thing["spec"]["predictor"]
+        inside = {"template": {"metadata": {"labels": {"serving.kserve.io/inferenceservice": name}},
+                               "spec": predictor}}  # fmt: skip
+        image = predictor["containers"][0]["image"]
+        mark = hashlib.sha256(image.encode()).hexdigest()[:10]
+        for pod in self._owned(thing, namespace):
+            if _mark(pod) != mark:
+                self._drop(pod, namespace)
+        pods = self._owned(thing, namespace)
+        for _ in range(predictor["minReplicas"] - len(pods)):
+            self._pod(thing | {"spec": inside}, namespace, mark)
+        pods = self._owned(thing, namespace)
+        ready = "True" if all(map(_ready, pods)) else "False"
+        thing["status"] = {
+            "observedGeneration": thing["metadata"]["generation"],
+            "conditions": [{"type": "Ready", "status": ready, "reason": "", "message": ""}],
+        } | ({"url": f"http://{name}.{namespace}.example"} if ready == "True" else {})
 
     def _owned(self, owner: Thing, namespace: str) -> list[Thing]:
         uid = owner["metadata"]["uid"]

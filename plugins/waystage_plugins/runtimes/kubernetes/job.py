@@ -21,7 +21,7 @@ from waystage_plugins.runtimes.kubernetes.job_manifest import JOB_LABEL, JobPlan
 from waystage_plugins.runtimes.kubernetes.job_status import ended, job_log, job_status, state_of
 from waystage_plugins.runtimes.kubernetes.kinds import JOB
 from waystage_plugins.runtimes.kubernetes.names import KEY, MANAGED, OWNER, plain, short_hash
-from waystage_plugins.runtimes.kubernetes.serving import Resources
+from waystage_plugins.runtimes.kubernetes.sizes import Resources
 
 Thing = dict[str, Any]
 OUTPUT, CLOSED = "output", "closed.json"

@@ -120,7 +120,7 @@ def deployment(plan: Plan) -> Thing:
                 "labels": plan.labels,
                 "annotations": {DIGEST: plan.digest, SNAPSHOT: plan.snapshot},
             },
-            "spec": pod_spec(plan),
+            "spec": pod_spec(plan, container(plan, CONTAINER, REST)),
         },
     }
     if plan.autoscale is None:
@@ -128,14 +128,14 @@ def deployment(plan: Plan) -> Thing:
     return head(DEPLOYMENT, plan.name, plan.labels, plan.annotations) | {"spec": spec}
 
 
-def pod_spec(plan: Plan) -> Thing:
-    """Give the pod that serves."""
+def pod_spec(plan: Plan, server: Thing) -> Thing:
+    """Give the pod that serves, with its one container."""
     spec: Thing = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": POD_SECURITY,
         "terminationGracePeriodSeconds": SHUTDOWN_SECONDS,
-        "containers": [_container(plan)],
+        "containers": [server],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}}],
     }
     if plan.pull_secret:
@@ -143,20 +143,21 @@ def pod_spec(plan: Plan) -> Thing:
     return spec
 
 
-def _container(plan: Plan) -> Thing:
-    asked = {"httpGet": {"path": plan.ready_path, "port": REST, "scheme": "HTTP"}}
+def container(plan: Plan, name: str, port: str) -> Thing:
+    """Give the container with the model server, under the names that a cluster wants."""
+    asked = {"httpGet": {"path": plan.ready_path, "port": port, "scheme": "HTTP"}}
     made: Thing = {
-        "name": CONTAINER,
+        "name": name,
         "image": plan.image,
         "imagePullPolicy": "IfNotPresent",
-        "ports": [{"name": REST, "containerPort": plan.port, "protocol": "TCP"}],
+        "ports": [{"name": port, "containerPort": plan.port, "protocol": "TCP"}],
         "resources": {"requests": plan.requests, "limits": plan.limits},
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108  # in the container
         "startupProbe": asked
         | {"periodSeconds": 2, "failureThreshold": max(1, plan.start_seconds // 2)},
         "readinessProbe": asked | {"periodSeconds": 5, "timeoutSeconds": 3},
-        "livenessProbe": {"tcpSocket": {"port": REST}, "periodSeconds": 10, "failureThreshold": 6},
+        "livenessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 10, "failureThreshold": 6},
     }
     if plan.arguments:
         made["args"] = list(plan.arguments)

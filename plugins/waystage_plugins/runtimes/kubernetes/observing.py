@@ -32,8 +32,8 @@ def observe_deployment(api: Api, ref: Thing) -> Observation:
     conditions = {each["type"]: each for each in status.get("conditions", ())}
     if trouble := refused_pods(conditions):
         return _troubled(trouble, status, told)
-    pods = _pods(api, ref["name"])
-    if other := _other_image(pods, ref["image"]):
+    pods = pods_of(api, ref["name"])
+    if other := other_image(pods, ref["image"]):
         return _seen("degraded", "digest_mismatch", other, told | {"digest": None})
     wanted = live["spec"].get("replicas", 1)
     if _complete(status, wanted):
@@ -82,27 +82,30 @@ def _seen(phase: Phase, reason: str, message: str, told: Thing) -> Observation:
     return Observation(phase=phase, reason=reason, message=line, **told)
 
 
-def _pods(api: Api, name: str) -> list[Thing]:
-    found = api.list(POD, {DEPLOYMENT_LABEL: name})
+def pods_of(api: Api, name: str, label: str = DEPLOYMENT_LABEL) -> list[Thing]:
+    """Give the pods of a deployment, without those that are on their way out."""
+    found = api.list(POD, {label: name})
     return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
 
-def ready_pod(api: Api, name: str) -> str:
+def ready_pod(api: Api, name: str, label: str = DEPLOYMENT_LABEL) -> str:
     """Give the name of a pod that serves, or nothing."""
-    for pod in _pods(api, name):
+    for pod in pods_of(api, name, label):
         for each in (pod.get("status") or {}).get("conditions", ()):
             if each["type"] == "Ready" and each["status"] == "True":
                 return str(pod["metadata"]["name"])
     return ""
 
 
-def _other_image(pods: list[Thing], image: str) -> str:
+def other_image(pods: list[Thing], image: str, container: str = CONTAINER) -> str:
     """Say which pod runs another image than the one that is wanted, by its digest."""
     wanted = image.rpartition("@")[2]
-    for pod in pods:
+    # pods that were asked to run another image belong to a rollout that goes on
+    asked = [pod for pod in pods if pod["spec"]["containers"][0]["image"] == image]
+    for pod in asked:
         for each in (pod.get("status") or {}).get("containerStatuses", ()):
             running = str(each.get("imageID") or "")
-            if each["name"] == CONTAINER and "@" in running and not running.endswith(wanted):
+            if each["name"] == container and "@" in running and not running.endswith(wanted):
                 return f"pod {pod['metadata']['name']} runs {running}, not {wanted}"
     return ""
 
@@ -121,9 +124,9 @@ def last_line(api: Api, pod: Thing) -> str:
     return lines[-1] if lines else ""
 
 
-def logs_of(api: Api, name: str, lines: int) -> str:
+def logs_of(api: Api, name: str, lines: int, label: str = DEPLOYMENT_LABEL) -> str:
     """Give the last lines of every pod, each below its name when there are several."""
-    pods = [str(pod["metadata"]["name"]) for pod in _pods(api, name)]
+    pods = [str(pod["metadata"]["name"]) for pod in pods_of(api, name, label)]
     if len(pods) == 1:
         return api.log(pods[0], lines)
     return "\n".join(f"== {pod}\n{api.log(pod, lines)}" for pod in pods)

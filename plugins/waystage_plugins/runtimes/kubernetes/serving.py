@@ -1,10 +1,10 @@
-"""What the online runtimes on Kubernetes share: apply, observe, requests, taking away."""
+"""What the runtimes with Deployments share: apply, observe, requests, taking away."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field
 
 from waystage.errors import Hopeless, Retryable
 from waystage.plugin import (
@@ -14,15 +14,12 @@ from waystage.plugin import (
     Handle,
     JsonObject,
     Observation,
-    OnlineRuntime,
     Services,
 )
-from waystage.plugin.values import Value
-from waystage_plugins.images.login import Registry
 from waystage_plugins.runtimes.kubernetes import manifests, sharing
 from waystage_plugins.runtimes.kubernetes.api import Api
 from waystage_plugins.runtimes.kubernetes.asking import over_http, over_port_forward, predict
-from waystage_plugins.runtimes.kubernetes.cluster import Cluster
+from waystage_plugins.runtimes.kubernetes.image_serving import ImageServing
 from waystage_plugins.runtimes.kubernetes.kinds import (
     AUTOSCALER,
     BUDGET,
@@ -31,107 +28,21 @@ from waystage_plugins.runtimes.kubernetes.kinds import (
     Kind,
 )
 from waystage_plugins.runtimes.kubernetes.manifests import Plan
-from waystage_plugins.runtimes.kubernetes.names import OWNER
-from waystage_plugins.runtimes.kubernetes.observing import (
-    logs_of,
-    observe_deployment,
-    ready_pod,
-)
+from waystage_plugins.runtimes.kubernetes.observing import logs_of, observe_deployment, ready_pod
 
 Thing = dict[str, Any]
-QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|Ki|Mi|Gi)?$"
-FORMATS = ("savedmodel",)
-MODEL = r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,127})?$"
 
 
-class Autoscale(Value):
-    """How many pods there are, by how busy they are."""
-
-    min: int = Field(default=1, ge=1, le=1000)
-    max: int = Field(ge=1, le=1000)
-    cpu_percent: int = Field(default=80, ge=1, le=100)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Autoscale:
-        if self.max < self.min:
-            raise ValueError("max: is not below min:")
-        return self
-
-
-class Resources(Value):
-    """What a pod asks for and may use at most; without a limit of memory it is what it asks for."""
-
-    cpu: str = Field(default="500m", pattern=QUANTITY)
-    memory: str = Field(default="1Gi", pattern=QUANTITY)
-    cpu_limit: str = Field(default="", pattern=rf"{QUANTITY}|^$")
-    memory_limit: str = Field(default="", pattern=rf"{QUANTITY}|^$")
-
-    @property
-    def requests(self) -> dict[str, str]:
-        """The part that the scheduler sets aside."""
-        return {"cpu": self.cpu, "memory": self.memory}
-
-    @property
-    def limits(self) -> dict[str, str]:
-        """The part that a pod may not go beyond."""
-        limits = {"memory": self.memory_limit or self.memory}
-        return limits | ({"cpu": self.cpu_limit} if self.cpu_limit else {})
-
-
-class ClusterServing(Cluster, OnlineRuntime):
+class ClusterServing(ImageServing):
     """The settings of a model server on a cluster, and what is done with them."""
 
-    image: str = Field(default="", description="what runs when no step has built an image")
-    registry: Registry | None = Field(
-        default=None, description="that images must come from; a host alone will do"
-    )
-    pull_registry: str = Field(default="", description="what the cluster calls that registry")
-    pull_secret: str = Field(default="", description="name of the cluster's secret for pulling")
-    model: str = Field(default="", pattern=MODEL, description="name in URLs; default: the service")
-    port: int = Field(default=8501, ge=1, le=65535, description="of the REST protocol")
-    ready_path: str = Field(default="", description="answers 200 once the model is loaded")
-    replicas: int = Field(default=1, ge=1, le=1000)
-    resources: Resources = Resources()
-    start_seconds: int = Field(default=300, ge=10, le=3600, description="until it must be ready")
-    autoscale: Autoscale | None = None
     min_available: int | None = Field(default=None, ge=1, description="of a PodDisruptionBudget")
-    arguments: tuple[str, ...] = Field(default=(), description="of the server")
-
-    @field_validator("registry", mode="before")
-    @classmethod
-    def _host_alone(cls, value: Any) -> Any:
-        return {"host": value} if isinstance(value, str) else value
-
-    @property
-    def place(self) -> str:
-        """The namespace."""
-        raise NotImplementedError
-
-    def check(self, spec: DeploySpec) -> list[str]:
-        """Say, offline, why this could never run."""
-        image, problems = self._image(spec), []
-        if spec.snapshot.format not in FORMATS:
-            told = spec.snapshot.format or "of no stated format"
-            problems.append(
-                f"{self.use} serves {' or '.join(FORMATS)} models, {spec.snapshot.id} is {told}"
-            )
-        if not image:
-            problems.append(f"{self.use} runs an image: build one before, or set image:")
-        elif "@sha256:" not in image:
-            problems.append(f"image {image} is named without its digest: write …@sha256:…")
-        if image and self.registry and not image.startswith(f"{self.registry.host}/"):
-            problems.append(f"image {image} is not of the registry {self.registry.host}")
-        return problems
-
-    def diagnose(self, ctx: Services) -> list[str]:
-        """Say whether the cluster answers and takes the account."""
-        return self.reached(ctx, self.place, DEPLOYMENT)
 
     def apply(self, ctx: Context, spec: DeploySpec) -> Handle:
         """Make the snapshot's own objects so; requests go there by `set_traffic`."""
         if problems := self.check(spec):
             raise Hopeless("; ".join(problems))
-        plan = self._plan(spec, ctx.key)
+        plan = self._budgeted(spec, ctx.key)
         with self.connected(ctx, self.place) as api:
             self._prepare(api)
             for kind, manifest in self._objects(plan):
@@ -224,52 +135,5 @@ class ClusterServing(Cluster, OnlineRuntime):
         else:
             self._remove(api, SERVICE, str(ref["shared"]))
 
-    # what all do alike
-
-    def _apply(self, api: Api, kind: Kind, manifest: Thing) -> None:
-        name = manifest["metadata"]["name"]
-        there = api.get(kind, name)
-        if there is not None and not self._is_ours(there):
-            raise Hopeless(
-                f"{kind.name} {name} in {api.namespace} is there already and not of owner "
-                f"{self.owner}; it is left alone"
-            )
-        api.apply(kind, manifest, force=self.take_over)
-
-    def _remove(self, api: Api, kind: Kind, name: str) -> None:
-        there = api.get(kind, name)
-        if there is not None and self._is_ours(there):
-            api.delete(kind, there)
-
-    def _is_ours(self, thing: Thing) -> bool:
-        return bool(thing["metadata"].get("labels", {}).get(OWNER) == self.owner)
-
-    def _namespace(self, handle: Handle) -> str:
-        named = str(handle.ref.get("namespace"))
-        if named != self.place:
-            raise Hopeless(
-                f"{handle.ref.get('name')} was deployed to namespace {named}, and the runtime is "
-                f"set to {self.place} now; set it back or take the deployment away by hand"
-            )
-        return named
-
-    def _image(self, spec: DeploySpec) -> str:
-        return spec.image or self.image
-
-    def _pulled(self, image: str) -> str:
-        if self.registry and self.pull_registry:
-            return self.pull_registry + image.removeprefix(self.registry.host)
-        return image
-
-    def _plan(self, spec: DeploySpec, key: str) -> Plan:
-        model = self.model or spec.service
-        return Plan(
-            **Plan.names(spec, key),
-            namespace=self.place, owner=self.owner, image=self._pulled(self._image(spec)),
-            model=model, port=self.port, replicas=self.replicas,
-            ready_path=self.ready_path or f"/v1/models/{model}/metadata",
-            requests=self.resources.requests, limits=self.resources.limits,
-            pull_secret=self.pull_secret, start_seconds=self.start_seconds,
-            arguments=self.arguments, min_available=self.min_available,
-            autoscale=self.autoscale.model_dump() if self.autoscale else None,
-        )  # fmt: skip
+    def _budgeted(self, spec: DeploySpec, key: str) -> Plan:
+        return self._plan(spec, key).model_copy(update={"min_available": self.min_available})

@@ -55,7 +55,8 @@ class World:
         """Give the name of everything that runtimes could have made."""
         kinds = [("deployments", "apps/v1"), ("services", ""), ("pods", ""),
                  ("jobs", "batch/v1"), ("routes", "route.openshift.io/v1"),
-                 ("imagestreams", "image.openshift.io/v1")]  # fmt: skip
+                 ("imagestreams", "image.openshift.io/v1"),
+                 ("inferenceservices", "serving.kserve.io/v1beta1")]  # fmt: skip
         return {
             f"{plural}/{each['metadata']['name']}"
             for plural, group in kinds

@@ -22,7 +22,7 @@ FULL: Thing = {
 
 
 def _applied(runtime: KubernetesServing | OpenShiftServing, spec: DeploySpec) -> list[Thing]:
-    return [manifest for _, manifest in runtime._objects(runtime._plan(spec, "run-1/2/deploy"))]
+    return [manifest for _, manifest in runtime._objects(runtime._budgeted(spec, "run-1/2/deploy"))]
 
 
 @pytest.mark.parametrize("settings", [{}, FULL], ids=["least", "all"])
@@ -34,7 +34,7 @@ def test_everything_fits_the_schemas_of_kubernetes(
         "kubernetes_validate", reason="kubernetes-validate is not installed"
     )
     runtime = KubernetesServing(namespace="models", **settings)
-    shared = runtime._objects(runtime._plan(spec(), "k"))[1][1]
+    shared = runtime._objects(runtime._budgeted(spec(), "k"))[1][1]
     roles = [each for use in runtimes() for each in manifests(use, "models")]
     for each in [*_applied(runtime, spec()), shared, *roles]:
         validate.validate(json.loads(json.dumps(each)), version, strict=True)

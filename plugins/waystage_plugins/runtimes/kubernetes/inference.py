@@ -1,0 +1,77 @@
+"""InferenceServices: what they are made of, and what KServe says of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from waystage.plugin import JsonObject, Observation, Phase
+from waystage_plugins.runtimes.kubernetes.api import Api
+from waystage_plugins.runtimes.kubernetes.foreign import manager_of
+from waystage_plugins.runtimes.kubernetes.kinds import INFERENCE
+from waystage_plugins.runtimes.kubernetes.manifests import Plan, container, head, pod_spec
+from waystage_plugins.runtimes.kubernetes.names import DIGEST, KEY
+from waystage_plugins.runtimes.kubernetes.observing import (
+    events_of,
+    last_line,
+    other_image,
+    pods_of,
+)
+from waystage_plugins.runtimes.kubernetes.reasons import pod_trouble
+
+Thing = dict[str, Any]
+CONTAINER = "kserve-container"  # KServe's name for the one that answers
+PORT = "http1"  # and for its port
+PODS = "serving.kserve.io/inferenceservice"
+MODE = {"serving.kserve.io/deploymentMode": "RawDeployment"}
+CONTAINERS = ("f:spec", "f:predictor", "f:containers")
+
+
+def inference_service(plan: Plan) -> Thing:
+    """Give the InferenceService with a predictor of our own image."""
+    predictor = pod_spec(plan, container(plan, CONTAINER, PORT))
+    asked = plan.autoscale
+    predictor |= {
+        "minReplicas": asked["min"] if asked else plan.replicas,
+        "maxReplicas": asked["max"] if asked else plan.replicas,
+    }
+    if asked:
+        predictor |= {"scaleMetric": "cpu", "scaleTarget": asked["cpu_percent"]}
+    made = head(INFERENCE, plan.name, plan.labels, plan.annotations | MODE)
+    return made | {"spec": {"predictor": predictor}}
+
+
+def observe_inference(api: Api, live: Thing, ref: JsonObject) -> Observation:
+    """Say what really runs of what a handle stands for."""
+    notes, image = live["metadata"].get("annotations", {}), str(ref["image"])
+    told = {"generation": notes.get(KEY, ""), "digest": notes.get(DIGEST)}
+    containers = live["spec"]["predictor"].get("containers") or [{}]
+    if containers[0].get("image") != image or len(containers) != 1:
+        who = manager_of(live, CONTAINERS) or "somebody"
+        changed = f"{who} changed the image to {containers[0].get('image')}"
+        return _seen("degraded", "foreign_change", changed, told | {"digest": None})
+    pods = pods_of(api, str(ref["name"]), PODS)
+    if other := other_image(pods, image, CONTAINER):
+        return _seen("degraded", "digest_mismatch", other, told | {"digest": None})
+    status = live.get("status") or {}
+    ready = {c["type"]: c for c in status.get("conditions") or ()}.get("Ready") or {}
+    # KServe may still speak of the generation before, when it says of which one it speaks
+    new = status.get("observedGeneration") in (None, live["metadata"]["generation"])
+    if ready.get("status") == "True" and new and pods:
+        return _seen("ready", "", f"{len(pods)} pods", told)
+    for pod in pods:
+        trouble = pod_trouble(pod, lambda p: events_of(api, p), lambda p: last_line(api, p))
+        if trouble is not None:
+            phase: Phase = "failed" if trouble.lasting else "pending"
+            return _seen(phase, trouble.reason, trouble.message, told)
+    line = f"{ready.get('reason', '')} {ready.get('message', '')}".strip()
+    return _seen("pending", "starting", line or "KServe has not said that it is ready", told)
+
+
+def url_of(live: Thing | None) -> str:
+    """Give the address that KServe has given, or nothing."""
+    return str(((live or {}).get("status") or {}).get("url") or "").rstrip("/")
+
+
+def _seen(phase: Phase, reason: str, message: str, told: Thing) -> Observation:
+    line = " ".join(message.split())[:500]
+    return Observation(phase=phase, reason=reason, message=line, **told)

@@ -1,0 +1,118 @@
+"""Snapshots as InferenceServices; KServe itself is played, by what its documentation says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from waystage.errors import Conflict, Hopeless
+from waystage.plugin import DeploySpec
+from waystage.testing import FakeContext
+from waystage.testing.runtime_contracts import check_online_runtime, wait_until_ready
+from waystage_plugins.runtimes.kubernetes import KServe, cluster
+from waystage_plugins.runtimes.kubernetes.inference import inference_service
+from waystage_plugins.runtimes.kubernetes.rbac import manifests
+
+from .conftest import BOTH, ROW, World, wait
+
+Spec = Callable[..., DeploySpec]
+GROUP = "serving.kserve.io/v1beta1"
+
+
+def runtime_of(world: World, **more: Any) -> KServe:
+    """Give the runtime, its account made."""
+    world.grant("kserve")
+    return KServe.model_validate(world.settings(namespace=world.namespace, **more))
+
+
+def test_it_holds_to_the_contract_of_runtimes(world: World, ctx: FakeContext, spec: Spec) -> None:
+    seen = check_online_runtime(runtime_of(world, replicas=2), ctx, spec())
+    assert seen.endpoints[0].url.endswith(".models.example/v1/models/credit-risk")
+    assert world.names() == set()
+
+
+@BOTH
+def test_it_is_applied_once_seen_when_others_change_it_and_taken_away(
+    world: World, ctx: FakeContext, spec: Spec
+) -> None:
+    runtime, before = runtime_of(world), world.names()
+    handle = runtime.apply(ctx, spec())
+    assert runtime.apply(ctx, spec()) == handle
+    (made,) = world.all("inferenceservices", GROUP)
+    assert made["metadata"]["generation"] == 1
+    assert runtime.observe(ctx, handle).generation == ctx.key
+    path = f"{world.root(GROUP)}/inferenceservices/{handle.ref['name']}"
+    containers = made["spec"]["predictor"]["containers"]
+    containers[0]["image"] = "other.example/image:1"
+    world.change(path, {"spec": {"predictor": {"containers": containers}}}, "kubectl-patch")
+    seen = runtime.observe(ctx, handle)
+    assert (seen.phase, seen.reason) == ("degraded", "foreign_change")
+    assert seen.message.endswith("changed the image to other.example/image:1")
+    with pytest.raises(Conflict, match=r"kubectl-patch.*take_over: true"):
+        runtime.apply(ctx, spec())
+    runtime.delete(ctx, handle)
+    wait(lambda: world.names() == before)
+    runtime.delete(ctx, handle)
+    assert runtime.observe(ctx, handle).phase == "absent"
+
+
+@pytest.mark.parametrize(
+    ("plan", "reason", "phase"),
+    [("unauthorized", "image_pull", "failed"), ("crash", "crash_loop", "failed"),
+     ("unschedulable", "unschedulable", "pending"), ("other image", "digest_mismatch", "degraded")],
+)  # fmt: skip
+def test_a_pod_that_cannot_run_is_told(
+    world: World, ctx: FakeContext, spec: Spec, plan: str, reason: str, phase: str
+) -> None:
+    world.kubelet.plans["credit-risk"] = plan
+    runtime = runtime_of(world)
+    handle = runtime.apply(ctx, spec())
+    wait(lambda: runtime.observe(ctx, handle).reason == reason)
+    assert runtime.observe(ctx, handle).phase == phase
+
+
+def test_requests_are_not_shared(world: World, ctx: FakeContext, spec: Spec) -> None:
+    runtime = runtime_of(world)
+    with pytest.raises(Hopeless, match="kserve decides by itself where requests go"):
+        runtime.set_traffic(ctx, runtime.apply(ctx, spec()), 10)
+
+
+def test_the_predictor_keeps_the_rules_for_restricted_pods(world: World, spec: Spec) -> None:
+    runtime = KServe(namespace="models", autoscale={"max": 3})  # type: ignore[arg-type]  # read as YAML is
+    made = inference_service(runtime._plan(spec(), "k"))
+    predictor = made["spec"]["predictor"]
+    assert (predictor["minReplicas"], predictor["maxReplicas"]) == (1, 3)
+    (container,) = predictor["containers"]
+    assert container["name"] == "kserve-container"
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert predictor["automountServiceAccountToken"] is False
+    assert "runAsUser" not in json.dumps(made)
+
+
+def test_the_role_is_what_is_used_and_nothing_more(
+    world: World, ctx: FakeContext, spec: Spec
+) -> None:
+    assert world.api is not None
+    cluster._tokens.clear()
+    runtime = runtime_of(world, service_account="waystage")
+    assert runtime.diagnose(ctx) == []
+    world.kubelet.plans["credit-risk"] = "unauthorized"
+    bad = runtime.apply(ctx, spec("1"))
+    wait(lambda: runtime.observe(ctx, bad).reason == "image_pull")
+    runtime.delete(ctx, bad)
+    world.kubelet.plans.clear()
+    good = runtime.apply(ctx, spec("2"))
+    wait_until_ready(runtime, ctx, good)
+    assert runtime.predict(ctx, good, [ROW]) == [{"score": 0.3}]
+    runtime.logs(ctx, good)
+    runtime.delete(ctx, good)
+    granted = {
+        (group, what, verb)
+        for rule in manifests("kserve", "models")[2]["rules"]
+        for group in rule["apiGroups"] for what in rule["resources"] for verb in rule["verbs"]
+    }  # fmt: skip
+    user = "system:serviceaccount:models:waystage"
+    assert {(g, what, v) for who, v, g, what in world.api.store.calls if who == user} == granted
