@@ -10,7 +10,10 @@ from waystage.bpmn.text import slug, unused
 from waystage.bpmn.variables import nodes_of
 
 # ids that modelers make up say nothing
-_MADE_UP = re.compile(r"(?:[A-Za-z]+_)?(?:[0-9a-z]{7}|\d+|[0-9a-fA-F-]{32,36})|sid-.*|line_.*")
+_MADE_UP = re.compile(
+    r"[A-Za-z]+_(?:[01][0-9a-z]{6}|\d+|[0-9a-fA-F-]{32,36})|sid-.*|line_.*"
+    r"|[a-z]+(?:task|event|gateway|subprocess)\d+"
+)
 KINDS = {
     "endEvent": "closed", "exclusiveGateway": "decide", "parallelGateway": "together",
     "inclusiveGateway": "as_needed", "eventBasedGateway": "wait", "complexGateway": "decide",
