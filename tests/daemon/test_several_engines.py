@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -156,6 +157,29 @@ def test_an_engine_that_is_told_to_end_keeps_the_answers_that_come_in_time(two):
     first.engine.stop(grace=10)
     assert second.places(run) == ("c",)
     assert set(Counter(second.play.calls).values()) == {1}
+
+
+def test_a_dump_that_is_put_back_is_whole_and_goes_on(
+    make_bench, postgres_url, shared_postgres, tmp_path
+):
+    first = make_bench(postgres_url, lease=60)
+    runs = [opening(first, f"k{n}")[1].result(timeout=20) for n in range(10)]
+    first.until(all_rest_in(first, "c"))
+    programs, dump = shared_postgres._programs, tmp_path / "copy.dump"
+    subprocess.run(
+        [programs / "pg_dump", "--format=custom", "--file", dump, postgres_url], check=True
+    )
+    url = shared_postgres.database(empty=True)
+    restored = [programs / "pg_restore", "--clean", "--if-exists", "--dbname", url, dump]
+    subprocess.run(restored, check=True)
+    second = make_bench(url, clock=first.clock, lease=60)
+    second.definitions._compiled.update(first.definitions._compiled)
+    second.clock.turn(timedelta(days=2))
+    second.engine.turned()
+    second.until(lambda: all(r.status == "ended" for r in second.store.runs(limit=100)))
+    assert {run.id for run in second.store.runs(limit=100)} == set(runs)
+    for run in runs:
+        assert_whole(second, run)
 
 
 def test_an_engine_that_hears_no_wake_ups_looks_by_itself(two):
