@@ -8,9 +8,9 @@ from waystage.errors import NotFound
 
 PACKAGED = Path(__file__).parent / "_library"
 CHECKOUT = Path(__file__).parents[2]
-# lifecycles that need addresses and secrets before they can run, and the folder of the stages
-# that they bring: `waystage init --with NAME` takes them too
-ASKED_FOR = {"gitops-promotion": ""}
+# lifecycles that need addresses and secrets before they can run, and the example whose stages
+# they bring: `waystage init --with NAME` takes them too
+ASKED_FOR = {"gitops-promotion": "", "tensorflow-openshift": "openshift"}
 
 
 def library() -> Path:
@@ -37,8 +37,9 @@ def scenarios() -> list[Path]:
 
 
 def stages(kind: str = "") -> list[Path]:
-    """Give the files of the shipped stages: those of this machine, or of a kind, `openshift`."""
-    return sorted((library() / "stages" / kind).glob("*.yaml"))
+    """Give the files of the shipped stages: the ordinary ones, or those of an example."""
+    place = library() / "examples" / kind if kind else library()
+    return sorted((place / "stages").glob("*.yaml"))
 
 
 def example(name: str) -> Path:

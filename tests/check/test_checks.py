@@ -71,7 +71,8 @@ def test_the_shipped_lifecycles_are_sound_by_themselves(file: Path) -> None:
 
 
 def test_the_example_project_is_sound(project: Path) -> None:
-    for file in library.lifecycles():
+    ours = [f for f in library.lifecycles() if f.stem not in library.ASKED_FOR]
+    for file in ours:
         shutil.copy(file, project / "lifecycles")
     shutil.copytree(library.library() / "lifecycles" / "blocks", project / "lifecycles" / "blocks")
     assert check_project(load_project(project), load_catalog()) == []

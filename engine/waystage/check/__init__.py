@@ -26,6 +26,7 @@ from waystage.check import (
     order,
     params,
     people,
+    placeholders,
     plugins,
     reach,
     reserved,
@@ -72,6 +73,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (
     calls.check,
     secrets.check,
     risky.check,
+    placeholders.check,
 )
 PROJECT_CHECKS: tuple[Callable[[ProjectFiles, Catalog], Iterator[Problem]], ...] = (
     plugins.check_project_uses,
@@ -81,6 +83,7 @@ PROJECT_CHECKS: tuple[Callable[[ProjectFiles, Catalog], Iterator[Problem]], ...]
     rights.check_people,
     secrets.check_project_secrets,
     risky.check_project_values,
+    placeholders.check_project_addresses,
 )
 
 
