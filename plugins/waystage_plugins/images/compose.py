@@ -83,16 +83,14 @@ def resolve_base(found: Remote, version: str, platform: str) -> Base:
         raise Hopeless(f"the base image {found.path}:{version} is not there")
     manifest = _of_platform(found, top, platform)
     config = json_object(found.blob(manifest.config, "the base's configuration"), "the base")
-    on = (config.get("os"), config.get("architecture"), config.get("variant"))
-    base = Base(
-        "/".join(filter(None, on)),
-        config.get("config") or {},
-        tuple((config.get("rootfs") or {}).get("diff_ids") or ()),
-        top.digest, manifest.body, manifest.type,
-    )  # fmt: skip
-    if len(base.diffs) != len(base.manifest.get("layers", ())):
+    on = [config.get(key) for key in ("os", "architecture", "variant") if config.get(key)]
+    settings, diffs = config.get("config") or {}, (config.get("rootfs") or {}).get("diff_ids")
+    if len(on) < 2 or not isinstance(settings, dict) or not isinstance(diffs, list):
+        raise Hopeless(f"the base image {found.path}:{version} has no usable configuration")
+    if len(diffs) != len(manifest.layers):
         raise Hopeless(f"the base image {found.path}:{version} has layers without digests")
-    return base
+    platform, named = "/".join(map(str, on)), tuple(map(str, diffs))
+    return Base(platform, settings, named, top.digest, manifest.body, manifest.type)
 
 
 def image_config(base: Base, layer: Layer, model: str, labels: Mapping[str, str]) -> bytes:
@@ -132,14 +130,11 @@ def environment(settings: Mapping[str, Any]) -> dict[str, str]:
 
 def _of_platform(found: Remote, top: Manifest, platform: str) -> Manifest:
     if top.type in (DOCKER_LIST, OCI_INDEX):
-        for each in top.body.get("manifests", ()):
-            on = each.get("platform") or {}
-            parts = (on.get("os"), on.get("architecture"), on.get("variant"))
-            if f"{'/'.join(filter(None, parts))}/".startswith(f"{platform}/"):
-                top = found.manifest(str(each.get("digest"))) or top
-                break
-        else:
+        fitting = [d for d, name in top.platforms if f"{name}/".startswith(f"{platform}/")]
+        one = found.manifest(fitting[0]) if fitting else None
+        if one is None:
             raise Hopeless(f"the base image {found.path} is not there for {platform}")
+        top = one
     if top.type not in CONFIG_TYPE:
         raise Hopeless(f"the base image {found.path} has a manifest of type {top.type!r:.80}")
     return top

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +17,6 @@ from waystage_plugins.images.reference import DOCKER_HUB, HOST, PATH
 
 if TYPE_CHECKING:
     import httpx
-
-LOOPBACK = ("localhost", "127.", "[::1]")
 
 
 class Login(Value):
@@ -61,12 +60,20 @@ def address(host: str, login: Login) -> str:
     """Give the URL that a registry's API starts at; raises `Hopeless` for a risky one."""
     if not login.plain_http:
         return f"https://{'registry-1.docker.io' if host == DOCKER_HUB else host}"
-    if not host.startswith(LOOPBACK):
+    if not _is_here(host):
         raise Hopeless(
             f"registry {host} is on another machine: plain_http would send models and passwords "
             f"in clear; leave it out, and name the signer of its certificate by ca:"
         )
     return f"http://{host}"
+
+
+def _is_here(host: str) -> bool:
+    name = host.rpartition(":")[0] or host
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
 
 
 @contextmanager

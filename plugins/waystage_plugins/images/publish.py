@@ -39,12 +39,12 @@ def publish(
     with _both(ctx, target, base, login) as (here, there):
         if kept := held(there, target, image.id):
             return kept
-        for part in image_layers(image)[:-1]:
+        for part in as_manifest(image).layers[:-1]:
             bring(ctx, here, there, part, same=base.host == target.reference.host)
         if not there.has(layer.digest):
             there.upload(layer.path, layer.digest, "the model's layer")
         _bring_bytes(ctx, there, image.config, image.id)
-        return _tagged(there, target, Manifest(image.manifest, image.type, image.digest))
+        return _tagged(there, target, as_manifest(image))
 
 
 def copy(ctx: Context, target: Target, source: Reference, login: Login) -> tuple[str, str]:
@@ -85,9 +85,9 @@ def verified(there: Remote, target: Target, digest: str) -> str:
     return digest
 
 
-def image_layers(image: Image) -> list[str]:
-    """Give the digests of an image's layers, the model's last."""
-    return _layers(Manifest(image.manifest, image.type, image.digest))
+def as_manifest(image: Image) -> Manifest:
+    """Give the image as a registry would show it."""
+    return Manifest(image.manifest, image.type, image.digest)
 
 
 def bring(ctx: Context, here: Remote, there: Remote, digest: str, *, same: bool) -> None:
@@ -104,10 +104,10 @@ def bring(ctx: Context, here: Remote, there: Remote, digest: str, *, same: bool)
 
 @contextmanager
 def turn(ctx: Context, target: Target) -> Iterator[None]:
-    """Keep others of this machine from the tag between looking at it and setting it."""
+    """Keep others of this machine from a repository's tags between looking and setting."""
     home = ctx.state / "images"
     home.mkdir(exist_ok=True)
-    name = hashlib.sha256(str(target.reference).encode()).hexdigest()[:32]
+    name = hashlib.sha256(target.reference.name.encode()).hexdigest()[:32]
     with locked(home / f"{name}.lock"):
         yield
 
@@ -136,19 +136,15 @@ def _copy_parts(
     ctx: Context, here: Remote, there: Remote, manifest: Manifest, *, same: bool
 ) -> None:
     if manifest.type in (DOCKER_LIST, OCI_INDEX):
-        for each in manifest.body.get("manifests", ()):
-            part = here.manifest(str(each.get("digest")))
+        for digest, _ in manifest.platforms:
+            part = here.manifest(digest)
             if part is None:
-                raise Hopeless(f"{here.path}: {each.get('digest')} of the image is not there")
+                raise Hopeless(f"{here.path}: {digest} of the image is not there")
             _copy_parts(ctx, here, there, part, same=same)
             there.put_manifest(part.digest, part.raw, part.type)
         return
-    for digest in (*_layers(manifest), manifest.config):
+    for digest in (*manifest.layers, manifest.config):
         bring(ctx, here, there, digest, same=same)
-
-
-def _layers(manifest: Manifest) -> list[str]:
-    return [str(each["digest"]) for each in manifest.body["layers"]]
 
 
 def _bring_bytes(ctx: Context, there: Remote, raw: bytes, digest: str) -> None:

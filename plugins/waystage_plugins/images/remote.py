@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from urllib.parse import quote, urlencode
 from waystage.errors import Hopeless, Retryable, WaystageError
 from waystage.plugin import Context
 from waystage_plugins.images.login import Login, client
+from waystage_plugins.images.reference import DIGEST
 from waystage_plugins.images.wire import MAX_ANSWER, Wire, pull_scope, push_scope
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -39,7 +41,23 @@ class Manifest(NamedTuple):
     def config(self) -> str:
         """The digest of the image's configuration, which is the image's id; empty for a list."""
         found = self.body.get("config")
-        return str(found.get("digest", "")) if isinstance(found, dict) else ""
+        return _digests([found])[0] if found is not None else ""
+
+    @property
+    def layers(self) -> list[str]:
+        """The digests of the layers, lowest first; raises `Hopeless` when they are none."""
+        return _digests(self.body.get("layers"))
+
+    @property
+    def platforms(self) -> list[tuple[str, str]]:
+        """The digests of a list's manifests, and what each is for, `linux/amd64`."""
+        listed = self.body.get("manifests")
+        names = []
+        for digest, each in zip(_digests(listed), listed or (), strict=True):
+            on = each.get("platform") if isinstance(each.get("platform"), dict) else {}
+            parts = (on.get(key) for key in ("os", "architecture", "variant"))
+            names.append((digest, "/".join(str(part) for part in parts if part)))
+        return names
 
 
 class Remote:
@@ -164,6 +182,15 @@ class Remote:
                 f"{self.path}: {what}: the registry gave other bytes, "
                 f"their digest is sha256:{found.hexdigest()} instead of {digest}"
             )
+
+
+def _digests(parts: object) -> list[str]:
+    """Read the digests of a manifest's parts; they become names of files and parts of URLs."""
+    listed = parts if isinstance(parts, list) else [None]
+    found = [each.get("digest") if isinstance(each, dict) else None for each in listed]
+    if not all(isinstance(each, str) and re.fullmatch(DIGEST, each) for each in found):
+        raise Hopeless("a manifest names a part without a sha256 digest")
+    return [str(each) for each in found]
 
 
 @contextmanager

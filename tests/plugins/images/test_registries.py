@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import random
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from image_registry import PASSWORD, USER, ImageRegistry, NoRegistry, Shelf, small_layer
+from image_registry import MANIFEST, PASSWORD, USER, ImageRegistry, NoRegistry, Shelf, small_layer
 from registry_stand_in import StandIn
+from saved_models import saved_model
 from token_server import TokenServer, make_certificate
 
 from waystage.errors import Hopeless, Retryable
-from waystage.plugin import Done
+from waystage.plugin import Done, Step
 from waystage.testing import FakeContext, check_step, run_to_end
-from waystage_plugins.images import BuildServingImage
+from waystage_plugins.images import BuildServingImage, PushImage
 from waystage_plugins.images.login import Login
 from waystage_plugins.images.wire import Wire
 
@@ -32,7 +35,7 @@ def build(shelf: Shelf, **login: Any) -> BuildServingImage:
     return BuildServingImage.model_validate({"base": base, "tag": "1", "registry": registry})
 
 
-def failing(step: BuildServingImage, ctx: FakeContext, kind: type[Exception]) -> str:
+def failing(step: Step, ctx: FakeContext, kind: type[Exception]) -> str:
     """Give the one line that the step fails with; the packed layer must be gone."""
     with pytest.raises(kind) as caught:
         run_to_end(step, ctx)
@@ -125,10 +128,12 @@ def test_a_certificate_is_checked_against_the_named_signer(
         shelf.stop()
 
 
-def test_credentials_are_not_sent_in_clear_to_another_machine(ctx: FakeContext) -> None:
+@pytest.mark.parametrize(
+    "host", ["registry.example.org", "localhost.example.org", "127.example.org:5000", "10.0.0.1"]
+)
+def test_credentials_are_not_sent_in_clear_to_another_machine(ctx: FakeContext, host: str) -> None:
     step = BuildServingImage.model_validate({
-        "base": "registry.example.org/serving:1", "tag": "1",
-        "registry": {"host": "registry.example.org", "plain_http": True},
+        "base": f"{host}/serving:1", "tag": "1", "registry": {"host": host, "plain_http": True},
     })  # fmt: skip
     assert "would send models and passwords in clear" in failing(step, ctx, Hopeless)
 
@@ -168,6 +173,42 @@ def test_a_layer_with_other_bytes_is_not_handed_on(stand_in: StandIn, ctx: FakeC
         assert other.manifests.get(PATH, {}) == {}
     finally:
         other.stop()
+
+
+@pytest.mark.parametrize(
+    "part", [{"digest": "../../../up"}, {"digest": 7}, {}, "text", {"digest": "sha512:00"}]
+)
+@pytest.mark.parametrize("field", ["layers", "config", "manifests"])
+def test_a_manifest_that_names_no_digests_is_not_followed(
+    stand_in: StandIn, ctx: FakeContext, part: object, field: str
+) -> None:
+    kind = "application/vnd.oci.image.index.v1+json" if field == "manifests" else MANIFEST
+    body = {"mediaType": kind, "config": {"digest": "sha256:" + "0" * 64}, "layers": []}
+    raw = json.dumps({**body, field: part if field == "config" else [part]}).encode()
+    digest = "sha256:" + hashlib.sha256(raw).hexdigest()
+    stand_in.manifests["mirror/serving"][digest] = (raw, kind)
+    registry = build(stand_in).registry
+    step = PushImage(
+        image=f"{stand_in.address}/mirror/serving@{digest}", tag="1", registry=registry
+    )
+    assert "names a part without a sha256 digest" in failing(step, ctx, Hopeless)
+    other = build(stand_in).model_copy(update={"base": step.image})
+    assert failing(other, ctx, Hopeless)
+    assert stand_in.tags(PATH) == []
+
+
+@pytest.mark.parametrize(
+    "config", [b"[]", b"{}", b'{"os": "linux"}', b"no", b'{"os": "l", "architecture": "a"}']
+)
+def test_a_base_without_a_configuration_is_told(
+    stand_in: StandIn, ctx: FakeContext, config: bytes
+) -> None:
+    digest = "sha256:" + hashlib.sha256(config).hexdigest()
+    stand_in.blobs["mirror/serving"][digest] = config
+    raw = json.dumps({"mediaType": MANIFEST, "config": {"digest": digest}, "layers": []}).encode()
+    stand_in.manifests["mirror/serving"]["bad"] = (raw, MANIFEST)
+    step = build(stand_in).model_copy(update={"base": f"{stand_in.address}/mirror/serving:bad"})
+    assert failing(step, ctx, Hopeless)
 
 
 def test_a_base_of_another_registry_is_carried_over(stand_in: StandIn, ctx: FakeContext) -> None:
@@ -337,3 +378,30 @@ def test_an_engine_without_the_extra_says_what_to_install(
     monkeypatch.setitem(sys.modules, "docker", None)
     step = build(stand_in).model_copy(update={"builder": "docker"})
     assert failing(step, ctx, Hopeless) == "builder docker needs the extra waystage[docker]"
+
+
+@pytest.mark.heavy
+def test_a_registry_that_is_killed_midway_has_no_tag_and_is_pushed_to_again(
+    real_registry: ImageRegistry, release: Callable[..., FakeContext]
+) -> None:
+    """The context is asked between pieces whether to go on: that is when the registry dies."""
+    real_registry.put_image("mirror/serving", "2.19.1", small_layer(), [])
+    weights = random.Random(7).randbytes(6 << 20)
+    ctx = release({"saved_model.pb": saved_model(), "variables/variables.data": weights})
+    asked: list[int] = []
+
+    class Killing(type(ctx)):  # type: ignore[misc]  # the class is known well enough
+        def __getattribute__(self, name: str) -> Any:
+            if name == "cancelled":
+                asked.append(1)
+                if len(asked) == 5:
+                    real_registry.stop()
+            return super().__getattribute__(name)
+
+    ctx.__class__ = Killing
+    told = failing(build(real_registry), ctx, Retryable)
+    assert "the model's layer: the connection failed" in told
+    real_registry.start()
+    assert real_registry.tags(PATH) == []
+    assert isinstance(run_to_end(build(real_registry), ctx), Done)
+    assert real_registry.tags(PATH) == ["1"]
