@@ -60,10 +60,10 @@ def _next_cron(timer: Timer, after: datetime) -> datetime | None:
         raise TimerUnfit(f"cron {timer.cron!r}: {error}") from error
     if timer.cron.split()[1].startswith("*"):
         return _every_hour(trigger, zone, after)
-    shown = _shown(zone, after)
+    shown: datetime | None = _shown(zone, after)
     if _offset(zone, after - CHANGE) != _offset(zone, after):
-        shown -= CHANGE  # what was skipped fires later than its time
-    while (shown := _tick(trigger, shown)) is not None:
+        shown = _shown(zone, after) - CHANGE  # what was skipped fires later than its time
+    while shown is not None and (shown := _tick(trigger, shown)) is not None:
         instant = shown.replace(tzinfo=zone).astimezone(UTC)  # of two the first, of none the next
         if instant > after:
             return instant
