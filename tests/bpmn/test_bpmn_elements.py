@@ -356,3 +356,37 @@ def test_what_a_dialect_says_besides_is_told() -> None:
     told = hands(imported(body, "s>t", "t>e"), "t")
     assert "camunda:skipExpression=${x}" in told
     assert "camunda:taskListener event=create class=a.B" in told
+
+
+def test_what_else_the_standard_says_is_accounted_for() -> None:
+    body = """<userTask id="t" camunda:candidateGroups="g"><ioSpecification/>
+        <dataInputAssociation/><rendering/></userTask><monitoring id="m"/>
+        <textAnnotation id="n"><text>Ask early</text></textAnnotation>"""
+    entries = imported(body, "s>t", "t>e").report.entries
+    assert entries["t"].hands == ["rendering has no like here"]
+    assert len(entries["t"].notes) == 2
+    assert entries["m"].state == "hand"
+    assert entries["n"].state == "left"
+
+
+def test_rules_of_fields_that_are_not_known_need_a_hand() -> None:
+    body = """<userTask id="t" camunda:candidateGroups="g"><extensionElements><camunda:formData>
+        <camunda:formField id="f" type="string"><camunda:validation>
+        <camunda:constraint name="validator" config="com.example.Check"/>
+        <camunda:constraint name="minlength" config="3"/></camunda:validation>
+        </camunda:formField></camunda:formData></extensionElements></userTask>"""
+    result = imported(body, "s>t", "t>e")
+    assert "'validator=com.example.Check' of 'f'" in hands(result, "t")
+    form = parse_source(result.text).data["states"]["t"]["task"]["form"]
+    assert form == {"f": {"type": "string", "minLength": 3}}
+
+
+def test_documentation_is_kept_above_the_state() -> None:
+    body = '<serviceTask id="t"><documentation>Why it is done</documentation></serviceTask>'
+    assert "  # Why it is done\n" in imported(body, "s>t", "t>e").text
+
+
+def test_conditions_that_nobody_asks_for_are_told() -> None:
+    body = """<parallelGateway id="f"/><task id="a"/><task id="b"/><parallelGateway id="j"/>"""
+    result = imported(body, "s>f", "f>a:${n > 1}", "f>b", "a>j", "b>j", "j>e")
+    assert "never asked for" in result.report.entries["f_a"].notes[0]

@@ -99,6 +99,10 @@ def test_a_hundred_forks_in_a_row_and_inside_of_each_other_end_soon() -> None:
         ('<task id="a"/><subProcess id="p"><task id="b"/>'
          '<sequenceFlow id="f" sourceRef="a" targetRef="b"/></subProcess>', "E-BPMN-REFERENCE",
          "begins at 'a'"),
+        ('<startEvent id="a"/><sequenceFlow id="f" sourceRef="a" targetRef="a"/>',
+         "E-BPMN-REFERENCE", "where nothing may arrive"),
+        ('<endEvent id="a"/><task id="b"/><sequenceFlow id="f" sourceRef="a" targetRef="b"/>',
+         "E-BPMN-REFERENCE", "which is an end"),
         ('<subProcess id="a"><startEvent id="a"/></subProcess>', "E-BPMN-ID", "twice"),
     ],
 )  # fmt: skip

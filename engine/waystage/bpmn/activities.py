@@ -15,6 +15,7 @@ from waystage.bpmn.text import event_name, one_line, slug
 from waystage.bpmn.variables import Variables, field_spec, key
 from waystage.spec.values import format_duration
 
+RULES = ("required", "readonly", "min", "max", "minlength", "maxlength")
 MOST_QUORUM = 50
 MOST_LINES = 30
 
@@ -125,6 +126,13 @@ def task_of(
     form = {key(f.id): field_spec(f) for f in node.form if f.id != folded and f.writable}
     if form:
         task["form"] = form
+    for field in node.form:
+        if not field.writable:
+            hands.report.note(node.element, f"the field {field.id!r} is only shown there")
+        for name, config in field.rules:
+            if name not in RULES:
+                rule = f"{name}={config}".rstrip("=")
+                hands.by_hand(node, path, f"the rule {one_line(rule, 80)!r} of {field.id!r}")
     task["outcomes"] = outcomes
     if node.people.due:
         due = times.duration_of(node.people.due)

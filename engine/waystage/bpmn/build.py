@@ -181,11 +181,20 @@ class Builder:
         else:
             self._doing.add(node, draft, box)
         self._borders.add(node, draft, box)
-        for extra in node.extras:
-            self._hands.by_hand(node, path, f"{extra.what} has no like here")
+        self._besides(node, path)
         if node.loop is not None and node.kind not in ("userTask", "manualTask"):
             self._hands.by_hand(node, path, "it is repeated there, and done once here")
         return self._finished(draft, self._hands.variables.sets.get(node.id, {}), node)
+
+    def _besides(self, node: Node, path: YamlPath) -> None:
+        """Say what else an element says: its dialect's own, and its documentation."""
+        for extra in node.extras:
+            if extra.needed:
+                self._hands.by_hand(node, path, f"{extra.what} has no like here")
+            else:
+                self._hands.report.note(node.element, extra.what)
+        if node.documentation and node.kind not in ("userTask", "manualTask"):
+            self._hands.comments.add(path, one_line(node.documentation, 400))
 
     def _nested(self, node: Node, scope: Scope, draft: Draft, box: Box) -> None:
         outer = self._doing.lanes
@@ -291,7 +300,9 @@ class Builder:
 
 def _gateway(arrows: list[Arrow]) -> Element | None:
     """Give the gateway that a choice came from."""
-    found = (each for each in arrows[0].stands_for if each.kind.endswith("Gateway"))
+    found = (
+        each for arrow in arrows[:1] for each in arrow.stands_for if each.kind.endswith("Gateway")
+    )
     return next(found, None)
 
 

@@ -201,7 +201,9 @@ def extras_of(xml: Xml) -> tuple[Extra, ...]:
                 continue
             said_ = " ".join(f"{name}={_short(value)}" for (_, name), value in
                              each.attributes.items())  # fmt: skip
-            found.append(Extra(f"{_named(each)} {said_}".strip(), each.spot))
+            inner = [" ".join(e.attributes.values()) or e.text for e in each.children]
+            shown = " ".join((_named(each), said_, *(_short(text) for text in inner)))
+            found.append(Extra(_short(" ".join(shown.split()), 200), each.spot))
     return tuple(found)
 
 
@@ -209,8 +211,8 @@ def _named(xml: Xml) -> str:
     return f"{DIALECTS.get(xml.space, xml.space.rstrip('/').rpartition('/')[2])}:{xml.tag}"
 
 
-def _short(value: str) -> str:
-    return value if len(value) <= 60 else f"{value[:59]}…"
+def _short(value: str, most: int = 60) -> str:
+    return value if len(value) <= most else f"{value[: most - 1]}…"
 
 
 def _list(text: str) -> list[str]:

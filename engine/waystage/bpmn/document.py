@@ -18,6 +18,8 @@ from waystage.bpmn.text import one_line, slug
 from waystage.bpmn.variables import Variables, scopes_of
 
 REGISTERED = "snapshot.registered"
+DRAWN = ("textAnnotation", "association", "group", "dataObjectReference", "dataStoreReference")
+UNASKED = ("parallelGateway", "eventBasedGateway")
 USED = "its name is used where it is referred to"
 
 
@@ -73,7 +75,8 @@ def _start(hands: Hands, process: Process) -> dict[str, Any]:
             what = f"{field.id!r} was asked for at the start: a parameter, or a field of a task"
             hands.by_hand(node, ("initial",), what)
         for extra in node.extras:
-            hands.by_hand(node, ("initial",), f"{extra.what} has no like here")
+            if extra.needed:
+                hands.by_hand(node, ("initial",), f"{extra.what} has no like here")
     return found
 
 
@@ -87,7 +90,8 @@ def _extras(hands: Hands, process: Process) -> None:
         nodes = [(n.element, n.extras) for n in scope.nodes if n.id in told]
         for element, extras in (*nodes, *((f.element, f.extras) for f in scope.flows)):
             for extra in extras:
-                hands.report.hand(element, f"{extra.what} has no like here")
+                if extra.needed:
+                    hands.report.hand(element, f"{extra.what} has no like here")
 
 
 def _rest(process: Process, report: Report, aside: dict[str, str]) -> None:
@@ -96,7 +100,16 @@ def _rest(process: Process, report: Report, aside: dict[str, str]) -> None:
         for lane in scope.lanes:
             report.note(lane.element, "a lane: who is asked where a task names nobody")
         for element in scope.aside:
-            report.note(element, _beside(element))
+            if element.kind in DRAWN:
+                report.note(element, _beside(element))
+            else:
+                report.hand(element, "it has no like here")
+        for flow in scope.flows:
+            source = next((n for n in scope.nodes if n.id == flow.source), None)
+            if flow.condition and source and source.kind in UNASKED:
+                report.note(flow.element, f"its condition is never asked for after a {source.kind}")
+            elif flow.condition and source and source.default == flow.element.id:
+                report.note(flow.element, "its condition is not asked for: it is the default")
     for element in process.names:
         report.note(element, USED)
     for entry in report.entries.values():

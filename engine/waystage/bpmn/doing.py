@@ -153,7 +153,8 @@ class Doing:
                 continue
             self._hands.report.mapped(flow.element, draft.path)
             for extra in event.extras:
-                self._hands.by_hand(event, draft.path, f"{extra.what} has no like here")
+                if extra.needed:
+                    self._hands.by_hand(event, draft.path, f"{extra.what} has no like here")
             self._caught(event, event, draft, box)
 
     def _end(self, node: Node, draft: Draft, box: Box) -> None:
@@ -183,6 +184,8 @@ class Doing:
                 for key, value in values.items()
             }
         draft.body["call"] = call
+        if any(each.name == "all" for each in node.inputs):
+            self._hands.by_hand(node, draft.path, "all variables went into it: say which in with:")
         draft.events["done"] = self._arrows.out_of(node.id, box)
         what = f"it calls {one_line(node.called, 60)!r}: import that process as lifecycle {name!r}"
         self._hands.by_hand(node, draft.path, what)

@@ -45,7 +45,7 @@ class Graph:
         if node.kind == "intermediateThrowEvent":
             return node.trigger.kind in ("none", "link") and bool(self.out[node.id])
         if node.kind == "intermediateCatchEvent":
-            return node.trigger.kind == "link"
+            return node.trigger.kind == "link" and bool(self.out[node.id])
         return False
 
     def reach(self, start: Iterable[str], stop: str = "") -> list[str]:

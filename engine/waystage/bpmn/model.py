@@ -99,10 +99,14 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """Something of a dialect that has no place in a lifecycle; it is told, never dropped."""
+    """Something that has no place in a lifecycle; it is told, never dropped.
+
+    What is not `needed` changes nothing of what the process does.
+    """
 
     what: str
     spot: Spot
+    needed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

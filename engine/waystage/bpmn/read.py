@@ -32,6 +32,14 @@ NAMES = ("message", "signal", "error", "escalation", "itemDefinition", "dataStor
          "import", "interface", "category")  # fmt: skip
 REFERENCES = ("messageRef", "signalRef", "errorRef", "escalationRef", "name")
 SUBS = ("subProcess", "transaction", "adHocSubProcess")
+DATA_FLOW = ("ioSpecification", "dataInputAssociation", "dataOutputAssociation", "dataInput",
+             "dataOutput", "inputSet", "outputSet", "property")  # fmt: skip
+INSIDE = frozenset({
+    "documentation", "extensionElements", "incoming", "outgoing", "script", "potentialOwner",
+    "humanPerformer", "performer", "standardLoopCharacteristics",
+    "multiInstanceLoopCharacteristics",
+})  # fmt: skip
+READ_IN_SCOPE = frozenset({"sequenceFlow", "laneSet", "dataObject", "property"}) | INSIDE | NODES
 TIMINGS: tuple[tuple[str, Timing], ...] = (
     ("timeDate", "date"), ("timeDuration", "duration"), ("timeCycle", "cycle"),
 )  # fmt: skip
@@ -114,6 +122,8 @@ class Reading:
                 yield element_of(each), "pools; a lifecycle is one process"
                 for inner in standard(each, "participant", "messageFlow"):
                     yield element_of(inner), "of the collaboration"
+            elif each.space == BPMN and each.tag not in (*NAMES, "process", *INSIDE):
+                yield element_of(each), "no like here"
             elif each.tag == "BPMNDiagram":
                 yield element_of(each), "the picture; `waystage graph` draws the lifecycle"
 
@@ -136,8 +146,8 @@ class Reading:
             tuple(nodes), tuple(flows), tuple(self._variables(xml)),
             tuple(_lane(each) for each in lanes if each.tag == "lane"),
             tuple((e.get("sourceRef"), e.get("targetRef")) for e in standard(xml, "association")),
-            tuple(element_of(e) for e in standard(xml, "textAnnotation", "association", "group",
-                                                  "dataObjectReference", "dataStoreReference")),
+            tuple(element_of(e) for e in xml.children
+                  if e.space == BPMN and e.tag not in READ_IN_SCOPE),
         )  # fmt: skip
 
     def _node(self, xml: Xml, depth: int) -> Node:
@@ -195,6 +205,14 @@ class Reading:
                     text = f"{flow.element} {role} at {clean(end)!r}, which is not in its process"
                     hint = "connect it, or remove it; no flow crosses a sub-process's border"
                     self._lost(flow.element, text, hint)
+        kinds = {node.id: node.kind for node in nodes}
+        for flow in flows:
+            if kinds.get(flow.target) in ("startEvent", "boundaryEvent"):
+                text = f"{flow.element} leads to {flow.target!r}, where nothing may arrive"
+                self._lost(flow.element, text, f"a {kinds[flow.target]} is where ways begin")
+            if kinds.get(flow.source) == "endEvent":
+                text = f"{flow.element} leads on from {flow.source!r}, which is an end"
+                self._lost(flow.element, text, "make it an intermediate event, or remove the flow")
         for node in nodes:
             if node.kind == "boundaryEvent" and node.attached not in hosts:
                 text = f"{node.element} is attached to {node.attached!r}, no activity beside it"
@@ -259,7 +277,15 @@ def _lane(xml: Xml) -> Lane:
 
 
 def _more(xml: Xml) -> Iterator[Extra]:
-    """Give what the definitions inside of an event say in a dialect."""
+    """Give what else stands inside of an element, and what event definitions say in a dialect."""
     for each in xml.children:
         if each.space == BPMN and each.tag in TRIGGERS:
             yield from dialect.extras_of(each)
+        elif each.space == BPMN and each.tag in DATA_FLOW:
+            yield Extra(f"{each.tag} draws which data go in and out", each.spot, needed=False)
+        elif each.space == BPMN and each.tag not in INSIDE and not _of_scope(each, xml):
+            yield Extra(each.tag, each.spot)
+
+
+def _of_scope(xml: Xml, outer: Xml) -> bool:
+    return outer.tag in SUBS and xml.tag not in ("ioSpecification",)
