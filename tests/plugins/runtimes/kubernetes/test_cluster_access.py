@@ -93,7 +93,7 @@ def test_what_the_role_does_not_have_is_named(world: World, ctx: FakeContext, sp
     roles = f"{world.root('rbac.authorization.k8s.io/v1')}/roles"
     rules = manifests("kubernetes.tfserving", world.namespace)[2]["rules"]
     less = [rule for rule in rules if "services" not in rule["resources"]]
-    world.change(f"{roles}/waystage", {"rules": less})
+    world.change(f"{roles}/waystage-kubernetes-tfserving", {"rules": less})
     with pytest.raises(Hopeless, match=r"may not get services .*cannot get resource") as told:
         runtime.apply(ctx, spec())
     assert "docs/how-to/openshift.md" in str(told.value)
@@ -166,11 +166,18 @@ def test_a_shipped_role_is_of_one_namespace_without_wildcards_and_secrets(use: s
     made = manifests(use, "models-prod")
     assert [each["kind"] for each in made] == ["ServiceAccount", "RoleBinding", "Role"]
     assert {each["metadata"]["namespace"] for each in made} == {"models-prod"}
+    assert made[1]["roleRef"]["name"] == made[2]["metadata"]["name"]
     assert "*" not in json.dumps(made)
     for rule in made[2]["rules"]:
         assert not {"secrets", "pods/exec", "roles", "rolebindings"} & set(rule["resources"])
         if "serviceaccounts/token" in rule["resources"]:
             assert rule["resourceNames"] == ["waystage"]
+
+
+def test_roles_of_several_runtimes_stand_side_by_side_in_a_namespace() -> None:
+    names = [manifests(use, "models")[2]["metadata"]["name"] for use in runtimes()]
+    assert len(set(names)) == len(names) == 4
+    assert {manifests(use, "models")[0]["metadata"]["name"] for use in runtimes()} == {"waystage"}
 
 
 def test_manifests_are_printed_for_a_namespace(
