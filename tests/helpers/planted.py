@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,7 @@ def split_commit() -> None:
 
     def split(self: Statements, connection: Any, batch: Any) -> None:
         driver_of(connection).execute("COMMIT")
+        time.sleep(0.01)
         driver_of(connection).execute("BEGIN")
         whole(self, connection, batch)
 
@@ -53,8 +55,23 @@ def told_early() -> None:
     Engine._fill = early  # this is the bug
 
 
+def deaf() -> None:
+    """Take a commit that failed for one that was done."""
+    from waystage.daemon.engine import Engine
+
+    def postpone(self: Engine, items: Any, error: Any, **more: Any) -> None:
+        for item in items:
+            if item.future is not None:
+                item.future.set_result(item.result)
+        right(self, [item for item in items if item.future is None], error, **more)
+
+    right = Engine._postpone
+    Engine._postpone = postpone  # this is the bug
+
+
 BUGS: dict[str, Callable[[], None]] = {
     "split-commit": split_commit, "new-key": new_key, "told-early": told_early,
+    "deaf": deaf,
 }  # fmt: skip
 
 
