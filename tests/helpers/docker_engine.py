@@ -49,7 +49,7 @@ class DockerEngine:
 
         where = {"--data-root": "data", "--exec-root": "exec", "--pidfile": "pid"}
         paths = [f"{name}={self._place / place}" for name, place in where.items()]
-        with (self._place / "log").open("ab") as log:
+        with (self._place / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 [self._program, *paths, "-H", self.host, "--bridge=none", "--iptables=false",
                  "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",

@@ -28,6 +28,16 @@ USER, PASSWORD = "builder", "correct horse battery"
 # bcrypt of PASSWORD: the one kind that the registry takes
 HTPASSWD = f"{USER}:$2b$05$c.vmk0vx1SgGkKobncOluOyu1Gm3H.htG0IXHozyd7VRuCn5jxgLa\n"
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER = (
+    MANIFEST,
+    "application/vnd.docker.container.image.v1+json",
+    "application/vnd.docker.image.rootfs.diff.tar.gzip",
+)
+OCI = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.oci.image.layer.v1.tar+gzip",
+)
 TYPES = f"{MANIFEST}, application/vnd.oci.image.manifest.v1+json"
 
 
@@ -76,8 +86,11 @@ class Shelf:
         told = self.send("GET", f"/v2/{path}/tags/list")
         return sorted(told.json().get("tags") or []) if told.status_code == 200 else []
 
-    def put_image(self, path: str, tag: str, layer: bytes, env: list[str]) -> str:
+    def put_image(
+        self, path: str, tag: str, layer: bytes, env: list[str], *, oci: bool = False
+    ) -> str:
         """Put an image of one packed layer there, and give its digest."""
+        kind, of_config, of_layer = OCI if oci else DOCKER
         plain = hashlib.sha256(gzip.decompress(layer)).hexdigest()
         config = json.dumps({
             "architecture": "amd64", "os": "linux", "created": "2026-01-01T00:00:00Z",
@@ -87,14 +100,12 @@ class Shelf:
         }).encode()  # fmt: skip
         parts = [self._put_blob(path, raw) for raw in (config, layer)]
         manifest = json.dumps({
-            "schemaVersion": 2, "mediaType": MANIFEST,
-            "config": {"mediaType": "application/vnd.docker.container.image.v1+json", **parts[0]},
-            "layers": [
-                {"mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip", **parts[1]}
-            ],
+            "schemaVersion": 2, "mediaType": kind,
+            "config": {"mediaType": of_config, **parts[0]},
+            "layers": [{"mediaType": of_layer, **parts[1]}],
         }).encode()  # fmt: skip
         told = self.send("PUT", f"/v2/{path}/manifests/{tag}", content=manifest,
-                         headers={"Content-Type": MANIFEST})  # fmt: skip
+                         headers={"Content-Type": kind})  # fmt: skip
         assert told.status_code == 201, told.text
         return "sha256:" + hashlib.sha256(manifest).hexdigest()
 

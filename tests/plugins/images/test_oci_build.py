@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from image_registry import Shelf
+from image_registry import DOCKER, OCI, Shelf, small_layer
 from saved_models import saved_model
 
 from waystage.errors import Hopeless
@@ -69,6 +69,18 @@ def test_the_layer_holds_the_model_where_tensorflow_serving_looks(
     ]
     assert {(e.uid, e.gid, e.mtime, e.uname) for e in entries.values()} == {(0, 0, 0, "")}
     assert entries["models/credit-risk/1/saved_model.pb"].mode == 0o644
+
+
+@pytest.mark.parametrize(("oci", "types"), [(True, OCI), (False, DOCKER)])
+def test_the_image_is_written_in_the_dialect_of_its_base(
+    shelf: Shelf, ctx: FakeContext, oci: bool, types: tuple[str, ...]
+) -> None:
+    shelf.put_image("mirror/other", "1", small_layer(), [], oci=oci)
+    built(build(shelf, base=f"{shelf.address}/mirror/other:1"), ctx)
+    made = shelf.manifest(PATH, "1.0.3")
+    assert made
+    kinds = {layer["mediaType"] for layer in made["layers"]}
+    assert (made["mediaType"], made["config"]["mediaType"], *kinds) == types
 
 
 def test_labels_and_settings_say_what_is_served(shelf: Shelf, ctx: FakeContext) -> None:
