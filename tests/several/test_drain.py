@@ -98,7 +98,11 @@ def test_on_sqlite_what_was_being_called_is_finished_and_the_rest_done_after_the
     assert sorted(acted(effects).values()) == [1, 1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("database_url", "number"),
+    [("sqlite", signal.SIGINT), ("postgresql", signal.SIGTERM)],
+    indirect=["database_url"],
+)
 def test_a_second_signal_ends_it_at_once(start, database_url, effects, number):
     first = start(database_url, TEXTS, lease=2).up()
     gate = effects.with_name("slow")

@@ -8,7 +8,7 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
-from waystage.errors import Forbidden
+from waystage.errors import Forbidden, Unavailable
 from waystage.people import Caller
 
 BODY_LIMIT = 1 << 20
@@ -67,6 +67,8 @@ async def _stranger(request: Request, known: Known) -> Response | None:
             caller = await run_in_threadpool(known, token, named)
         except Forbidden as error:
             return refusal(403, error.code, str(error))
+        except Unavailable as error:  # the database, where tokens are kept
+            return refusal(503, error.code, str(error))
     if caller is None:
         return refusal(401, "E-TOKEN", "the token is missing, wrong or has ended")
     request.state.caller = caller
