@@ -52,6 +52,8 @@ def scorer(weight: float) -> bytes:
 class AtWork:
     """The project at `root`, and what tests do with it."""
 
+    service = SERVICE
+
     def __init__(
         self, root: Path, monkeypatch: pytest.MonkeyPatch, *more: str, change: Any = None
     ) -> None:
@@ -78,13 +80,14 @@ class AtWork:
         place.mkdir(parents=True)
         (place / "model.onnx").write_bytes(scorer(weight))
         columns = [{"name": "income"}, {"name": "age"}]
-        manifest = {"format": "onnx", "services": [SERVICE], "author": "dana", "inputs": columns, "outputs": [{"name": "probabilities"}],
+        manifest = {"format": "onnx", "services": [SERVICE], "author": "dana", "inputs": columns,
+                    "outputs": [{"name": "probabilities"}],
                     "example": [{"income": 0.5, "age": -0.5}]}  # fmt: skip
         (place / "manifest.yaml").write_text(yaml.safe_dump(manifest))
 
     def begin(self, lifecycle: str, version: str, key: str = "") -> str:
         """Open a run, as olga does."""
-        return self.daemon.start_run(lifecycle, SERVICE, "credit", version, "olga", key)
+        return self.daemon.start_run(lifecycle, self.service, "credit", version, "olga", key)
 
     def comes_to(self, run: str, place: str) -> None:
         """Wait until the run is there; its incidents are told otherwise."""
@@ -139,12 +142,12 @@ class AtWork:
 
     def where(self) -> dict[str, str]:
         """Give which version each stage has as champion or current one."""
-        rows = self.daemon.store.placements(service=SERVICE)
+        rows = self.daemon.store.placements(service=self.service)
         return {row.stage: row.snapshot for row in rows if row.role == "champion"}
 
     def ask(self, count: int, *, labels: bool = False) -> str:
         """Send requests to PROD by HTTP; give the version that answers. Income tells the event."""
-        rows = self.daemon.store.placements(service=SERVICE)
+        rows = self.daemon.store.placements(service=self.service)
         champion = next(r for r in rows if r.stage == "PROD" and r.role == "champion")
         url = champion.body["deployed"]["endpoints"][0]["url"]
         told = []
