@@ -51,6 +51,7 @@ class Kubelet:
     def __init__(self) -> None:
         self.plans: dict[str, str] = {}
         self.routes_lead_here = True
+        self.refuse_routes = ""
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), ModelServer)
         self.server.daemon_threads = True
         self.logs: dict[str, Path] = {}
@@ -124,6 +125,9 @@ class Kubelet:
             if "ingress" not in route.get("status", {}):
                 host = f"127.0.0.1:{self.server.server_port}"
                 admitted = [{"type": "Admitted", "status": "True"}]
+                if self.refuse_routes:
+                    admitted = [{"type": "Admitted", "status": "False", "message": "taken",
+                                 "reason": self.refuse_routes}]  # fmt: skip
                 status = {"ingress": [{"host": host, "conditions": admitted}]}
                 self._status(f"{routes}/{route['metadata']['name']}", status)
 

@@ -89,7 +89,8 @@ class Deploy(Step):
             if self.role == "champion" and "switch" in placed.online.capabilities:
                 placed.online.set_traffic(ctx, handle, 100)
                 seen = placed.online.observe(ctx, handle)
-            return self._done(placed, handle, seen.endpoints)
+            if seen.phase == "ready":
+                return self._done(placed, handle, seen.endpoints)
         if waited(ctx) >= self.ready_within.total_seconds():
             raise Retryable(
                 f"{ctx.snapshot.id} is not ready in {placed.stage}/{placed.name} after "

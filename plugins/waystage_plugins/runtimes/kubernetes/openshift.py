@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from waystage.errors import Hopeless, Retryable
-from waystage.plugin import Handle, JsonObject, Services
+from waystage.plugin import Handle, JsonObject, Observation, Phase, Services
 from waystage_plugins.runtimes.kubernetes import routing, sharing
 from waystage_plugins.runtimes.kubernetes.api import Api
 from waystage_plugins.runtimes.kubernetes.cluster import LABEL
@@ -64,6 +64,21 @@ class OpenShiftServing(ClusterServing):
             if not champion or champion == ref["name"]:
                 raise Hopeless(f"{ref['name']} has no champion beside it to share requests with")
             self._apply(api, ROUTE, self._route(ref, champion, str(ref["name"]), percent))
+
+    def observe(self, ctx: Services, handle: Handle) -> Observation:
+        """Say what really runs; what its Route does not lead to yet is not ready."""
+        seen = super().observe(ctx, handle)
+        if seen.phase != "ready":
+            return seen
+        with self.connected(ctx, self._namespace(handle)) as api:
+            live = api.get(ROUTE, str(handle.ref["shared"]))
+        if live is None or handle.ref["name"] not in routing.targets(live) or routing.url(live):
+            return seen
+        why = routing.not_taken(live)
+        told = f"no router has taken the Route in: {why}" if why else "the Route is new"
+        phase: Phase = "failed" if why else "pending"
+        update = {"phase": phase, "reason": "route", "message": " ".join(told.split())[:500]}
+        return seen.model_copy(update=update)
 
     def _prepare(self, api: Api) -> None:
         path = f"/apis/project.openshift.io/v1/projects/{self.project}"

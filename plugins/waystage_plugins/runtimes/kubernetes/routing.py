@@ -56,6 +56,15 @@ def url(live: Thing | None) -> str:
     return ""
 
 
+def not_taken(live: Thing) -> str:
+    """Say why no router has taken a Route in; empty when none has said anything yet."""
+    for ingress in (live.get("status") or {}).get("ingress") or ():
+        for each in ingress.get("conditions") or ():
+            if each.get("type") == "Admitted" and each.get("status") == "False":
+                return f"{each.get('reason')}: {each.get('message')}"
+    return ""
+
+
 def image_stream(plan: Plan) -> Thing:
     """Give the ImageStream with the one image that the snapshot runs in, by its digest."""
     tag = {

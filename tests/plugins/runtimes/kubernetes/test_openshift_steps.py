@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from waystage.cli.main import run
-from waystage.errors import Hopeless
-from waystage.plugin import Deployed, Done, JsonObject, Placement, Undeployed
+from waystage.errors import Hopeless, Retryable
+from waystage.plugin import Deployed, Done, Handle, JsonObject, Placement, Undeployed
 from waystage.testing import FakeContext, check_step, run_to_end
 from waystage_plugins.repositories.folder import Folder
 from waystage_plugins.runtimes.kubernetes import OpenShiftServing
@@ -94,6 +94,25 @@ def test_a_model_is_deployed_probed_replaced_restored_and_taken_out(
     story.do(first, Probe())
     story.do(first, Undeploy())
     assert world.names() == set()
+
+
+def test_a_deployment_is_done_only_when_its_route_leads_to_it(world: World, story: Story) -> None:
+    world.kubelet.routes_lead_here = False
+    ctx = story.run(1)
+    with pytest.raises(TimeoutError, match="still waits"):
+        run_to_end(Deploy(image=IMAGE), ctx, within=2)
+    seen = story.runtime.observe(ctx, Handle.model_validate({"ref": ctx.memo["handle"]}))
+    assert (seen.phase, seen.message) == ("pending", "the Route is new")
+    world.kubelet.routes_lead_here = True
+    answer = run_to_end(Deploy(image=IMAGE), ctx)
+    assert isinstance(answer, Done)
+    assert "127.0.0.1" in str(answer.output.url)  # type: ignore[union-attr]  # of the step's own type
+
+
+def test_a_route_that_no_router_takes_fails_the_deployment(world: World, story: Story) -> None:
+    world.kubelet.refuse_routes = "HostAlreadyClaimed"
+    with pytest.raises(Retryable, match=r"failed in PROD/okd: route: .*HostAlreadyClaimed: taken"):
+        run_to_end(Deploy(image=IMAGE), story.run(1))
 
 
 def test_a_challenger_is_given_a_share_once_whoever_asks_again(world: World, story: Story) -> None:
