@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from waystage.errors import Retryable
 from waystage.plugin import Context
 from waystage_plugins.images.engine import Engine
 from waystage_plugins.images.publish import Target, held, turn, verified
@@ -48,7 +47,5 @@ def push_by_engine(ctx: Context, engine: Engine, target: Target, image: str, own
             if not theirs:
                 engine.tag(own, pushing)
             engine.tag(own, str(goal))
-            if ctx.cancelled:
-                raise Retryable("the run no longer waits for this image")
             digest = engine.push(str(goal), target.login.credentials(ctx))
             return verified(there, target, digest)

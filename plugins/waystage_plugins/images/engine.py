@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,10 @@ KNOWN_LAYER = "known"  # stands for a layer that the engine has already
 
 
 class Engine:
-    """One Docker engine."""
+    """One Docker engine; `cancelled` is asked while it works whether to go on."""
 
-    def __init__(self, api: Any) -> None:
-        self._api = api
+    def __init__(self, api: Any, cancelled: Callable[[], bool]) -> None:
+        self._api, self._cancelled = api, cancelled
 
     def image(self, name: str) -> dict[str, Any] | None:
         """Say what the engine knows of an image, None if it has none of that name."""
@@ -48,7 +48,7 @@ class Engine:
                 name.name, tag=name.version, stream=True, decode=True, platform=platform,
                 auth_config=_auth(login),
             )  # fmt: skip
-            _listen(said, f"pulling {wanted}")
+            self._listen(said, f"pulling {wanted}")
             found = self.image(wanted)
         if found is None:
             raise Retryable(f"the engine pulled {wanted} and does not have it")
@@ -92,7 +92,7 @@ class Engine:
         said = self._api.push(
             repository, tag=tag, stream=True, decode=True, auth_config=_auth(login)
         )
-        digest = _listen(said, f"pushing {name}")
+        digest = self._listen(said, f"pushing {name}")
         if not digest:
             raise Retryable(f"pushing {name}: the engine ended without saying a digest")
         return digest
@@ -108,7 +108,7 @@ class Engine:
 
     def _take(self, place: Path) -> None:
         with place.open("rb") as file:
-            _listen(self._api.load_image(file, quiet=True), "loading the image")
+            self._listen(self._api.load_image(file, quiet=True), "loading the image")
 
     def _with_base(self, place: Path, config: bytes, layer: Layer, base: Base, name: str) -> None:
         """Write the archive anew with the layers that the engine gives of its base image."""
@@ -121,9 +121,27 @@ class Engine:
         finally:
             raw.unlink(missing_ok=True)
 
+    def _listen(self, said: Iterable[dict[str, Any]], what: str) -> str:
+        """Read what an engine says to its end; give the digest if it tells one.
+
+        Engines answer 200 and tell in the stream what went wrong; the SDK does not raise it.
+        """
+        digest = wrong = ""
+        for word in said:  # to its end, or the connection is left open
+            if self._cancelled():
+                raise Retryable(f"{what}: the run no longer waits for this image")
+            if "error" in word or "errorDetail" in word:
+                detail = word.get("errorDetail") or {}
+                wrong = wrong or str(detail.get("message") or word.get("error") or "it failed")
+            if isinstance(word.get("aux"), dict):
+                digest = word["aux"].get("Digest", digest)
+        if wrong:
+            raise _failure(what, wrong)
+        return digest
+
 
 @contextmanager
-def engine(host: str) -> Iterator[Engine]:
+def engine(host: str, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Engine]:
     """Reach an engine: at `host`, or where Docker's own environment variables say.
 
     Raises `Retryable` or `Hopeless` with one line for whatever the SDK raises meanwhile.
@@ -140,7 +158,7 @@ def engine(host: str) -> Iterator[Engine]:
         made = (
             docker.DockerClient(host, timeout=SECONDS) if host else docker.from_env(timeout=SECONDS)
         )
-        yield Engine(made.api)
+        yield Engine(made.api, cancelled)
     except docker.errors.APIError as error:
         kind = Retryable if error.is_server_error() else Hopeless
         raise kind(f"the Docker engine refuses: {_line(error.explanation or error)}") from None
@@ -172,23 +190,6 @@ def _short(name: Reference) -> str:
 
 def _auth(login: tuple[str, str] | None) -> dict[str, str]:
     return {"username": login[0], "password": login[1]} if login else NOBODY
-
-
-def _listen(said: Iterable[dict[str, Any]], what: str) -> str:
-    """Read what an engine says to its end; give the digest if it tells one.
-
-    Engines answer 200 and tell in the stream what went wrong; the SDK does not raise it.
-    """
-    digest = wrong = ""
-    for word in said:  # to its end, or the connection is left open
-        if "error" in word or "errorDetail" in word:
-            detail = word.get("errorDetail") or {}
-            wrong = wrong or str(detail.get("message") or word.get("error") or "it failed")
-        if isinstance(word.get("aux"), dict):
-            digest = word["aux"].get("Digest", digest)
-    if wrong:
-        raise _failure(what, wrong)
-    return digest
 
 
 def _failure(what: str, said: str) -> WaystageError:

@@ -67,7 +67,7 @@ class PushImage(ImageStep):
         return self._done(target, digest, image)
 
     def _from_engine(self, ctx: Context, target: Target) -> Done:
-        with engine(self.engine) as found:
+        with engine(self.engine, lambda: ctx.cancelled) as found:
             if found.image(self.image) is None:
                 raise Hopeless(f"the engine has no image {self.image}")
             digest = push_by_engine(ctx, found, target, self.image, self.image)

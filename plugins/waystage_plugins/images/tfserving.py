@@ -103,7 +103,7 @@ class BuildServingImage(ImageStep):
         self, ctx: Context, base: Reference, layer: Layer, target: Target | None
     ) -> Done:
         login = login_for(base, self.base_login, target).credentials(ctx)
-        with engine(self.engine) as found:
+        with engine(self.engine, lambda: ctx.cancelled) as found:
             below = found.base(base, login, self.platform)
             config = self._config(ctx, base, below, layer)
             with cleared(found, working_name(ctx)):

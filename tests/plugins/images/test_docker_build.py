@@ -275,6 +275,19 @@ def test_what_a_crash_left_in_the_engine_is_taken_away_by_the_next_attempt(
 
 
 @LEFT_OPEN
+def test_an_engine_is_not_waited_for_when_the_run_has_left(
+    docker_engine: DockerEngine, base: str, ctx: FakeContext
+) -> None:
+    before = docker_engine.images()
+    ctx.cancelled = True
+    with pytest.raises(Retryable, match="the run no longer waits for this image") as caught:
+        run_to_end(build(docker_engine, base), ctx)
+    del caught
+    collect()
+    assert docker_engine.images() == before
+
+
+@LEFT_OPEN
 def test_an_engine_that_dies_between_loading_and_pushing_is_used_again_when_it_is_back(
     docker_engine: DockerEngine, base: str, ctx: FakeContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
