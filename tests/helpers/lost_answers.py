@@ -17,13 +17,15 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
 from waystage.daemon import calls
 from waystage.daemon.daemon import Daemon
-from waystage.errors import Retryable
-from waystage.kernel import events
+from waystage.daemon.decisions import repairing
+from waystage.errors import Conflict, Retryable
+from waystage.people import Caller
 from waystage.plugin import Done, Step
 
 KINDS = ("safe", "look", "ask")
@@ -185,21 +187,22 @@ def see_to(daemon: Daemon, names: list[str]) -> None:
                 (daemon.root / "world" / f"{name}.run").write_text(run)
                 del left[name]
             else:
-                mend(daemon, row.no, run)
+                mend(daemon, run)
         if daemon.engine.failure or time.monotonic() > end:
             sys.exit(f"stuck: {left} {daemon.engine.failure}")
         time.sleep(0.01)
 
 
-def mend(daemon: Daemon, no: int, run: str) -> None:
+def mend(daemon: Daemon, run: str) -> None:
     """Say what is true where nobody knew; have tried again what failed."""
     for incident in daemon.store.incidents(run=run):
         held = (daemon.root / "world" / run).exists()
         how = "skip" if incident.kind == "uncertain" and held else "retry"
         note = daemon.root / "world" / f"{run}.{incident.kind}"
         note.touch()
-        said = events.repair(how, "work", {"reason": "looked"}, "otto")
-        daemon.engine.submit(no, said).result(timeout=60)
+        said = repairing(incident.id, how, Caller("otto", "test"), {"reason": "looked"})
+        with suppress(Conflict):  # it is being tried again already
+            daemon.engine.act(said).result(timeout=60)
 
 
 def live(root: Path, names: list[str], catalog: dict[str, type[Acting]]) -> int:

@@ -19,7 +19,7 @@ from sqlalchemy import func, select
 from waystage.clock import TurnedClock
 from waystage.daemon import daemon as daemon_module
 from waystage.daemon.daemon import Daemon
-from waystage.errors import Conflict, Hopeless
+from waystage.errors import Hopeless
 from waystage.kernel import events
 from waystage.plugin import Done, Step
 from waystage.store import schema as t
@@ -96,13 +96,11 @@ def park(daemon: Daemon, each: int) -> int:
     counted = select(t.incidents.c.run, func.count(), func.count(t.incidents.c.closed_at))
     with daemon.store.reading() as connection:
         rows = connection.execute(counted.group_by(t.incidents.c.run)).all()
-    for no, times, closed in rows:
-        if times < each and closed < times:
-            again = events.repair("retry", "work", {"reason": "again"}, "otto")
-            try:
-                daemon.engine.submit(no, again)
-            except Conflict:
-                continue
+    again = events.repair("retry", "work", {"reason": "again"}, "otto")
+    mended = [daemon.engine.submit(no, again) for no, times, closed in rows
+              if times < each and closed < times]  # fmt: skip
+    for done in mended:
+        done.result(timeout=60)
     return sum(times for _, times, _ in rows)
 
 
