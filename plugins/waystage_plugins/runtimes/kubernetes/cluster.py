@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,12 +101,14 @@ class Cluster(Plugin):
         """Give a token of the working account; a new one when a fifth of its life is left."""
         with _tokens_lock:
             token = _tokens.get(known)
-            if fresh or token is None or token.renew_at <= wall_seconds():
-                answer = self._asked(api, token)
-                life = _life(answer, self.token_seconds)
-                token = _Token(f"Bearer {answer['token']}", wall_seconds() + 0.8 * life)
+        if fresh or token is None or token.renew_at <= wall_seconds():
+            # asked for without the lock: a cluster that hangs must not hold up the others
+            answer = self._asked(api, token)
+            life = _life(answer, self.token_seconds)
+            token = _Token(f"Bearer {answer['token']}", wall_seconds() + 0.8 * life)
+            with _tokens_lock:
                 _tokens[known] = token
-            return token.text
+        return token.text
 
     def _asked(self, api: Api, last: _Token | None) -> dict[str, Any]:
         """Ask with the token of the settings, and with the last one when that one has ended."""
@@ -157,6 +160,10 @@ class Cluster(Plugin):
             raise Hopeless(
                 f"{error}; give api: and token:, or kubeconfig:, or run in the cluster"
             ) from error
+
+    def installed(self) -> list[str]:
+        """Say what must be installed on this machine before anything can be done; offline."""
+        return [] if find_spec("kubernetes") else [MISSING]
 
     def reached(self, ctx: Services, namespace: str, kind: Kind) -> list[str]:
         """Say why objects of a kind cannot be seen there; empty if they can. Changes nothing."""

@@ -53,7 +53,7 @@ class ImageServing(Cluster, OnlineRuntime):
 
     def check(self, spec: DeploySpec) -> list[str]:
         """Say, offline, why this could never run."""
-        image, problems = self._image(spec), []
+        image, problems = self._image(spec), self.installed()
         if spec.snapshot.format not in FORMATS:
             told = spec.snapshot.format or "of no stated format"
             problems.append(

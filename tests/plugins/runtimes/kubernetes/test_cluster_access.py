@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -159,6 +160,38 @@ def test_a_kubeconfig_that_is_not_safe_is_refused(
 def test_outside_of_a_cluster_something_must_be_said(ctx: FakeContext) -> None:
     (told,) = KubernetesServing(namespace="models").diagnose(ctx)
     assert "give api: and token:, or kubeconfig:, or run in the cluster" in told
+
+
+def test_inside_of_a_cluster_the_daemon_is_its_own_account(
+    world: World, ctx: FakeContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kubernetes.config import incluster_config
+
+    world.serving()
+    (tmp_path / "token").write_text(world.token())
+    host, port = world.url.removeprefix("https://").split(":")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+    load = incluster_config.InClusterConfigLoader
+    made = load(str(tmp_path / "token"), str(world.certificate))
+    monkeypatch.setattr(incluster_config, "InClusterConfigLoader", lambda **_: made)
+    runtime = KubernetesServing(namespace="models")
+    assert runtime.diagnose(ctx) == []
+    (tmp_path / "token").write_text("an old one")  # the cluster changes the file from time to time
+    assert "does not take the token" in runtime.diagnose(ctx)[0]
+    (tmp_path / "token").write_text(world.token())
+    assert runtime.diagnose(ctx) == []
+
+
+def test_a_client_that_is_not_installed_is_told(
+    ctx: FakeContext, spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "kubernetes.client", None)
+    ctx.secrets["env/TOKEN"] = "x"
+    runtime = KubernetesServing(namespace="models")
+    assert "pip install 'waystage[kubernetes]'" in runtime.check(spec())[0]
+    assert "pip install 'waystage[kubernetes]'" in runtime.diagnose(ctx)[0]
 
 
 @pytest.mark.parametrize("use", runtimes())
