@@ -53,6 +53,7 @@ def test_the_serving_signature_is_read(tmp_path: Path) -> None:
         (saved_model(method="other"), "cannot be served: method 'other', 2 inputs, 1 outputs"),
         (saved_model(outputs={}), "2 inputs, 0 outputs"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "model",
 )
 def test_what_cannot_be_served_is_told_in_one_line(
     tmp_path: Path, content: bytes, told: str
