@@ -157,7 +157,7 @@ class Side:
         """Send its process a signal."""
         self.process.send_signal(number)
 
-    def ended(self, within: float = 30) -> int:
+    def ended(self, within: float = 60) -> int:
         """Wait for its end; give the exit code."""
         code = self.process.wait(timeout=within)
         self._reader.join(timeout=10)
@@ -217,7 +217,7 @@ class Load:
             time.sleep(0.01)
 
 
-def until(holds: Callable[[], Any], within: float = 40) -> None:
+def until(holds: Callable[[], Any], within: float = 90) -> None:
     """Look until it holds."""
     end = time.monotonic() + within
     while not holds():
