@@ -17,7 +17,7 @@ class RoughProxy:
     before its answer was heard, `anywhere` else.
     """
 
-    def __init__(self, port: int, seed: int, *, cut: float = 0.02, commit: float = 0.1) -> None:
+    def __init__(self, port: int, seed: int, *, cut: float = 0.004, commit: float = 0.04) -> None:
         self._target, self._chance = port, random.Random(seed)
         self._cut, self._commit = cut, commit
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -71,7 +71,7 @@ class RoughProxy:
     def _fate(self, commit: bool) -> str:
         if not self.rough.is_set():
             return ""
-        time.sleep(self._chance.random() ** 4 * 0.05)
+        time.sleep(self._chance.random() ** 6 * 0.05)
         found = self._chance.random()
         kind = ""
         if commit and found < self._commit:
