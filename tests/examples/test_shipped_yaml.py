@@ -68,6 +68,29 @@ def test_validate_asks_for_the_addresses_that_promotion_by_git_needs(tmp_path: P
     assert check_project(load_project(tmp_path), load_catalog()) == []
 
 
+OPENSHIFT = """
+  cc-fraud: {owner: otto, params: {registry: registry.acme.test}}
+"""
+
+
+def test_stages_on_openshift_come_with_their_lifecycle_and_say_what_is_left(tmp_path: Path) -> None:
+    asked = ("--with", "tensorflow-openshift", "--with", "gitops-promotion")
+    assert run(["init", str(tmp_path), *asked]) == 0
+    (tmp_path / "lifecycles" / "gitops-promotion.yaml").unlink()
+    (told,) = check_project(load_project(tmp_path), load_catalog())
+    assert told.message == "there is no service 'cc-fraud'"
+    project = tmp_path / "waystage.yaml"
+    project.write_text(project.read_text().replace("\npeople:", OPENSHIFT + "\npeople:"))
+    left = check_project(load_project(tmp_path), load_catalog())
+    assert {problem.code for problem in left} == {"W-PLACEHOLDER"}
+    assert {problem.file for problem in left} == {
+        f"stages/{stage}.yaml" for stage in ("DEV", "SIT", "UAT", "PROD")
+    }
+    for file in (tmp_path / "stages").glob("*.yaml"):
+        file.write_text(file.read_text().replace(".example", ".acme.test"))
+    assert check_project(load_project(tmp_path), load_catalog()) == []
+
+
 def test_a_lifecycle_that_is_not_there_cannot_be_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

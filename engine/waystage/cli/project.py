@@ -59,7 +59,7 @@ def _stages(more: tuple[str, ...]) -> list[Path]:
     """Give one file per stage: a kind that a lifecycle brings goes before the ordinary one."""
     from waystage import library
 
-    kinds = ["", *(library.ASKED_FOR[name] for name in more)]
+    kinds = ["", *filter(None, (library.ASKED_FOR[name] for name in more))]
     return list({file.name: file for kind in kinds for file in library.stages(kind)}.values())
 
 
