@@ -121,6 +121,8 @@ def cloned(ctx: Context, url: str, user: str, token: str) -> Iterator[Clone]:
     home.mkdir(exist_ok=True)
     bare = home / hashlib.sha256(url.encode()).hexdigest()[:24]
     with locked(bare.with_suffix(".lock")):
+        for left in bare.rglob("*.lock"):  # of a git that was killed: nobody else is in here
+            left.unlink(missing_ok=True)
         git = Git(bare, user, token)
         if not (bare / "HEAD").exists():
             shutil.rmtree(bare, ignore_errors=True)

@@ -62,6 +62,15 @@ def test_what_a_file_says_already_is_not_committed_again(remote: Any, ctx: FakeC
     assert len(remote.log()) == 2
 
 
+def test_what_a_killed_git_left_locked_holds_nobody_up(remote: Any, ctx: FakeContext) -> None:
+    done(commit(remote).run(at(ctx, "1/a")))
+    (bare,) = (ctx.state / "git").glob("*/refs")
+    (bare / "heads" / "main.lock").touch()
+    (bare.parent / "packed-refs.lock").touch()
+    remote.push("other.txt", lambda text: "x")
+    assert done(commit(remote, set={"replicas": 7}).run(at(ctx, "2/b"))).changed
+
+
 def test_a_step_whose_name_begins_like_another_s_is_another(remote: Any, ctx: FakeContext) -> None:
     done(commit(remote, set={"replicas": 3}).run(at(ctx, "1/commit")))
     done(commit(remote, set={"replicas": 4}).run(at(ctx, "1/comm")))
