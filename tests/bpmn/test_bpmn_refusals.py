@@ -170,3 +170,34 @@ def test_other_encodings_are_read() -> None:
         declared = encoding.removesuffix("-sig")
         content = text.replace("UTF-8", declared).encode(encoding)
         assert "title: Prüfen" in import_bpmn(content, "x.bpmn").text
+
+
+def test_more_ways_than_anybody_reads_are_refused() -> None:
+    body = '<task id="t"/><exclusiveGateway id="g"/>' + "".join(
+        f'<sequenceFlow id="f{n}" sourceRef="g" targetRef="t"/>' for n in range(41)
+    )
+    assert refused(file_of(body)).code == "E-BPMN-SIZE"
+
+
+def test_many_forks_that_do_not_nest_are_refused_soon() -> None:
+    body = "".join(f'<parallelGateway id="g{n}"/>' for n in range(400))
+    body += flows(*(f"g{a}>g{b}" for a in range(400) for b in range(a + 1, min(a + 6, 400))))
+    with pytest.raises(Invalid) as caught:
+        import_bpmn(file_of(body), "x.bpmn")
+    assert len(caught.value.problems) <= 10
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "<scriptTask id='t'><script>" + "x = 1\n" * 50_000 + "</script></scriptTask>",
+        "<serviceTask id='t'><extensionElements><camunda:failedJobRetryTimeCycle>"
+        + "PT1M," * 5_000 + "PT1M</camunda:failedJobRetryTimeCycle></extensionElements>"
+        "</serviceTask>",
+    ],
+    ids=["script", "retries"],
+)  # fmt: skip
+def test_long_texts_end_soon(inner: str) -> None:
+    began = time.monotonic()
+    import_bpmn(file_of(inner), "x.bpmn")
+    assert time.monotonic() - began < 5

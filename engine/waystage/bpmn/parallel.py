@@ -14,7 +14,8 @@ from waystage.bpmn.graph import AND, OR, Graph
 from waystage.bpmn.model import Flow, Node
 from waystage.errors import Problem
 
-MOST_TRIED = 12
+MOST_TRIED = 8
+MOST_TOLD = 10
 
 
 @dataclass(frozen=True)
@@ -39,70 +40,109 @@ class Fork:
         return frozenset(chain.from_iterable(arm.nodes for arm in self.arms))
 
 
+class Reach:
+    """What can follow each node, as bits, so that many ways are compared at once."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.bit = {node: 1 << number for number, node in enumerate(graph.nodes)}
+        self.of = dict(self.bit)
+        changed = True
+        while changed:
+            changed = False
+            for node in reversed(graph.nodes):
+                found = self.of[node]
+                for each in graph.after(node):
+                    found |= self.of[each]
+                if found != self.of[node]:
+                    self.of[node], changed = found, True
+
+    def shared(self, starts: list[str]) -> int:
+        """Give what can follow at least two of some nodes."""
+        one = two = 0
+        for start in starts:
+            two |= one & self.of[start]
+            one |= self.of[start]
+        return two
+
+
 def forks_of(graph: Graph, file: str) -> tuple[dict[str, Fork], list[Problem]]:
     """Give every fork by its gateway's id, and what does not nest."""
     forks: dict[str, Fork] = {}
     problems: list[Problem] = []
-    for node in graph.nodes.values():
-        if graph.forks(node):
-            found = _fork(graph, node)
-            if found is None:
-                problems.append(_unnested(graph, node, file))
-            else:
-                forks[node.id] = found
+    gateways = [node for node in graph.nodes.values() if graph.forks(node)]
+    reach = Reach(graph) if gateways else None
+    for node in gateways:
+        shared = reach.shared([f.target for f in graph.out[node.id]]) if reach else 0
+        ordered = [e for e in graph.reach([node.id]) if reach and reach.bit[e] & shared]
+        found = _fork(graph, node, ordered)
+        if found is not None:
+            forks[node.id] = found
+        elif len(problems) < MOST_TOLD:
+            problems.append(_unnested(graph, node, ordered, file))
+        else:
+            break  # enough is told, and the rest would be long to look through
     if not problems:
         problems += _stuck(graph, forks, file)
     return forks, problems
 
 
-def _fork(graph: Graph, node: Node) -> Fork | None:
-    for join in [*_candidates(graph, node), ""]:
-        arms = tuple(
-            Arm(flow, frozenset(graph.reach([flow.target], join))) for flow in graph.out[node.id]
-        )
-        if _nests(graph, node, arms):
+def _fork(graph: Graph, node: Node, shared: list[str]) -> Fork | None:
+    """Try the joins that at least two of the arms lead to, the nearest first."""
+    gateways = [each for each in shared if graph.nodes[each].kind in AND + OR]
+    joins = [each for each in gateways if len(graph.into[each]) > 1 and each != node.id]
+    for join in (*joins[:MOST_TRIED], ""):
+        arms = _arms(graph, node, join)
+        if arms is not None:
             return Fork(node, join, arms)
     return None
 
 
-def _candidates(graph: Graph, node: Node) -> list[str]:
-    """Give the joins that at least two of the arms lead to, the nearest first."""
-    counted: dict[str, int] = {}
-    for flow in graph.out[node.id]:
-        for each in graph.reach([flow.target]):
-            if graph.nodes[each].kind in AND + OR and len(graph.into[each]) > 1:
-                counted[each] = counted.get(each, 0) + 1
-    near = [each for each in graph.reach([node.id]) if counted.get(each, 0) > 1]
-    return [each for each in near if each != node.id][:MOST_TRIED]
-
-
-def _nests(graph: Graph, node: Node, arms: tuple[Arm, ...]) -> bool:
+def _arms(graph: Graph, node: Node, join: str) -> tuple[Arm, ...] | None:
+    """Give the arms of a fork up to a join; None if they do not nest."""
     seen: set[str] = set()
-    for arm in arms:
-        if node.id in arm.nodes or seen & arm.nodes:
+    arms: list[Arm] = []
+    for flow in graph.out[node.id]:
+        nodes = _region(graph, flow.target, join, {*seen, node.id})
+        if nodes is None or not _closed(graph, flow, nodes):
+            return None
+        seen |= nodes
+        arms.append(Arm(flow, frozenset(nodes)))
+    return tuple(arms)
+
+
+def _region(graph: Graph, start: str, join: str, foreign: set[str]) -> set[str] | None:
+    """Give what follows before the join; None as soon as it is foreign."""
+    found: set[str] = set()
+    rest = [start]
+    while rest:
+        node = rest.pop()
+        if node == join or node in found:
+            continue
+        if node in foreign:
+            return None
+        found.add(node)
+        rest.extend(graph.after(node))
+    return found
+
+
+def _closed(graph: Graph, entry: Flow, nodes: set[str]) -> bool:
+    """Whether nothing but its own flow leads into an arm."""
+    for each in nodes:
+        host = graph.nodes[each].attached
+        if host and host not in nodes:
             return False
-        seen |= arm.nodes
-        for each in arm.nodes:
-            for flow in graph.into[each]:
-                own = flow.source == node.id and flow == arm.flow
-                if flow.source not in arm.nodes and not own:
-                    return False
-            hosts = graph.nodes[each].attached
-            if hosts and hosts not in arm.nodes:
-                return False
+        if any(flow.source not in nodes and flow is not entry for flow in graph.into[each]):
+            return False
     return True
 
 
-def _unnested(graph: Graph, node: Node, file: str) -> Problem:
-    ways = [set(graph.reach([flow.target])) for flow in graph.out[node.id]]
+def _unnested(graph: Graph, node: Node, shared: list[str], file: str) -> Problem:
     spot = node.element.spot
-    if any(node.id in way for way in ways):
+    if any(node.id in graph.reach([flow.target]) for flow in graph.out[node.id][:MOST_TRIED]):
         text = f"{node.element}: one of its ways leads back to before it"
         hint = "end the loop inside of the way, or put the loop around fork and join"
     else:
-        met = next((each for each in graph.reach([node.id])
-                    if sum(each in way for way in ways) > 1), "")  # fmt: skip
-        meeting = graph.nodes[met].element if met else None
+        meeting = graph.nodes[shared[0]].element if shared else None
         text = f"{node.element}: its ways do not come together in one join"
         text += f", but meet at {meeting}, line {meeting.spot.line}" if meeting else ""
         hint = ("let all of its ways end in one joining gateway of their own; ways that join "
@@ -112,11 +152,13 @@ def _unnested(graph: Graph, node: Node, file: str) -> Problem:
 
 def _stuck(graph: Graph, forks: dict[str, Fork], file: str) -> Iterator[Problem]:
     """Find joins that wait for ways of which only one is ever gone."""
+    opened: dict[str, set[str]] = {}
+    for fork in forks.values():
+        opened.setdefault(fork.join, set()).update((fork.node.id, *fork.inside))
     for node in graph.nodes.values():
         if node.kind not in AND or len(graph.into[node.id]) < 2:
             continue
-        own = [fork for fork in forks.values() if fork.join == node.id]
-        known = {each for fork in own for each in (fork.node.id, *fork.inside)}
+        known = opened.get(node.id, set())
         strange = [flow for flow in graph.into[node.id] if flow.source not in known]
         if strange:
             text = f"{node.element}: it waits for {len(graph.into[node.id])} ways, and no fork "

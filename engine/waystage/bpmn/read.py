@@ -27,6 +27,8 @@ from waystage.bpmn.xml import Xml, read_xml
 from waystage.errors import Invalid, Problem
 
 MOST_NODES = 1000
+MOST_FLOWS = 4000
+MOST_WAYS = 40  # out of one element; who reads more guards than that?
 DEEPEST = 8
 NAMES = ("message", "signal", "error", "escalation", "itemDefinition", "dataStore", "resource",
          "import", "interface", "category")  # fmt: skip
@@ -67,7 +69,7 @@ class Reading:
             each.get("id"): clean(each.get("errorCode") or each.get("escalationCode"))
             for each in standard(root, "error", "escalation")
         }
-        self._nodes = 0
+        self._nodes = self._flows = 0
 
     def process(self, wanted: str) -> Process:
         """Give the process with that id, or the only one that can be executed."""
@@ -189,6 +191,10 @@ class Reading:
         return self._codes.get(ref) or self._names.get(ref, "") or clean(ref)
 
     def _flow(self, xml: Xml) -> Flow:
+        self._flows += 1
+        if self._flows > MOST_FLOWS:
+            text = f"has more than {MOST_FLOWS} sequence flows"
+            raise self.wrong("E-BPMN-SIZE", xml, text, "split the process")
         condition = next(standard(xml, "conditionExpression"), None)
         language = condition.get("language") if condition else ""
         text = condition.text if condition else ""
@@ -213,15 +219,21 @@ class Reading:
             if kinds.get(flow.source) == "endEvent":
                 text = f"{flow.element} leads on from {flow.source!r}, which is an end"
                 self._lost(flow.element, text, "make it an intermediate event, or remove the flow")
+        ways = Counter(flow.source for flow in flows)
         for node in nodes:
+            if ways[node.id] > MOST_WAYS:
+                text = f"{node.element} has more than {MOST_WAYS} ways out"
+                self._lost(node.element, text, "decide in several steps", "E-BPMN-SIZE")
             if node.kind == "boundaryEvent" and node.attached not in hosts:
                 text = f"{node.element} is attached to {node.attached!r}, no activity beside it"
                 self._lost(node.element, text, "attach it to one, or remove it")
 
-    def _lost(self, element: Element, text: str, hint: str) -> None:
+    def _lost(
+        self, element: Element, text: str, hint: str, code: str = "E-BPMN-REFERENCE"
+    ) -> None:  # fmt: skip
         spot = element.spot
         self.problems.append(
-            Problem("E-BPMN-REFERENCE", text, self.file, spot.line, spot.column, suggestion=hint)
+            Problem(code, text, self.file, spot.line, spot.column, suggestion=hint)
         )
 
     def _variables(self, xml: Xml) -> Iterator[Variable]:

@@ -55,7 +55,7 @@ def retry_of(text: str) -> dict[str, Any] | None:
     There and here the number counts all tries.
     """
     waits = [duration_of(part) for part in text.split(",")]
-    if all(waits) and waits:
+    if len(waits) < MOST_TRIES and all(waits):
         last = max(waits, key=lambda w: parse_duration(w or ""))
         return {"max": len(waits) + 1, "backoff": {"first": waits[0], "max": last}}
     found = re.fullmatch(r"R(\d{1,4})/([^/]+)", text.strip())

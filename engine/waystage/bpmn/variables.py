@@ -26,6 +26,7 @@ ENGINE = frozenset({
     "execution", "task", "true", "false", "null", "empty", "nrOfInstances", "loopCounter",
     "nrOfActiveInstances", "nrOfCompletedInstances", *juel.WORDS,
 })  # fmt: skip
+MOST_SCRIPT = 20_000  # characters of a script that are looked at for what it sets
 _SET = re.compile(r"setVariable(?:Local)?\(\s*['\"](\w+)['\"]|^\s*(?:var |def |let )?(\w+)\s*=[^=]",
                   re.MULTILINE)  # fmt: skip
 
@@ -215,9 +216,11 @@ def _written(node: Node) -> Iterator[tuple[str, Writer]]:
     by: By = "call" if node.kind == "callActivity" else "step"
     if node.work.via == "script":
         by = "script"
-        for found in _SET.finditer(node.work.script):
-            name = found[1] or found[2]
-            text = node.work.script[found.end() - (0 if found[1] else 1) :].split("\n")[0]
+        script = node.work.script[:MOST_SCRIPT]
+        for found in _SET.finditer(script):
+            name, begins = found[1] or found[2], found.end() - (0 if found[1] else 1)
+            ends = script.find("\n", begins)
+            text = script[begins : ends if ends >= 0 else None]
             yield name, Writer(by, node, constant(text.strip(" ,;)")))
     if node.work.result:
         value = constant(node.work.text) if node.work.via == "expression" else None
