@@ -12,6 +12,7 @@ from waystage.plugin import DeploySpec, Handle
 from waystage.testing import FakeContext
 from waystage.testing.runtime_contracts import check_online_runtime, wait_until_ready
 from waystage_plugins.runtimes.kubernetes import KubernetesServing
+from waystage_plugins.runtimes.kubernetes.kinds import SERVICE
 
 from .conftest import BOTH, IMAGE, ROW, World, wait
 
@@ -271,3 +272,36 @@ def _champion(runtime: KubernetesServing, ctx: FakeContext, wanted: DeploySpec) 
     wait_until_ready(runtime, ctx, handle)
     runtime.set_traffic(ctx, handle)
     return handle
+
+
+def test_what_the_cluster_has_not_begun_with_is_not_ready_by_what_ran_before(
+    world: World, ctx: FakeContext, spec: Spec
+) -> None:
+    assert world.api is not None
+    runtime = world.serving()
+    _champion(runtime, ctx, spec())
+    world.api.store.after.clear()  # the controllers are busy elsewhere
+    handle = runtime.apply(ctx, spec(image=IMAGE.replace("a" * 64, "b" * 64)))
+    seen = runtime.observe(ctx, handle)
+    assert (seen.phase, seen.reason) == ("pending", "rollout")
+    world.api.store.after.append(world.api.controllers.settle)
+    world.api.controllers.settle()
+    wait_until_ready(runtime, ctx, handle)
+
+
+def test_what_took_the_name_of_the_one_that_was_looked_at_is_not_deleted(
+    world: World, ctx: FakeContext, spec: Spec
+) -> None:
+    runtime = world.serving()
+    handle = _champion(runtime, ctx, spec())
+    with runtime.connected(ctx, "models") as api:
+        stale = api.get(SERVICE, str(handle.ref["name"]))
+        assert stale is not None
+        path = f"{world.root()}/services"
+        world.kubelet.call("DELETE", f"{path}/{handle.ref['name']}")
+        other = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": handle.ref["name"]},
+                 "spec": {"ports": [{"port": 1}]}}  # fmt: skip
+        world.kubelet.call("POST", path, other)
+        with pytest.raises(Retryable, match="UID in the precondition"):
+            api.delete(SERVICE, stale)
+    assert f"services/{handle.ref['name']}" in world.names()
