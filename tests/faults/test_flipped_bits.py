@@ -69,7 +69,8 @@ def seen(file: Path, sound: list[Any], data: bytes) -> str:
     try:
         store = Store(f"sqlite:///{file}")
     except StoreUnfit as error:
-        return "refused" if "waystage restore" in str(error) else f"silent: {error}"
+        said = "waystage restore" in str(error) or "restore a backup" in str(error)
+        return "refused" if said else f"silent: {error}"
     try:
         store.occupy()
         with unmoved(store.engine) as connection:

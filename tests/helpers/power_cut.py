@@ -30,7 +30,7 @@ from waystage.daemon.auditing import Audit
 from waystage.daemon.definitions import Definitions
 from waystage.daemon.engine import Engine
 from waystage.errors import StoreUnfit
-from waystage.store import Store, database
+from waystage.store import Store, database, upgrade
 from waystage.store import schema as t
 from waystage.store.audit import unmoved
 from waystage.store.backup import damage
@@ -174,8 +174,8 @@ def main(lifecycle: str, pages: str, synchronous: str, cuts: str, seed: str) -> 
     """Record, cut, and tell of each cut."""
     chance = random.Random(f"{lifecycle} {pages} {seed}")
     home = Path(tempfile.mkdtemp(prefix="waystage-faults-", dir=line_killer.FAST))
-    known = database.known_revisions()  # read once: what is opened so often is always the same
-    database.known_revisions = lambda: known
+    known = upgrade.known_revisions()  # read once: what is opened so often is always the same
+    upgrade.known_revisions = lambda: known
     try:
         (home / "played").mkdir()
         Store(f"sqlite:///{home / 'played' / 'waystage.db'}").close()

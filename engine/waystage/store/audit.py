@@ -97,8 +97,8 @@ def unmoved(engine: Engine) -> Iterator[Connection]:
     try:
         with engine.connect().execution_options(**options) as connection:
             yield connection
-    except DatabaseError as error:
-        reason = str(error.orig or error).splitlines()[0]
+    except (DatabaseError, UnicodeDecodeError) as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise StoreUnfit(
             f"the database cannot be read to its end: {reason}; restore a backup"
         ) from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from waystage.errors import Conflict, NotFound, StoreUnfit
-from waystage.store.database import DAMAGED, RESTORE
+from waystage.store.database import DAMAGED, RESTORE, UNREADABLE
 from waystage.store.filelock import FileLock
 from waystage.store.upgrade import known_revisions
 
@@ -36,6 +36,8 @@ def damage(file: Path) -> str:
     except sqlite3.DatabaseError as error:
         # one that is busy or cannot be read is told by whoever opens it
         return str(error) if any(word in str(error) for word in DAMAGED) else ""
+    except UnicodeDecodeError:  # of the very error: it names what has a broken name
+        return UNREADABLE
     return "" if found == ("ok",) else " ".join(str(found[0]).split())
 
 

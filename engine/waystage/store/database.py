@@ -26,6 +26,7 @@ PATIENCE = {
 
 # what SQLite says of a file whose bytes are not what they were
 DAMAGED = ("malformed", "not a database", "corrupt")
+UNREADABLE = "its own texts cannot be read"
 RESTORE = (
     "; it is damaged: nothing was changed; `waystage restore BACKUP` puts a backup in its place "
     "and keeps this file beside it"
@@ -52,6 +53,9 @@ def open_database(url: str, *, upgrade: bool = True) -> Engine:
         reason = _first_line(error)
         cure = RESTORE if any(word in reason for word in DAMAGED) else ""
         raise StoreUnfit(f"database {address(url)!r}: {reason}{cure}") from error
+    except UnicodeDecodeError as error:  # what the database says of itself is no text any more
+        engine.dispose()
+        raise StoreUnfit(f"database {address(url)!r}: {UNREADABLE}{RESTORE}") from error
     return engine
 
 
