@@ -120,7 +120,7 @@ def test_a_file_that_cannot_be_written_is_a_refusal(
 
 def test_a_block_is_proved_by_itself() -> None:
     assert library.blocks()
-    assert [run(["validate", str(file)]) for file in library.blocks()] == [0]
+    assert {run(["validate", str(file)]) for file in library.blocks()} == {0}
 
 
 @pytest.mark.parametrize("name", ["stages/PROD.yaml", "waystage.yaml", "lifecycles/loan.yaml"])

@@ -12,6 +12,7 @@ from waystage.check import (
     answers,
     calls,
     capabilities,
+    constants,
     early,
     expressions,
     fillable,
@@ -28,6 +29,7 @@ from waystage.check import (
     people,
     placeholders,
     plugins,
+    polls,
     reach,
     reserved,
     rights,
@@ -39,6 +41,7 @@ from waystage.check import (
     stages,
     tasks,
     timers,
+    unread,
 )
 from waystage.check.subject import Catalog, Subject
 from waystage.errors import Problem
@@ -51,8 +54,10 @@ CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (
     answers.check,
     reach.check,
     loops.check,
+    polls.check,
     guards.check,
     holes.check,
+    constants.check,
     reserved.check,
     plugins.check,
     expressions.check,
@@ -62,6 +67,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (
     timers.check,
     tasks.check,
     fillable.check,
+    unread.check,
     people.check,
     four_eyes.check,
     stages.check,

@@ -96,6 +96,18 @@ def _parameters(subject: Subject) -> Iterator[tuple[str, dict[str, Any]]]:
             yield service, defaults | services[service].params
 
 
+def limits(subject: Subject, monitor: Monitor) -> Iterator[tuple[str, str, float]]:
+    """Give the numbers that thresholds may be, each with its level (`warn`) and side (`below`)."""
+    told: set[tuple[str, float]] = set()
+    for level in ("warn", "breach"):
+        threshold: Threshold | None = getattr(monitor, level)
+        for _, params in _parameters(subject) if threshold else ():
+            limit = _limit(threshold, params) if threshold else None
+            if threshold and limit is not None and (level, limit) not in told:
+                told.add((level, limit))
+                yield level, "below" if threshold.below is not None else "above", limit
+
+
 def _limit(threshold: Threshold, params: dict[str, Any]) -> float | None:
     said = threshold.below if threshold.below is not None else threshold.above
     try:

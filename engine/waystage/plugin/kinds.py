@@ -305,11 +305,13 @@ class Measurement(Value):
 class Monitor(Plugin):
     """A check of production behaviour: a number from a window of the scoring log.
 
-    `better` says which way is good, so that `validate` can hold thresholds against it.
+    `better` says which way is good, and `values` from where to where values can lie (None: no
+    end), so that `validate` can hold thresholds against both.
     """
 
     kind: ClassVar[str] = "monitor"
     better: ClassVar[Literal["higher", "lower", "neither"]] = "higher"
+    values: ClassVar[tuple[float | None, float | None]] = (None, None)
 
     @abstractmethod
     def measure(self, ctx: Context, window: Window, minimum: Minimum) -> Measurement:

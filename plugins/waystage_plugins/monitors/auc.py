@@ -19,6 +19,7 @@ class AucMonitor(Monitor):
 
     use: ClassVar[str] = "performance.auc"
     better: ClassVar[Literal["higher", "lower", "neither"]] = "higher"
+    values: ClassVar[tuple[float | None, float | None]] = (0, 1)
 
     def measure(self, ctx: Context, window: Window, minimum: Minimum) -> Measurement:
         """Measure the run's snapshot, as champion, on the labelled requests of the window."""
@@ -35,6 +36,7 @@ class GiniMonitor(Monitor):
 
     use: ClassVar[str] = "performance.gini"
     better: ClassVar[Literal["higher", "lower", "neither"]] = "higher"
+    values: ClassVar[tuple[float | None, float | None]] = (-1, 1)
 
     def measure(self, ctx: Context, window: Window, minimum: Minimum) -> Measurement:
         """Measure the run's snapshot, as champion, on the labelled requests of the window."""

@@ -23,6 +23,7 @@ class KsMonitor(Monitor):
 
     use: ClassVar[str] = "performance.ks"
     better: ClassVar[Literal["higher", "lower", "neither"]] = "higher"
+    values: ClassVar[tuple[float | None, float | None]] = (0, 1)
 
     method: Literal["exact", "grid"] = "exact"
 

@@ -32,6 +32,7 @@ class QualityMonitor(Monitor):
 
     use: ClassVar[str] = "quality.log"
     better: ClassVar[Literal["higher", "lower", "neither"]] = "lower"
+    values: ClassVar[tuple[float | None, float | None]] = (0, 1)
 
     score: tuple[float, float] = Field(default=(0.0, 1.0), description="lowest, highest score")
     optional: frozenset[str] = Field(default=frozenset(), description="inputs that may be null")

@@ -20,6 +20,7 @@ class VolumeMonitor(Monitor):
 
     use: ClassVar[str] = "volume"
     better: ClassVar[Literal["higher", "lower", "neither"]] = "neither"
+    values: ClassVar[tuple[float | None, float | None]] = (0, None)
 
     def measure(self, ctx: Context, window: Window, minimum: Minimum) -> Measurement:
         """Count the rows that the run's snapshot scored as champion in the run's stage."""
