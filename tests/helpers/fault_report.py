@@ -29,9 +29,9 @@ TABLE = ("| fault | promise | tried | wrong | how | planted bug |", "|---|---|--
 HEAD = """\
 # Reliability
 
-What was done to Waystage to make it lose, double or invent something, how often, and what came of it. Written by `make faults`, which anyone can run; it takes about a quarter of an hour on two cores.
+What was done to Waystage to make it lose, double or invent something, how often, and what came of it. Made by `make faults`, which anyone can run: half an hour on a calm machine with two cores, longer on a busy one. `make faults TESTS=tests/faults/test_power_cut.py` makes some rows anew and leaves the others; the numbers are those of each row's last run.
 
-Each check was also shown a **planted bug**: the engine, the database's settings or the fault's cure were made wrong on purpose, and the last column says what the same check said then. A check that cannot fail shows nothing.
+Each check was also shown a **planted bug**: the engine, the database's settings or the cure were made wrong on purpose, and the last column says what the same check said then. A check that cannot fail shows nothing.
 
 `make test` tries a small part of each of these at every change.
 """  # noqa: E501  # a paragraph of Markdown is one line
