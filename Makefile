@@ -27,7 +27,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 help:  ## list what can be made
-	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' Makefile | expand -t 13
 
 demo: install  ## the whole loop on this machine; KEEP=1 leaves project and daemon running
 	@$(BIN)/waystage demo $(if $(KEEP),--keep)
