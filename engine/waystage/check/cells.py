@@ -24,6 +24,7 @@ COMPARING: dict[str, Callable[[Any, Any], bool]] = {
 TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 ORDERING = ("<", "<=", ">", ">=")
 MOST_CELLS = 20_000
+MOST_TESTS = 2_000_000  # guards times cells: about a second
 OTHER = object()  # a text that no guard names
 
 Cell: TypeAlias = tuple[Any, ...]
@@ -57,13 +58,24 @@ class Cells:
         tests = [self._test(guard) for guard in guards]
         names = list(self.variables)
         domains = [self.variables[name].values for name in names]
-        self.decided = math.prod(map(len, domains)) <= MOST_CELLS
+        size = math.prod(map(len, domains))
+        self.decided = size <= MOST_CELLS and size * len(guards) <= MOST_TESTS
         self.names = names
         self.truth: dict[Cell, tuple[bool, ...]] = {}
         if self.decided:
             for cell in product(*domains):
                 at = dict(zip(names, cell, strict=True))
                 self.truth[cell] = tuple(test(at) for test in tests)
+
+    def holding(self) -> list[int]:
+        """Give where each guard holds: a number whose bits are the cells, for quick sets."""
+        rows = self.truth.values()
+        bits = [0] * len(next(iter(rows), ()))
+        for place, row in enumerate(rows):
+            for number, holds in enumerate(row):
+                if holds:
+                    bits[number] |= 1 << place
+        return bits
 
     def points_left_out(self) -> Iterable[tuple[Variable, Any]]:
         """Give the single numbers at which no guard holds though one does on both sides."""

@@ -15,7 +15,9 @@ guards cover everything, take the last `if` and the entry after it away.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import reduce
+from operator import or_
 
 from waystage.check.cells import Cells
 from waystage.check.places import YamlPath
@@ -25,6 +27,8 @@ from waystage.expressions import BadExpression, Scope, compile_expression
 from waystage.expressions.ast import Node
 from waystage.expressions.checker import Checker
 from waystage.spec.lifecycle import Arrow
+
+SHOWN = 5  # entries that a message names
 
 
 def check(subject: Subject) -> Iterator[Problem]:
@@ -58,48 +62,52 @@ def _is_whole(node: Node, scope: Scope) -> bool:
 def _problems(subject: Subject, path: YamlPath, cells: Cells, arrows: int) -> Iterator[Problem]:
     if not cells.decided:
         return
-    table = list(cells.truth.values())
-    for number in range(len(table[0])):
-        yield from _dead(subject, (*path, number, "if"), table, number)
-    holes = list(cells.points_left_out())
-    for variable, value in holes:
+    holding = cells.holding()
+    yield from _dead(subject, path, holding)
+    for variable, value in cells.points_left_out():
         at = variable.name if variable.kind == "order" else f"{variable.name} is {value:g}"
         text = f"where {at}, no guard holds, though guards take what lies on both sides"
         yield subject.problem("W-GUARD-HOLE", path, text, "write <= or >= on one side")
-    yield from _overlaps(subject, path, cells, table)
-    if arrows > len(table[0]) and all(any(row) for row in table):
-        last = (*path, len(table[0]))
+    if [variable.kind for variable in cells.variables.values()] == ["number"]:
+        yield from _overlaps(subject, path, holding)
+    if arrows > len(holding) and _any(holding).bit_count() == len(cells.truth):
+        last = (*path, len(holding))
         text = "this entry is never tried: the guards before it take every value"
         hint = "take it away, and the if: of the entry before"
         yield subject.problem("W-GUARD-COVERED", last, text, hint)
 
 
-def _dead(
-    subject: Subject, path: YamlPath, table: list[tuple[bool, ...]], number: int
-) -> Iterator[Problem]:
-    holding = [row for row in table if row[number]]
-    if not holding:
-        yield subject.problem("E-GUARD-NEVER", path, "this guard can never hold")
-    elif all(any(row[:number]) for row in holding):
-        before = [n + 1 for n in range(number) if any(row[n] for row in holding)]
-        text = f"wherever this guard holds, entry {_either(before)} was taken before"
-        yield subject.problem("E-GUARD-SHADOWED", path, text, "put the narrower guard first")
+def _any(sets: Iterable[int]) -> int:
+    return reduce(or_, sets, 0)
+
+
+def _dead(subject: Subject, path: YamlPath, holding: list[int]) -> Iterator[Problem]:
+    taken = 0
+    for number, own in enumerate(holding):
+        at = (*path, number, "if")
+        if not own:
+            yield subject.problem("E-GUARD-NEVER", at, "this guard can never hold")
+        elif not own & ~taken:
+            before = [n + 1 for n in range(number) if holding[n] & own]
+            text = f"wherever this guard holds, entry {_either(before)} was taken before"
+            yield subject.problem("E-GUARD-SHADOWED", at, text, "put the narrower guard first")
+        taken |= own
 
 
 def _either(numbers: list[int]) -> str:
-    return " or ".join(str(number) for number in numbers)
+    shown = " or ".join(str(number) for number in numbers[:SHOWN])
+    return f"{shown} or another" if len(numbers) > SHOWN else shown
 
 
-def _overlaps(
-    subject: Subject, path: YamlPath, cells: Cells, table: list[tuple[bool, ...]]
-) -> Iterator[Problem]:
-    if [variable.kind for variable in cells.variables.values()] != ["number"]:
-        return
-    for second in range(1, len(table[0])):
-        for first in range(second):
-            pairs = {(row[first], row[second]) for row in table}
-            free = {(row[first], row[second]) for row in table if not any(row[:first])}
-            if {(True, True), (True, False), (False, True)} <= pairs and (True, True) in free:
+def _overlaps(subject: Subject, path: YamlPath, holding: list[int]) -> Iterator[Problem]:
+    """Tell for each guard the first before it that it overlaps with."""
+    for second, own in enumerate(holding):
+        taken = 0  # by the entries before the first one
+        for first, other in enumerate(holding[:second]):
+            both = own & other
+            if both & ~taken and own & ~other and other & ~own:
                 text = f"entries {first + 1} and {second + 1} both hold for some values"
                 hint = "let one end where the other begins"
                 yield subject.problem("W-GUARD-OVERLAP", (*path, second, "if"), text, hint)
+                break
+            taken |= other
