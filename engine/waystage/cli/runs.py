@@ -8,6 +8,7 @@ import click
 
 from waystage.cli.client import Client
 from waystage.cli.show import emit_json, json_option, table, when
+from waystage.cli.told import told
 
 
 @click.command("start")
@@ -86,8 +87,7 @@ def history_verb(ctx: click.Context, run: str, as_json: bool) -> None:
     if as_json:
         emit_json(rows)
         return
-    shown = [(row["seq"], when(row["at"]), _who(row), _said(record))
-             for row in rows for record in row["records"]]  # fmt: skip
+    shown = [(row["seq"], when(row["at"]), _who(row), line) for row in rows for line in told(row)]
     table(f"History of {run}", ("#", "at", "who", "what"), shown)
 
 
@@ -127,10 +127,3 @@ def _reasons(run: dict[str, Any]) -> list[str]:
 def _who(row: dict[str, Any]) -> str:
     via = row["event"].get("via", "")
     return f"{row['actor']} ({via})" if via else str(row["actor"])
-
-
-def _said(record: list[str]) -> str:
-    what, state, name, detail = [*record, "", "", ""][:4]
-    if what == "moved":
-        return f"{state} —{name}→ {detail}"
-    return " ".join(part for part in (what, state, name, detail) if part)
