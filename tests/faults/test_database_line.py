@@ -88,9 +88,11 @@ class Load:
 
 
 @contextmanager
-def loaded(server: PostgresServer, url: str, seed: int) -> Iterator[tuple[list[Load], list[Any]]]:
+def loaded(
+    server: PostgresServer, url: str, seed: int, commit: float
+) -> Iterator[tuple[list[Load], list[Any]]]:
     """Have two daemons under load, each behind a line of its own."""
-    proxies = [RoughProxy(server.port, seed * 10 + n) for n in range(2)]
+    proxies = [RoughProxy(server.port, seed * 10 + n, commit=commit) for n in range(2)]
     name = url.rpartition("/")[2]
     urls = [f"postgresql://waystage@127.0.0.1:{proxy.port}/{name}" for proxy in proxies]
     loads = [Load(BareEngine(each, CATALOG, lease=2.0), f"load {n}") for n, each in enumerate(urls)]
@@ -147,10 +149,12 @@ def server(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
     found.remove()
 
 
-def lived(server: PostgresServer, seed: int, seconds: float, restarts: int) -> dict[str, Any]:
+def lived(
+    server: PostgresServer, seed: int, seconds: float, restarts: int, commit: float = 0.04
+) -> dict[str, Any]:
     """Live with a bad line, and with restarts; give what was done and what was wrong."""
     url, back = server.database(), []
-    with loaded(server, url, seed) as (loads, proxies):
+    with loaded(server, url, seed, commit) as (loads, proxies):
         for proxy in proxies:
             proxy.rough.set()
         time.sleep(seconds)
@@ -190,7 +194,7 @@ def test_a_bad_line_and_restarts_lose_and_double_nothing(
     monkeypatch.setattr(
         Engine, "_find_out", lambda self, tx, items, error: believe(self, tx, items)
     )
-    tries = (lived(server, seed, 4, 0)["wrong"] for seed in range(90, 99))
+    tries = (lived(server, seed, 4, 0, 0.5)["wrong"] for seed in range(90, 99))
     planted = next(filter(None, tries), 0) if FULL else 1
     slow = sum(seconds > 5 for seconds in back)
     assert planted, "the check does not see the planted bug"

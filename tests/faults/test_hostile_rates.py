@@ -17,6 +17,7 @@ from waystage.daemon.executors import processes
 TIMEOUT, SLACK = 1.0, 0.6  # seconds; the second for a busy machine to see that it is dead
 ENDING = ("raise", "exit", "segfault", "kill", "leave", "nan", "huge", "text", "garbage", "lie",
           "too_much", "mute", "allocate", "flood", "hang", "orphan", "unspeakable")  # fmt: skip
+PATIENCE = 240.0  # seconds, for hundreds of processes on a busy machine
 GOOD = ("flood",)  # what answers well after all
 
 
@@ -75,8 +76,10 @@ def parked(hostile: Hostile, runs: list[tuple[str, str]]) -> int:
     wrong = 0
     for do, run in runs:
         if do in GOOD:
-            hostile.until(lambda run=run: hostile.outcome(run) == "done")
+            hostile.until(lambda run=run: hostile.outcome(run) == "done", PATIENCE)
         else:
+            store = hostile.daemon.store  # type: ignore[union-attr]  # it is at work
+            hostile.until(lambda run=run, store=store: store.incidents(run=run), PATIENCE)
             wrong += "\n" in hostile.incident(run).message
     return wrong
 
