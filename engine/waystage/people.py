@@ -74,7 +74,8 @@ def need_right(project: Project, person: str, right: str) -> None:
         who = (
             " or ".join(f"role:{role}" for role in holders) or "a role that waystage.yaml gives it"
         )
-        raise Forbidden(f"{person} may not {right}: that needs {who}")
+        known = "" if person in project.people else f"; {person} is not in people: of waystage.yaml"
+        raise Forbidden(f"{person} may not {right}: that needs {who}{known}")
 
 
 def may_answer(

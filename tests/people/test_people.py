@@ -73,6 +73,14 @@ def test_a_missing_right_is_told_with_the_role_that_has_it() -> None:
         need_right(PROJECT, "vera", "operate")
 
 
+def test_somebody_who_is_not_listed_is_told_so() -> None:
+    with pytest.raises(Forbidden, match="root is not in people:"):
+        need_right(PROJECT, "root", "operate")
+    with pytest.raises(Forbidden) as told:
+        need_right(PROJECT, "vera", "operate")
+    assert "is not in people" not in str(told.value)
+
+
 def test_a_right_that_no_role_has_is_told_too() -> None:
     with pytest.raises(Forbidden, match=r"a role that waystage\.yaml gives it"):
         need_right(PROJECT, "otto", "override")

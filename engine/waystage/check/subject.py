@@ -20,6 +20,7 @@ from waystage.spec.load import Loaded, ProjectFiles
 from waystage.spec.project import Project
 
 Catalog: TypeAlias = Mapping[str, type[Plugin]]
+MANY = 8
 
 
 @dataclass(frozen=True)
@@ -99,4 +100,5 @@ def did_you_mean(word: str, known: Iterable[object]) -> str:
     near = get_close_matches(word, names, n=1)
     if near:
         return f"did you mean {near[0]!r}?"
-    return f"there is {', '.join(names[:8])}" if names else ""
+    more = f" and {len(names) - MANY} more" if len(names) > MANY else ""
+    return f"there is {', '.join(names[:MANY])}{more}" if names else ""

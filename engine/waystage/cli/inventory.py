@@ -28,7 +28,7 @@ def where_verb(ctx: click.Context, service: str | None, at: str | None, as_json:
         for url in dict.fromkeys(_url(r) for r in rows if r["stage"] == stage and _url(r)):
             click.echo(f"  requests go to {url}\n")
     if not rows:
-        click.echo(f"{service or 'Nothing'} runs nowhere.")
+        click.echo(f"{service} runs nowhere." if service else "Nothing runs anywhere.")
 
 
 @click.command("why-runtime")

@@ -6,25 +6,28 @@ from pathlib import Path
 
 import click
 
+from waystage import library
 from waystage.cli.schema import FOLDER, modeline, write_schemas
 from waystage.errors import Conflict, NotFound
 
+WITH = f"Also one that needs addresses and secrets: {', '.join(library.ASKED_FOR)}."
 IGNORE = "# what a daemon writes\n.waystage/\n*.db\n*.db-*\n"
 
 
 @click.command("init")
 @click.argument("directory", type=click.Path(path_type=Path), default=Path())
 @click.option("--example", default="german_credit", help="Whose project file to begin with.")
-@click.option("--with", "more", multiple=True, metavar="LIFECYCLE",
-              help="Also a lifecycle that needs addresses and secrets first.")  # fmt: skip
+@click.option("--with", "more", multiple=True, metavar="LIFECYCLE", help=WITH)
 def init_verb(directory: Path, example: str, more: tuple[str, ...]) -> None:
     """Make a project: waystage.yaml with the shipped lifecycles, scenarios and stages."""
-    from waystage import library
     from waystage.spec.load import HOMES
     from waystage.spec.wording import did_you_mean
 
-    for name in set(more) - library.ASKED_FOR.keys():
-        raise NotFound(f"{name!r} is not to be asked for; {did_you_mean(name, library.ASKED_FOR)}")
+    usual = {file.stem for file in library.lifecycles()} - library.ASKED_FOR.keys()
+    for name in sorted(set(more) - library.ASKED_FOR.keys()):
+        if name in usual:
+            raise NotFound(f"{name!r} comes without --with; leave it out")
+        raise NotFound(f"no lifecycle {name!r} is shipped; {did_you_mean(name, library.ASKED_FOR)}")
 
     target = directory / "waystage.yaml"
     if target.exists():
@@ -49,16 +52,12 @@ def init_verb(directory: Path, example: str, more: tuple[str, ...]) -> None:
 
 def _wanted(files: list[Path], more: tuple[str, ...]) -> list[Path]:
     """Leave out the lifecycles that have to be asked for, and their scenarios."""
-    from waystage import library
-
     left_out = [name for name in library.ASKED_FOR if name not in more]
     return [file for file in files if not any(file.stem.startswith(name) for name in left_out)]
 
 
 def _stages(more: tuple[str, ...]) -> list[Path]:
     """Give one file per stage: a kind that a lifecycle brings goes before the ordinary one."""
-    from waystage import library
-
     kinds = ["", *filter(None, (library.ASKED_FOR[name] for name in more))]
     return list({file.name: file for kind in kinds for file in library.stages(kind)}.values())
 
