@@ -307,10 +307,10 @@ class Pilot:
         run = self.engine.open(opening).result(timeout=PATIENCE)
         self.acknowledge(f"opened {run}")
         end = time.monotonic() + PATIENCE
-        seen = 0
+        seen, again = 0, 0.0
         while (row := self.store.run(run)) is None or row.status != "ended":
-            if row is not None and row.revision != seen:
-                seen = row.revision
+            if row is not None and (row.revision != seen or time.monotonic() > again):
+                seen, again = row.revision, time.monotonic() + 0.1
                 self._do(run)
             time.sleep(0.001)
             if self.engine.failure or time.monotonic() > end:
