@@ -157,7 +157,7 @@ def by_the_zone_alone(timer: Any, after: datetime) -> datetime | None:
 def test_each_tick_comes_once_over_changes_of_the_hour_and_downtime(
     tmp_path: Path, record: Any, progress: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seeds = scaled(full=10, part=1)
+    seeds = scaled(full=4, part=1)
     spans, lines = SPANS if FULL else SHORT, scaled(full=21, part=7)
     results = [over_changes(tmp_path, seed, spans, lines)
                for seed in progress(range(seeds), seeds, "changes of the hour")]  # fmt: skip
