@@ -84,7 +84,7 @@ def test_a_daemon_killed_again_while_it_recovers_loses_and_doubles_nothing(recor
     wrong = [told for told in results if told["other"]]
     for told in wrong[:5]:
         print(told)
-    bug = "told-early"
+    bug = "split-commit"
     planted = enumerate(tried("twice", "decided", 100, bug), 1) if FULL else ()
     number = next((n for n, told in planted if told["other"]), 0)
     record(
