@@ -271,10 +271,17 @@ def test_a_daemon_plays_a_run_and_its_end_is_read_without_it(
     task = _first_task(base, capfd)
     refused(capfd, [*base, "--as", "otto", "complete", task, "--outcome", "approve"], "it is for")
     assert run([*base, "--as", "vera", "complete", task, "--outcome", "approve"]) == 0
+    capfd.readouterr()
+    again = [*base, "--as", "otto", "start", "quiet", "credit-risk", "credit/1"]
+    assert run(again) == 0
+    assert "has ended (done); open another one with a --key" in capfd.readouterr().out
+    assert run([*again, "--key", "second"]) == 0
+    assert "Run credit-risk-2 is open." in capfd.readouterr().out
     assert up.end() == 0, up.errors
     capfd.readouterr()
     assert run([*base, "list", "--json"]) == 0
-    assert json.loads(capfd.readouterr().out)[0]["status"] != "open"
+    first = json.loads(capfd.readouterr().out)[-1]
+    assert (first["id"], first["status"] == "open") == ("credit-risk-1", False)
     assert run([*base, "history", "credit-risk-1"]) == 0
     assert "vera" in capfd.readouterr().out
 

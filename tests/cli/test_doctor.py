@@ -167,3 +167,12 @@ def test_what_is_wrong_is_found_with_its_cure(
     assert found, patient.wrong()
     assert area in {each["area"] for each in found}
     assert all(each["cure"] for each in found)
+
+
+def test_a_secret_that_two_settings_name_is_told_once(
+    patient: Patient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twice = "{use: webhook, with: {url: {secret: env/NOT_SET}, secret: {secret: env/NOT_SET}}}"
+    patient.change("{use: log, with: {path: messages.jsonl}}", twice)
+    assert waystage(["--project", str(patient.root), "doctor"]) == 1
+    assert capsys.readouterr().out.count("env/NOT_SET") == 1

@@ -50,6 +50,15 @@ def test_a_new_project_s_scenarios_hold_and_cover_everything(
     assert "is never taken" not in out
 
 
+def test_the_name_of_a_lifecycle_chooses_its_scenarios_alone(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["test", "--filter", "retire"]) == 0
+    out = said(capsys)
+    count = len(list((project / "scenarios").glob("retire*.yaml")))
+    assert f"{count} of {count} scenarios hold" in out
+
+
 def test_a_scenario_that_differs_exits_with_1_and_its_line(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

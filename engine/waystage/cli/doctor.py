@@ -24,7 +24,7 @@ def doctor_verb(ctx: click.Context, as_json: bool) -> int:
     """
     from waystage.daemon.doctor import examine
 
-    found = list(examine(find_project(ctx.obj["project"])))
+    found = list(dict.fromkeys(examine(find_project(ctx.obj["project"]))))  # each cure once
     count = Counter(each.level for each in found)
     if as_json:
         emit_json({"wrong": count["wrong"], "found": [asdict(each) for each in found]})

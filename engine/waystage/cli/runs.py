@@ -32,8 +32,16 @@ def start_verb(
         "version": version,
         "key": key,
     }
-    found = Client(ctx).post("runs", body)
-    emit_json(found) if as_json else click.echo(f"Run {found['run']} is open.")
+    client = Client(ctx)
+    found = client.post("runs", body)
+    emit_json(found) if as_json else click.echo(_opened(client.get(f"runs/{found['run']}")))
+
+
+def _opened(run: dict[str, Any]) -> str:
+    if run["status"] == "open":
+        return f"Run {run['id']} is open."
+    again = "open another one with a --key of your own"
+    return f"Run {run['id']} is the one that this opens, and has ended ({run['outcome']}); {again}."
 
 
 @click.command("list")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.command("test")
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1)
 @click.option("--filter", "wanted", default="",
-              help="Only scenarios with this text in their name, lifecycle or file.")  # fmt: skip
+              help="Only those of this lifecycle, or with this text in name or file.")  # fmt: skip
 @click.option("--fail-under", type=click.FloatRange(0, 100), metavar="PERCENT", default=None,
               help="Fail when less of a lifecycle's states and transitions is seen.")  # fmt: skip
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
@@ -62,7 +62,9 @@ def run_scenarios(ctx: click.Context, paths: Sequence[Path], wanted: str) -> Tes
     if not paths and place.root is None:
         raise NotFound("there is no waystage.yaml here or above; name the scenarios' files")
     loaded = scenarios_at(paths or _own(place))
-    chosen = [each for each in loaded if _matches(each, wanted.lower())]
+    chosen = [each for each in loaded if each.spec.lifecycle == wanted] or [
+        each for each in loaded if _matches(each, wanted.lower())
+    ]
     played = [_play(place, each) for each in chosen]
     names = dict.fromkeys(each.spec.lifecycle for each in chosen)
     if not paths and not wanted:  # lifecycles without scenarios are shown too
