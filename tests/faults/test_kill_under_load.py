@@ -99,4 +99,4 @@ def test_a_planted_bug_is_found_by_killing_under_load(tmp_path, record):
     else:
         raise AssertionError("it was not found by 20 kills")
     caught = f"runs committed before their history and work: found by kill {number}"
-    record(**FAULT, tried=1, wrong=0, caught=caught)
+    record(**FAULT, tried=0, wrong=0, caught=caught)
