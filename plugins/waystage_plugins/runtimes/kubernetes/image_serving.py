@@ -41,7 +41,7 @@ class ImageServing(Cluster, OnlineRuntime):
     autoscale: Autoscale | None = None
     arguments: tuple[str, ...] = Field(default=(), description="of the server")
 
-    @field_validator("registry", mode="before")
+    @field_validator("registry", mode="before", json_schema_input_type=Registry | str | None)
     @classmethod
     def _host_alone(cls, value: Any) -> Any:
         return {"host": value} if isinstance(value, str) else value
