@@ -8,13 +8,14 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from cutting_proxy import CuttingProxy
 from postgres_server import NoServer, PostgresServer
 
-from waystage.daemon.opening import Opening
+from waystage.daemon.opening import Opening, open_run
 from waystage.errors import NotFound, Unavailable
 from waystage.kernel import Run, events
 from waystage.kernel.replay import rebuild
@@ -260,6 +261,35 @@ def test_a_commit_whose_answer_is_lost_counts_once(proxy, postgres_url, make_ben
     assert [m.split()[1] for m in moves(bench, run)] == ["a", "b", "c", "d"]
     assert not any("late answer" in line for line in bench.said(run))
     assert len(bench.play.calls) == 3
+    assert_whole(bench, run)
+
+
+def test_who_asks_while_the_end_of_a_commit_is_unknown_is_told_and_nothing_is_lost(
+    proxy, postgres_url, make_bench, monkeypatch
+):
+    monkeypatch.setattr("waystage.daemon.engine.PATIENCE_SECONDS", 0.0)
+    name = postgres_url.rpartition("/")[2]
+    bench = make_bench(f"postgresql://waystage@127.0.0.1:{proxy.port}/{name}", lease=60)
+    warm, future = opening(bench, "warm")
+    bench.until(lambda: bench.places(future.result(timeout=20)) == ("c",))
+    asked = replace(warm, key="k")
+
+    def cut(tx):
+        proxy.away.set()
+        proxy.cut_after_commit.set()
+        return open_run(tx, asked)
+
+    doubtful = bench.engine.act(cut, key="k")
+    with pytest.raises(Unavailable, match="look whether it was done"):
+        doubtful.result(timeout=20)
+    with pytest.raises(Unavailable, match=r"does not answer .* nothing was changed"):
+        opening(bench, "other")[1].result(timeout=20)
+    proxy.away.clear()
+    bench.until(lambda: bench.engine.fault == "")
+    run = bench.engine.open(asked).result(timeout=20)
+    bench.until(lambda: bench.places(run) == ("c",))
+    kept = {row.id for row in bench.store.runs()}
+    assert kept == {future.result(), run}, "what was sent was kept, the other never was"
     assert_whole(bench, run)
 
 

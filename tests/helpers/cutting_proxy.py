@@ -15,6 +15,7 @@ class CuttingProxy:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._socket.getsockname()[1])
         self.cut_after_commit = threading.Event()
+        self.away = threading.Event()  # while it is set, new lines are closed at once
         self.cuts = 0
         self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
@@ -30,6 +31,9 @@ class CuttingProxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._socket.accept()
+                if self.away.is_set():
+                    client.close()
+                    continue
                 server = socket.create_connection(("127.0.0.1", self._target))
                 self._open += [client, server]
                 waiting = threading.Event()

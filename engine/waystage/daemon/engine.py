@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
 from datetime import timedelta
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -23,6 +22,7 @@ from waystage.daemon.crash import crash_point
 from waystage.daemon.definitions import Definitions
 from waystage.daemon.delivery import Delivery
 from waystage.daemon.hot import HotRuns
+from waystage.daemon.items import Item, reason_of, refuse
 from waystage.daemon.meter import Meter
 from waystage.daemon.opening import Opening, open_run
 from waystage.daemon.owner import dead_ones, own_name
@@ -46,24 +46,14 @@ HANDOVER = 5_000_000  # µs that a daemon needs at most to be gone when its call
 POLL_SECONDS = 1.0
 SOON = timedelta(seconds=2 * POLL_SECONDS)
 RETRY_SECONDS = 0.5
+PATIENCE_SECONDS = 5.0  # after that, who asked is told that nobody knows whether it was done
+UNCHANGED, UNCERTAIN = "nothing was changed, try again", "look whether it was done"
 MOST_CONFLICTS = 20  # in a row; then the batch is taken apart
 R = TypeVar("R")
 
 
 class _Stale(Exception):  # no error: another daemon was faster
     """A run of the transaction was moved by another daemon."""
-
-
-@dataclass(slots=True)
-class Item:
-    """One thing for the writer to do, and who waits for its commit."""
-
-    deliveries: list[Delivery] = field(default_factory=list)
-    action: Callable[[Transaction], Any] | None = None
-    key: str = ""  # of the run that the action opens
-    future: Future[Any] | None = None
-    result: Any = None
-    fresh: bool = False  # its runs are read anew: what was held may have been another daemon's
 
 
 class Engine:
@@ -215,14 +205,17 @@ class Engine:
 
     def _refuse_rest(self) -> None:
         """Tell those who ask at the very end at once that nobody will do it."""
+        self._refuse_waiting("the daemon is ending; nothing was done")
+
+    def _refuse_waiting(self, text: str) -> None:
+        """Tell those whose turn has not come; the answers of steps are kept."""
         with suppress(Empty):
             while True:
                 item = self._inbox.get_nowait()
                 if item is not None:
                     self._local.append(item)
-        for item in self._local:
-            if item.future is not None and not item.future.done():
-                item.future.set_exception(Unavailable("the daemon is ending; nothing was done"))
+        refuse(self._local, text)
+        self._local = deque(item for item in self._local if item.future is None)
 
     def _gather(self) -> list[Item]:
         items = [self._local.popleft() for _ in range(min(len(self._local), BATCH))]
@@ -298,7 +291,7 @@ class Engine:
             for run in tx.ended():
                 self.meter.ended(run)
         for item in items:
-            if item.future is not None:
+            if item.future is not None and not item.future.done():
                 item.future.set_result(item.result)
         if tx.looked:
             self._next_due, self._look_at = tx.next_due, time.monotonic() + self._poll
@@ -338,7 +331,7 @@ class Engine:
     def _find_out(self, tx: Transaction, items: list[Item], error: DatabaseError) -> None:
         """The answer to COMMIT was lost: what the history says is what holds."""
         self.workers.doubt()
-        row = tx.last_history()
+        row, since = tx.last_history(), time.monotonic()
         while row is not None and not self._stopping.is_set():
             try:
                 if self.store.holds(*row):
@@ -346,10 +339,18 @@ class Engine:
                     return
                 break
             except DatabaseError as again:
-                log.error("the database does not answer (%s); trying again", _reason(again))
-                self._stopping.wait(RETRY_SECONDS)
+                self._still_away(items, reason_of(again), time.monotonic() - since)
         tx.forget()
         self._postpone(items, error, certain=row is not None and not self._stopping.is_set())
+
+    def _still_away(self, items: list[Item], reason: str, seconds: float) -> None:
+        """Let nobody wait for a database that is gone; what was sent is looked for nevertheless."""
+        log.error("the database does not answer (%s); trying again", reason)
+        self.fault = reason
+        self._refuse_waiting(f"the database does not answer ({reason}); {UNCHANGED}")
+        if seconds > PATIENCE_SECONDS:
+            refuse(items, f"the database went away while it was told ({reason}); {UNCERTAIN}")
+        self._stopping.wait(RETRY_SECONDS)
 
     def _one_by_one(self, items: list[Item], error: Exception) -> None:
         """A refused action must not take the others of its batch with it."""
@@ -375,24 +376,11 @@ class Engine:
 
     def _postpone(self, items: list[Item], error: DatabaseError, *, certain: bool = True) -> None:
         """Nothing was written: tell those who wait, keep the answers of steps, try again."""
-        reason = _reason(error)
+        reason = reason_of(error)
         log.error("the database cannot be written (%s); trying again", reason)
         self.fault = reason
         kept = [item for item in items if item.future is None]
-        so = "nothing was changed, try again" if certain else "look whether it was done"
-        for item in items:
-            if item.future is not None:
-                text = f"the database cannot be written ({reason}); {so}"
-                item.future.set_exception(Unavailable(text))
+        so = UNCHANGED if certain else UNCERTAIN
+        refuse(items, f"the database cannot be written ({reason}); {so}")
         self._local.extendleft(reversed(kept))
         self._stopping.wait(RETRY_SECONDS)
-
-
-def _reason(error: DatabaseError) -> str:
-    lines = str(error.orig or error).splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
-def answer_item(claim: Claim, event: Event, facts: Any = ()) -> Item:
-    """Make the writer's item of a step's answer."""
-    return Item([Delivery(claim.no, event, claim, tuple(facts))])

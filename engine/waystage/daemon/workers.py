@@ -210,7 +210,7 @@ class Workers:
         self._lanes.executor(made.plugin.use).give_up(made)
 
     def _finish(self, claim: Claim, ctx: StepContext, answered: Answered, *, here: bool) -> None:
-        from waystage.daemon.engine import Item, answer_item
+        from waystage.daemon.items import Item, answer_item
 
         engine = self._engine
         if self._masks:
