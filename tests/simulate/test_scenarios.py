@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from waystage.errors import Invalid
 from waystage.simulate import Played
 from waystage.spec.load import parse_stage
 
@@ -218,6 +219,68 @@ def test_a_closed_stage_is_waited_for(played: Any) -> None:
 def test_a_stage_refuses_what_it_does_not_take(played: Any, requires: str) -> None:
     stages = {"PROD": parse_stage(f"stage: PROD\nrequires: {{{requires}}}").spec}
     assert texts(played(STAGED, "expect: {outcome: rejected}", stages=stages)) == []
+
+
+CROWN = """\
+initial: crown
+states:
+  crown:
+    stage: PROD
+    steps: [{use: repository.set_champion}]
+    next: {done: back, refused: rejected}
+  back:
+    stage: PROD
+    steps: [{use: runtime.restore}]
+    next: {done: told}
+  told:
+    steps: [{use: notify, with: {to: mlops, title: done, text: done}}]
+    next: closed
+  rejected: {final: true, outcome: rejected}
+  closed: {final: true}
+"""
+
+
+def test_a_stage_refuses_as_the_scenario_says_though_no_step_would(played: Any) -> None:
+    found = played(CROWN, "stages: {crown: {refused: not now}}\nexpect: {outcome: rejected}")
+    assert texts(found) == []
+    assert "stages:" in texts(played(CROWN, "steps: {crown: {refused: x}}\nexpect: {}"))[0]
+
+
+def test_a_stage_that_the_scenario_closes_is_waited_for_each_time_it_says_so(played: Any) -> None:
+    body = "stages: {crown: [{closed: P2D}, {closed: P1D, why: x}], back: {closed: P1D}}\n"
+    found = played(CROWN, body + "expect: {outcome: done}")
+    assert (texts(found), found.ended - found.began) == ([], timedelta(days=4))
+    refused = "stages: {crown: [{closed: P2D}, {refused: x}]}\nexpect: {outcome: rejected}"
+    assert texts(played(CROWN, refused)) == []
+
+
+def test_what_the_scenario_says_goes_before_the_stage_s_file(played: Any) -> None:
+    stages = {"PROD": parse_stage("stage: PROD\nrequires: {formats: [onnx]}").spec}
+    found = played(CROWN, "stages: {crown: open}\nexpect: {outcome: done}", stages=stages)
+    assert texts(found) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ("stages: {crowns: open}", "there is no state 'crowns'; did you mean crown?"),
+        ("stages: {told: {refused: x}}", "told changes no stage, so no stage is asked"),
+        ("stages: {back: {refused: x}}", "back only takes back, which no stage refuses"),
+        ("stages: {crown: {refused: x}, back: open}", "back never asked its stage"),
+    ],
+)
+def test_a_stage_that_is_never_asked_is_told(played: Any, wrong: str, says: str) -> None:
+    (problem,) = texts(played(CROWN, f"{wrong}\nexpect: {{}}"))
+    assert says in problem
+    assert "test.yaml:6:" in problem
+
+
+@pytest.mark.parametrize(
+    "wrong", ["{}", "{closed: PT0S}", "{open: true, refused: x}", "shut", "{open: false}"]
+)
+def test_an_answer_of_a_stage_is_one_of_three(played: Any, wrong: str) -> None:
+    with pytest.raises(Invalid):
+        played(CROWN, f"stages: {{crown: {wrong}}}\nexpect: {{}}")
 
 
 CALL = """\

@@ -247,6 +247,7 @@ WORDS: dict[str, dict[str, str]] = {
         "roles": "Who has which roles, instead of the project's people.",
         "plugins": "What steps answer, by their plugin; `done` if nothing is said.",
         "steps": "What steps answer, by their place: a state, a step's id, or both.",
+        "stages": "What stages answer the states that want to change them.",
         "people": "Who decides what.",
         "signals": "Signals that come from outside.",
         "monitors": "What monitors come to, one after the other.",
@@ -260,6 +261,12 @@ WORDS: dict[str, dict[str, str]] = {
         "hopeless": "A technical error that is not tried again.",
         "waiting": "Not yet: it is called again after this long.",
         "after": "How long the answer takes.",
+    },
+    "StageAnswer": {
+        "open": "The stage may be changed.",
+        "refused": "The stage does not take the snapshot, and why.",
+        "closed": "Not now: the state waits for so long, then asks again.",
+        "why": "Why it is closed.",
     },
     "ChildAnswer": {
         "outcome": "How the child ends.",

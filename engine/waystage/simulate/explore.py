@@ -58,6 +58,9 @@ class _Quiet:
     def entered(self, state: str) -> None:
         """Nothing follows."""
 
+    def staged(self, asked: c.AskStage) -> None:
+        """Leave the answer to the stage's file."""
+
 
 @dataclass
 class Explorer:

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from waystage.check.places import YamlPath
 from waystage.errors import Problem
 from waystage.kernel import Node
+from waystage.kernel.admission import must_ask
 from waystage.plugin import Step
 from waystage.simulate.outputs import unfit_output
 from waystage.simulate.prepared import Prepared
@@ -23,8 +24,8 @@ from waystage.spec.wording import did_you_mean
 def fit(loaded: Loaded[Scenario], prepared: Prepared, world: World) -> Iterator[Problem]:
     """Give what a scenario says that its lifecycle does not have."""
     holds = _Fit(loaded.spec, prepared, world)
-    parts = (holds.service, holds.params, holds.states, holds.answers, holds.people,
-             holds.signals, holds.monitors)  # fmt: skip
+    parts = (holds.service, holds.params, holds.states, holds.answers, holds.stages,
+             holds.people, holds.signals, holds.monitors)  # fmt: skip
     for part in parts:
         for path, message, hint in part():
             yield told(loaded, path, message, hint)
@@ -65,7 +66,8 @@ class _Fit:
         written += [(("people", n, "at"), each.at) for n, each in enumerate(self.spec.people)]
         written += [(("signals", n, "at"), each.at) for n, each in enumerate(self.spec.signals)
                     if each.at is not None]  # fmt: skip
-        written += [(("calls", name), name) for name in self.spec.calls]
+        written += [((part, name), name) for part in ("stages", "calls")
+                    for name in getattr(self.spec, part)]  # fmt: skip
         for path, name in written:
             if not self.prepared.named(name):
                 yield path, f"there is no state {name!r}", did_you_mean(name, self.prepared.names)
@@ -102,9 +104,23 @@ class _Fit:
             return  # the run fails there as it would in a daemon
         for number, answer in enumerate(answers):
             if answer.refused is not None and not plugin.refuses:
-                yield (*path, number), f"{use} never refuses", ""
+                gated = plugin.changes == "forward"
+                hint = "if its stage refuses, say so under stages:" if gated else ""
+                yield (*path, number), f"{use} never refuses", hint
             for name, wrong in unfit_output(plugin, answer.done or {}):
                 yield (*path, number, "done", name), wrong, ""
+
+    def stages(self) -> Iterator[tuple[YamlPath, str, str]]:
+        """Only what changes a stage asks it, and only what is new there can be refused."""
+        for name, answers in self.spec.stages.items():
+            nodes = self._named(name)
+            changes = {node.change for node in nodes if must_ask(node)}
+            if nodes and not changes:
+                yield ("stages", name), f"{name} changes no stage, so no stage is asked", ""
+            for number, answer in enumerate(answers):
+                if answer.refused is not None and changes == {"back"}:
+                    text = f"{name} only takes back, which no stage refuses"
+                    yield ("stages", name, number, "refused"), text, "it can be closed: for a time"
 
     def people(self) -> Iterator[tuple[YamlPath, str, str]]:
         """Whoever decides is known, at a state that has a task with that outcome."""

@@ -11,7 +11,7 @@ from itertools import count
 from typing import Any
 
 from waystage.errors import Problem, WaystageError
-from waystage.kernel import Run, events
+from waystage.kernel import Event, Run, events
 from waystage.kernel import commands as c
 from waystage.kernel.definition import Way
 from waystage.kernel.macrostep import Macrostep
@@ -223,6 +223,18 @@ class _Player:
         for number in self.script.signals(state):
             entry = self.sim.run.entered.get(state, -1)
             self._at(self.spec.signals[number].after, partial(self._send, number, state, entry))
+
+    def staged(self, asked: c.AskStage) -> Event | None:
+        """Let the stage answer as the script says, where it says something."""
+        said, where = self.script.stage(asked.state), (asked.state, asked.entry)
+        if said is None:
+            return None
+        if said.refused is not None:
+            return events.stage_answered(*where, "unmet", {"why": said.refused})
+        if said.closed is not None:
+            until = (self.sim.now + said.closed).isoformat()
+            return events.stage_answered(*where, "closed", {"until": until, "why": said.why})
+        return events.stage_answered(*where, "open")
 
     # what the script does
 

@@ -10,11 +10,19 @@ from typing import TypeAlias
 from waystage.check.places import YamlPath
 from waystage.kernel.commands import StartStep
 from waystage.simulate.prepared import Prepared
-from waystage.spec.scenario import Assessed, ChildAnswer, Decision, PlannedAnswer, Scenario
+from waystage.spec.scenario import (
+    Assessed,
+    ChildAnswer,
+    Decision,
+    PlannedAnswer,
+    Scenario,
+    StageAnswer,
+)
 
 Used: TypeAlias = frozenset[tuple[str, int]]
 DONE = PlannedAnswer(done={})
 ENDED = ChildAnswer()
+OPEN = StageAnswer(open=True)
 
 
 @dataclass(slots=True)
@@ -58,6 +66,15 @@ class Script:
                 return answers[min(self._next("calls", written), len(answers) - 1)]
         return ENDED
 
+    def stage(self, state: str) -> StageAnswer | None:
+        """Give what the stage answers a state this time; None when that is the stage's matter."""
+        for written, answers in self.scenario.stages.items():
+            if state in self.prepared.named(written):
+                number = self._next("stages", written)
+                over = number >= len(answers) and answers[-1].closed is not None
+                return OPEN if over else answers[min(number, len(answers) - 1)]
+        return None
+
     def decision(self, state: str) -> tuple[int, Decision] | None:
         """Give the first decision that is left for a state's task."""
         for number, each in enumerate(self.scenario.people):
@@ -83,6 +100,9 @@ class Script:
             if ("signals", number) not in self.used:
                 where = f" in {signal.at}" if signal.at else ""
                 yield ("signals", number), f"{signal.name} was never sent: no such moment{where}"
+        for name in self.scenario.stages:
+            if not self.counts["stages", name]:
+                yield ("stages", name), f"{name} never asked its stage"
         for name, planned in self.scenario.monitors.items():
             asked = self.counts["monitors", name]
             if asked < len(planned) and not planned[asked].always:
@@ -96,7 +116,7 @@ class Script:
 
     def _length(self, part: str, name: str) -> int:
         parts: dict[str, tuple[object, ...]] = getattr(self.scenario, part)
-        return len(parts.get(name, ())) - (part != "monitors")
+        return len(parts.get(name, ())) - (part not in ("monitors", "stages"))
 
     def _next(self, part: str, name: str) -> int:
         number = self.counts[part, name]

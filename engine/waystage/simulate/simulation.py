@@ -88,6 +88,9 @@ class Watcher(Protocol):
     def entered(self, state: str) -> None:
         """A state was entered."""
 
+    def staged(self, asked: c.AskStage) -> Event | None:
+        """A stage is asked; None leaves the answer to the stage's own file."""
+
 
 @dataclass(slots=True)
 class Pending:
@@ -166,7 +169,8 @@ class Simulation:
 
     def _ask(self, asked: c.AskStage) -> None:
         if self.run.entered.get(asked.state) == asked.entry:
-            self._queue.append(gates.answer(self.world, self.run, asked, self.now))
+            said = self.watcher.staged(asked)
+            self._queue.append(said or gates.answer(self.world, self.run, asked, self.now))
 
     def start_step(self, order: c.StartStep) -> None:
         """Keep an order; one that no plugin could take fails as it would in a daemon."""

@@ -51,6 +51,34 @@ def _several(value: Any) -> Any:
 Answers = Annotated[tuple[PlannedAnswer, ...], BeforeValidator(_several), Field(min_length=1)]
 
 
+class StageAnswer(Spec):
+    """What a stage answers a state that wants to change it: exactly one of three.
+
+    Once `closed` is over the state asks again, and the next answer counts.
+    """
+
+    open: Literal[True] | None = None
+    refused: str | None = None
+    closed: Duration | None = None
+    why: str = "as the scenario says"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _word(cls, value: Any) -> Any:
+        return {"open": True} if value == "open" else value
+
+    @model_validator(mode="after")
+    def _one(self) -> StageAnswer:
+        if sum(each is not None for each in (self.open, self.refused, self.closed)) != 1:
+            raise ValueError("says exactly one of open, refused, closed")
+        if self.closed == timedelta():
+            raise ValueError("closed: is longer than no time")
+        return self
+
+
+StageAnswers = Annotated[tuple[StageAnswer, ...], BeforeValidator(_several), Field(min_length=1)]
+
+
 class ChildAnswer(Spec):
     """How a called lifecycle ends, so long after it was called; `lost` says why it did not."""
 
@@ -176,8 +204,9 @@ class Scenario(Spec):
 
     `plugins` says what steps answer by their `use`; `steps` by their place, which goes before: a
     state, a step's id, or a state with an id or a `use`, as in `build.image`. A list is one
-    answer per call, and the last holds on. `roles` says who has which roles; without it, the
-    people are the project's.
+    answer per call, and the last holds on. `stages` says what a stage answers a state that wants
+    to change it, instead of what the stage's file says; after a last `closed` it is open.
+    `roles` says who has which roles; without it, the people are the project's.
     """
 
     scenario: str = Field(min_length=1, max_length=500)
@@ -191,6 +220,7 @@ class Scenario(Spec):
     roles: dict[str, Annotated[tuple[str, ...], OneOrMore]] = {}
     plugins: dict[TargetName, Answers] = {}
     steps: dict[TargetName, Answers] = {}
+    stages: dict[TargetName, StageAnswers] = {}
     people: tuple[Decision, ...] = ()
     signals: tuple[SentSignal, ...] = ()
     monitors: dict[StateName, Assessments] = {}
