@@ -1,7 +1,8 @@
 """A real Docker engine for tests, started by hand and taken away whole.
 
 `apt-get install docker.io` (Debian) brings the program; it needs root. Its containers have no
-network, and nothing of it touches an engine that runs here already.
+network, or that of a bridge of their own, and nothing of it touches an engine that runs here
+already.
 """
 
 from __future__ import annotations
@@ -24,9 +25,13 @@ class NoEngine(Exception):
 
 
 class DockerEngine:
-    """One engine with a socket, data and images of its own."""
+    """One engine with a socket, data and images of its own.
 
-    def __init__(self) -> None:
+    `bridge` names a bridge for its containers (see `Bridge`); without one they have no network.
+    """
+
+    def __init__(self, bridge: str = "none") -> None:
+        self._bridge = bridge
         program = shutil.which("dockerd") or shutil.which("dockerd", path="/usr/sbin:/sbin")
         if program is None:
             raise NoEngine("NOT TESTED: no dockerd (apt-get install docker.io)")
@@ -51,7 +56,8 @@ class DockerEngine:
         paths = [f"{name}={self._place / place}" for name, place in where.items()]
         with (self._place / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                [self._program, *paths, "-H", self.host, "--bridge=none", "--iptables=false",
+                [self._program, *paths, "-H", self.host, f"--bridge={self._bridge}",
+                 "--iptables=false",
                  "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
                  "--storage-driver=vfs", "--containerd", ""],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -96,13 +102,35 @@ class DockerEngine:
         return {each["Id"]: sorted(each.get("RepoTags") or []) for each in listed}
 
 
+class Bridge:
+    """A bridge of this machine with an address of its own; ports are published by a proxy."""
+
+    def __init__(self) -> None:
+        self.name = f"ws{os.getpid() % 10**7:x}"
+        number = os.getpid() % 250
+        for words in (
+            ("link", "add", self.name, "type", "bridge"),
+            ("addr", "add", f"10.213.{number}.1/24", "dev", self.name),
+            ("link", "set", self.name, "up"),
+        ):
+            done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+            if done.returncode:
+                self.remove()
+                raise NoEngine(f"NOT TESTED: no bridge for containers: {done.stderr.strip()}")
+
+    def remove(self) -> None:
+        """Take the bridge away."""
+        subprocess.run(["ip", "link", "del", self.name], capture_output=True, check=False)
+
+
 def _root() -> bytes:
     program = shutil.which("busybox")
     assert program, "it was looked for before the engine was started"
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name in ("bin", "models"):
+            folder = tarfile.TarInfo(name)
+            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+            archive.addfile(folder)
         archive.add(program, "bin/busybox")
-        folder = tarfile.TarInfo("models")
-        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
-        archive.addfile(folder)
     return buffer.getvalue()

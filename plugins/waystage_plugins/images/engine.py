@@ -29,6 +29,11 @@ class Engine:
     def __init__(self, api: Any, cancelled: Callable[[], bool]) -> None:
         self._api, self._cancelled = api, cancelled
 
+    @property
+    def api(self) -> Any:
+        """The SDK's client, for what is done with containers."""
+        return self._api
+
     def image(self, name: str) -> dict[str, Any] | None:
         """Say what the engine knows of an image, None if it has none of that name."""
         import docker.errors
