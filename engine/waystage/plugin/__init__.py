@@ -39,7 +39,8 @@ from waystage.plugin.kinds import (
     Step,
     Window,
 )
-from waystage.plugin.scoring import Grouped, Label, ScoredRow, ScoringLog, Slice
+from waystage.plugin.observed import ELSEWHERE, Difference, Observation, Phase
+from waystage.plugin.scoring import Grouped, Label, Outcome, ScoredRow, ScoringLog, Slice
 from waystage.plugin.secret import Secret
 from waystage.plugin.snapshot import Column, Lineage, Snapshot
 from waystage.plugin.values import Json, JsonObject, Value
@@ -77,6 +78,7 @@ __all__ = [
     "PlacedRuntime",
     "Placement",
     "Plugin",
+    "Outcome",
     "Refused",
     "Registered",
     "Repeat",

@@ -130,7 +130,7 @@ class Context(Services, Protocol):
 
     @property
     def memo(self) -> JsonObject:
-        """What the last `Waiting` of this step left."""
+        """What the last `Waiting` of this step left; for a monitor, what it kept for the run."""
         ...
 
     @property

@@ -294,6 +294,10 @@ class Measurement(Value):
 
     value: float | None = None
     low: float | None = None
+
+    `noise` is the 95 % point of the value if nothing had changed at all: a threshold `above`
+    that lies within it makes the answer `insufficient`. `keep` is kept with the run and comes
+    back as `ctx.memo` of the monitor's next measurement; None leaves what was kept before.
     high: float | None = None
     level: float = 0.95
     method: str = ""
@@ -304,6 +308,8 @@ class Measurement(Value):
 
 class Monitor(Plugin):
     """A check of production behaviour: a number from a window of the scoring log.
+    noise: float | None = None
+    keep: JsonObject | None = None
 
     `better` says which way is good, and `values` from where to where values can lie (None: no
     end), so that `validate` can hold thresholds against both.

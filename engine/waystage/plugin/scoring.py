@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import isfinite
 from typing import TYPE_CHECKING, ClassVar
 
+from waystage.errors import Hopeless
 from waystage.plugin.values import JsonObject
 
 if TYPE_CHECKING:
@@ -38,6 +41,15 @@ class Label:
 
     request_id: str
     event: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the number that a regression predicted turned out to be; finite."""
+
+    request_id: str
+    value: float
     at: datetime
 
 
@@ -101,3 +113,35 @@ class ScoringLog(Plugin):
     @abstractmethod
     def rows(self, which: Slice, *, labelled: bool = False) -> Iterator[Sequence[object]]:
         """Stream (request_id, at, score, inputs, event or None), by time then request id."""
+
+    def scores(self, which: Slice) -> Iterator[tuple[float | None, int]]:
+        """Give (score, rows) per distinct finite score, ascending, whether labelled or not.
+
+        Rows without a finite score come last, as (None, rows), if there are any.
+        """
+        counted = Counter(_finite(row[2]) for row in self.rows(which))
+        unusable = counted.pop(None, 0)
+        yield from sorted((score, rows) for score, rows in counted.items() if score is not None)
+        if unusable:
+            yield None, unusable
+
+    def newest(self, which: Slice) -> datetime | None:
+        """Give the time of the newest row in the slice; None if there is none."""
+        last = next(iter(deque(self.rows(which), maxlen=1)), None)
+        return last[1] if last and isinstance(last[1], datetime) else None
+
+    def newest_label(self, which: Slice) -> datetime | None:
+        """Give the latest time of the labels of rows in the slice; None if there is none."""
+        raise Hopeless(f"{self.use} does not tell when labels came")
+
+    def outcomes(self, outcomes: Iterable[Outcome]) -> int:
+        """Keep true values durably; the latest by its own time wins. Answers how many changed."""
+        raise Hopeless(f"{self.use} keeps no true values, only labels")
+
+    def valued(self, which: Slice) -> Iterator[tuple[float | None, float | None]]:
+        """Stream (score, true value or None) of all rows; a score that is not finite is None."""
+        raise Hopeless(f"{self.use} keeps no true values, only labels")
+
+
+def _finite(score: object) -> float | None:
+    return float(score) if isinstance(score, int | float) and isfinite(score) else None

@@ -28,6 +28,13 @@ CREATE TABLE label (
 ) WITHOUT ROWID;
 """
 
+# beside the tables of version 1, so that an older Waystage reads the file as it always did
+OUTCOME = """
+CREATE TABLE IF NOT EXISTS outcome (
+    request_id TEXT NOT NULL PRIMARY KEY, value REAL NOT NULL, at INTEGER NOT NULL
+) WITHOUT ROWID
+"""
+
 
 @contextmanager
 def opened(path: Path) -> Iterator[sqlite3.Connection]:

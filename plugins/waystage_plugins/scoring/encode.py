@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 
 from waystage.errors import Hopeless
-from waystage.plugin import Label, ScoredRow
+from waystage.plugin import Label, Outcome, ScoredRow
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -47,3 +48,12 @@ def encode_label(label: Label) -> tuple[object, ...]:
         raise Hopeless(f"the label of request {label.request_id!r} is {label.event!r}, not 0 or 1")
     at = microseconds(label.at, f"the label of request {label.request_id!r}")
     return label.request_id, int(label.event), at
+
+
+def encode_outcome(outcome: Outcome) -> tuple[object, ...]:
+    """Give the columns of `outcome` in their order; raises `Hopeless` if it is not finite."""
+    what = f"the true value of request {outcome.request_id!r}"
+    value = outcome.value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise Hopeless(f"{what} is {value!r}, no finite number")
+    return outcome.request_id, float(value), microseconds(outcome.at, what)

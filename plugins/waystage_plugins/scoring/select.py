@@ -17,6 +17,16 @@ STREAMED = """
 SELECT r.request_id, r.at, score, inputs, event
 FROM ({rows}) r {outer} JOIN label l ON l.request_id = r.request_id ORDER BY r.at, r.request_id
 """
+SCORES = """
+SELECT score, COUNT(*) FROM ({rows}) r GROUP BY score ORDER BY score
+"""
+NEWEST = "SELECT MAX(at) FROM ({rows}) r"
+NEWEST_LABEL = """
+SELECT MAX(l.at) FROM ({rows}) r JOIN label l ON l.request_id = r.request_id
+"""
+VALUED = """
+SELECT score, value FROM ({rows}) r LEFT JOIN outcome o ON o.request_id = r.request_id
+"""
 
 
 def query(template: str, which: Slice, *, labelled: bool = False) -> tuple[str, dict[str, object]]:

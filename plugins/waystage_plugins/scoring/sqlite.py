@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import islice
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from pydantic import Field
 
-from waystage.plugin import Grouped, Label, ScoredRow, ScoringLog, Services, Slice
+from waystage.plugin import Grouped, Label, Outcome, ScoredRow, ScoringLog, Services, Slice
 from waystage_plugins.scoring import select
-from waystage_plugins.scoring.database import opened, writing
-from waystage_plugins.scoring.encode import encode_label, encode_row, instant
+from waystage_plugins.scoring.database import OUTCOME, opened, writing
+from waystage_plugins.scoring.encode import encode_label, encode_outcome, encode_row, instant
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +29,11 @@ LABEL = """
 INSERT INTO label VALUES (?, ?, ?) ON CONFLICT (request_id) DO UPDATE
 SET event = excluded.event, at = excluded.at
 WHERE excluded.at > at OR (excluded.at = at AND excluded.event > event)
+"""
+VALUE = """
+INSERT INTO outcome VALUES (?, ?, ?) ON CONFLICT (request_id) DO UPDATE
+SET value = excluded.value, at = excluded.at
+WHERE excluded.at > at OR (excluded.at = at AND excluded.value > value)
 """
 BATCH = 10_000
 DECODE = json.JSONDecoder(parse_constant=lambda word: None).decode  # NaN is no JSON: null
@@ -89,6 +96,44 @@ class SqliteScoringLog(ScoringLog):
             found = connection.execute(*select.query(select.STREAMED, which, labelled=labelled))
             for request_id, at, score, inputs, event in found:
                 yield request_id, instant(at), score, DECODE(inputs), event
+
+    def scores(self, which: Slice) -> Iterator[tuple[float | None, int]]:
+        """Give (score, rows) per distinct finite score, ascending; the unusable last, as None."""
+        unusable = 0
+        with opened(self.path) as connection:
+            for score, rows in connection.execute(*select.query(select.SCORES, which)):
+                if score is not None and isfinite(score):
+                    yield score, rows
+                else:
+                    unusable += rows
+        if unusable:
+            yield None, unusable
+
+    def newest(self, which: Slice) -> datetime | None:
+        """Give the time of the newest row in the slice; None if there is none."""
+        return self._instant(select.NEWEST, which)
+
+    def newest_label(self, which: Slice) -> datetime | None:
+        """Give the latest time of the labels of rows in the slice; None if there is none."""
+        return self._instant(select.NEWEST_LABEL, which)
+
+    def outcomes(self, outcomes: Iterable[Outcome]) -> int:
+        """Keep true values durably; the latest by its own time wins. Answers how many changed."""
+        with writing(self.path) as connection:
+            connection.execute(OUTCOME)
+        return self._write(VALUE, encode_outcome, outcomes)
+
+    def valued(self, which: Slice) -> Iterator[tuple[float | None, float | None]]:
+        """Stream (score, true value or None) of all rows; a score that is not finite is None."""
+        with opened(self.path) as connection:
+            connection.execute(OUTCOME)
+            for score, value in connection.execute(*select.query(select.VALUED, which)):
+                yield (score if score is not None and isfinite(score) else None), value
+
+    def _instant(self, statement: str, which: Slice) -> datetime | None:
+        with opened(self.path) as connection:
+            (at,) = connection.execute(*select.query(statement, which)).fetchone()
+        return None if at is None else instant(at)
 
     def _write(
         self, statement: str, encode: Callable[[T], tuple[object, ...]], values: Iterable[T]
