@@ -39,7 +39,6 @@ from waystage.plugin.kinds import (
     Step,
     Window,
 )
-from waystage.plugin.observed import ELSEWHERE, Difference, Observation, Phase
 from waystage.plugin.scoring import Grouped, Label, Outcome, ScoredRow, ScoringLog, Slice
 from waystage.plugin.secret import Secret
 from waystage.plugin.snapshot import Column, Lineage, Snapshot
