@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from waystage.errors import Retryable
+from waystage.errors import Hopeless, Retryable
 from waystage_plugins.runtimes.files import read_json, write_json
 
 LOCK = "alive.lock"
 PROCESS = "process.json"  # its pid, written before anybody else may look
 LOOK_SECONDS = 0.01
+PIPE_BYTES = 60_000  # what a pipe takes before anybody reads
 
 
 def alive(directory: Path, lock: str = LOCK) -> bool:
@@ -56,11 +57,18 @@ def wait_for(directory: Path, holds: Callable[[], bool], seconds: float) -> None
 
 
 def start(
-    directory: Path, command: Sequence[str], environment: Mapping[str, str], log: Path
+    directory: Path,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    log: Path,
+    *,
+    told: bytes = b"",
 ) -> bool:
     """Start a process of its own session that holds the directory, unless one does.
 
-    The descriptor of the lock is appended to the command. Answers whether one was started.
+    The descriptor of the lock is appended to the command. `told` is what it reads from its
+    standard input: what must be seen neither in its command nor in its environment nor in a
+    file. Answers whether one was started.
     """
     with _guard(directory):
         handle = _take(directory / LOCK)
@@ -69,7 +77,9 @@ def start(
         try:
             # never let an old process's number stand beside a new one's lock
             (directory / PROCESS).unlink(missing_ok=True)
-            pid = _spawn([*command, str(handle)], directory, environment, log, handle)
+            with _input(told) as source:
+                command = [*command, str(handle)]
+                pid = _spawn(command, directory, environment, log, handle, source)
             write_json(directory / PROCESS, {"pid": pid})
         finally:
             os.close(handle)
@@ -134,8 +144,30 @@ def _signal(directory: Path, number: signal.Signals) -> bool:
     return True
 
 
+@contextmanager
+def _input(told: bytes) -> Iterator[int]:
+    """Give a pipe that holds the text already, so that no death of ours can cut it short."""
+    if not told:
+        yield subprocess.DEVNULL
+        return
+    if len(told) > PIPE_BYTES:
+        raise Hopeless(f"what a process is told at its start has more than {PIPE_BYTES} bytes")
+    reading, writing = os.pipe()
+    try:
+        with os.fdopen(writing, "wb") as pipe:
+            pipe.write(told)
+        yield reading
+    finally:
+        os.close(reading)
+
+
 def _spawn(
-    command: list[str], directory: Path, environment: Mapping[str, str], log: Path, handle: int
+    command: list[str],
+    directory: Path,
+    environment: Mapping[str, str],
+    log: Path,
+    handle: int,
+    source: int,
 ) -> int:
     ended = [pid for pid, child in _children.items() if child.poll() is not None]
     for pid in ended[:-KEPT_CHILDREN]:
@@ -145,7 +177,7 @@ def _spawn(
             command,
             cwd=directory,
             env=dict(environment),
-            stdin=subprocess.DEVNULL,
+            stdin=source,
             stdout=output,
             stderr=output,
             start_new_session=True,

@@ -18,8 +18,14 @@ from waystage.testing.runtime_contracts import (
     wait_until_ended,
     wait_until_ready,
 )
-from waystage_plugins.runtimes import RUNTIMES, LocalProcess, LocalServing, holder, local_process
-from waystage_plugins.runtimes import local_serving as serving_module
+from waystage_plugins.runtimes import (
+    RUNTIMES,
+    LocalProcess,
+    LocalServing,
+    holder,
+    local_online,
+    local_process,
+)
 
 # one line in so many; `WAYSTAGE_EVERY_LINE=1` takes all of them
 EVERY = int(os.environ.get("WAYSTAGE_EVERY_LINE", "7"))
@@ -50,7 +56,7 @@ def test_a_daemon_killed_at_any_line_of_apply_leaves_one_server_to_its_next_life
     ctx: FakeContext, release: Release, processes: Processes
 ) -> None:
     runtime, spec = LocalServing(), release()
-    files = [str(holder.__file__), str(serving_module.__file__)]
+    files = [str(holder.__file__), str(local_online.__file__)]
     died = 0
     for line in killed_at_each_line(lambda: runtime.apply(ctx, spec), of=files, every=EVERY):
         before = processes(ctx.state)
@@ -69,7 +75,7 @@ def test_a_daemon_killed_at_any_line_of_delete_finishes_it_in_its_next_life(
 ) -> None:
     runtime, spec = LocalServing(), release()
     handle = runtime.apply(ctx, spec)
-    files = [str(serving_module.__file__)]
+    files = [str(local_online.__file__)]
     for line in killed_at_each_line(lambda: runtime.delete(ctx, handle), of=files):
         runtime.delete(ctx, handle)
         assert processes(ctx.state) == [], f"killed at line {line}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self, TypeVar
 
 from pydantic import ValidationError
 
@@ -67,7 +68,7 @@ class Config(Value):
         """Count how often a version was asked for, over its roles."""
         return sum(entry.asked + 1 for entry in self.entries if entry.number == number)
 
-    def with_entry(self, entry: Entry, *, again: bool) -> Config:
+    def with_entry(self, entry: Entry, *, again: bool) -> Self:
         """Add a deployment as the latest; the same call twice leaves its place.
 
         With `again` a version that could not be loaded is to be tried once more.
@@ -81,19 +82,22 @@ class Config(Value):
             entries = (*(each for each in self.entries if each is not known), entry)
         return self._next(entries)
 
-    def without(self, number: int, role: str) -> Config:
+    def without(self, number: int, role: str) -> Self:
         """Take a deployment away."""
         gone = self.find(number, role)
         return self._next(tuple(each for each in self.entries if each is not gone))
 
-    def _next(self, entries: tuple[Entry, ...]) -> Config:
+    def _next(self, entries: tuple[Entry, ...]) -> Self:
         return self.model_copy(update={"entries": entries, "revision": self.revision + 1})
 
 
-def read_config(directory: Path) -> Config | None:
+C = TypeVar("C", bound=Config)
+
+
+def read_config(directory: Path, kind: type[C]) -> C | None:
     """Read what the directory's server should serve; None when there is nothing to read."""
     try:
-        return Config.model_validate_json((directory / CONFIG).read_bytes())
+        return kind.model_validate_json((directory / CONFIG).read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValidationError):
         return None
 

@@ -39,11 +39,13 @@ class Server(socketserver.ThreadingMixIn, HTTPServer):
     request_queue_size = 256
     connections = 1000
 
-    def __init__(self, port: int, models: Models, recorder: Recorder) -> None:
+    def __init__(
+        self, port: int, models: Models, recorder: Recorder, handler: type[Handler] | None = None
+    ) -> None:
         self.models, self.recorder = models, recorder
         self._room = threading.BoundedSemaphore(self.connections)
         self._busy, self._quiet = 0, threading.Condition()
-        super().__init__(("127.0.0.1", port), Handler)
+        super().__init__(("127.0.0.1", port), handler or Handler)
 
     def server_bind(self) -> None:
         """Bind without looking up names, which may take seconds."""

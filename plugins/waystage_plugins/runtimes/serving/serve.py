@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import traceback
+from http.server import HTTPServer
 from pathlib import Path
 
 from waystage_plugins.runtimes.files import keep_small, write_json
@@ -33,13 +34,20 @@ PORT_IN_USE = 3
 def serve(directory: Path, lock: int) -> int:
     """Serve the directory until told to end or nothing is left; `lock` is its descriptor."""
     announce(directory)
-    config = read_config(directory)
+    config = read_config(directory, Config)
     if config is None or not config.entries:
         return 0
     models = Models(directory, config)
     server = _listen(directory, config, models)
     if server is None:
         return PORT_IN_USE
+    live(directory, lock, models, server)
+    server.drain(DRAIN_SECONDS)
+    return 0
+
+
+def live(directory: Path, lock: int, models: Models, server: HTTPServer) -> None:
+    """Follow the config and answer until told to end or nothing is left."""
     (directory / FAILURE).unlink(missing_ok=True)
     write_json(directory / SERVER, {"pid": os.getpid(), "port": server.server_port})
     follower = Follower(directory, lock, models, server)
@@ -47,14 +55,12 @@ def serve(directory: Path, lock: int) -> int:
     signal.signal(signal.SIGTERM, lambda *_: follower.stop())
     server.serve_forever(poll_interval=0.05)
     server.server_close()
-    server.drain(DRAIN_SECONDS)
-    return 0
 
 
 class Follower:
     """Looks at the config and follows its changes."""
 
-    def __init__(self, directory: Path, lock: int, models: Models, server: Server) -> None:
+    def __init__(self, directory: Path, lock: int, models: Models, server: HTTPServer) -> None:
         self._directory, self._models, self._server = directory, models, server
         self._lock = os.fstat(lock).st_ino
         self._seen = (0, 0)
@@ -91,7 +97,7 @@ class Follower:
         keep_small(self._directory / LOG, self._models.table.config.max_log_bytes)
         if changed == self._seen:
             return
-        config = read_config(self._directory)
+        config = read_config(self._directory, type(self._models.table.config))
         if config is not None:
             self._models.follow(config)
             self._seen = changed
