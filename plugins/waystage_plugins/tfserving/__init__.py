@@ -1,0 +1,1 @@
+"""TensorFlow Serving itself: its configuration, its REST and gRPC interfaces, its warm-up file."""
