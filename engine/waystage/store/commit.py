@@ -67,6 +67,41 @@ class Statement:
         return driver_of(connection).executemany(self.text, parameters)
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many rows several statements touched."""
+
+    rowcount: int
+
+
+class MovedRuns:
+    """Writes runs as they are now, those that stay open without touching an indexed column.
+
+    SQLite writes an index anew when its column is set, also to what it was.
+    """
+
+    def __init__(self, engine: Engine, names: Sequence[str]) -> None:
+        self._ended = Statement(engine, _updating_runs(names), names)
+        self._open = Statement(engine, _updating_runs(names[1:]), names[1:])
+
+    def run(self, connection: Connection, rows: list[Row]) -> Counted:
+        """Write them all; gives how many were still as they were."""
+        ended = [row for row in rows if row[0] != "open"]
+        still = [row[1:] for row in rows if row[0] == "open"]
+        parts = ((self._ended, ended), (self._open, still))
+        return Counted(sum(part.run(connection, some).rowcount for part, some in parts if some))
+
+
+def _updating_runs(names: Sequence[str]) -> Executable:
+    at = t.runs.c
+    plain = [name for name in names if not name.startswith("b_")]
+    return (
+        update(t.runs)
+        .where(at.no == bindparam("b_no"), at.revision == bindparam("b_before"))
+        .values(_values(plain) | {"revision": bindparam("b_revision")})
+    )
+
+
 def _values(names: Sequence[str]) -> dict[str, Any]:
     return {name: bindparam(name) for name in names}
 
@@ -141,14 +176,7 @@ class Statements:
         self.insert_runs = Statement(
             engine, insert(t.runs).values(_values(self.INSERT_RUN)), self.INSERT_RUN
         )
-        plain = ("status", "outcome", "places", "body", "head", "changed_at")
-        self.update_runs = Statement(
-            engine,
-            update(t.runs)
-            .where(t.runs.c.no == bindparam("b_no"), t.runs.c.revision == bindparam("b_before"))
-            .values(_values(plain) | {"revision": bindparam("b_revision")}),
-            self.UPDATE_RUN,
-        )
+        self.update_runs = MovedRuns(engine, self.UPDATE_RUN)
         self.history = Statement(
             engine, insert(t.history).values(_values(self.HISTORY)), self.HISTORY
         )

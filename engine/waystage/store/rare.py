@@ -74,6 +74,11 @@ def note_message(number: int, **values: Any) -> Executable:
     return update(t.outbox).where(t.outbox.c.id == number).values(**values)
 
 
+def keep_signature(at: int, **row: Any) -> Executable:
+    """Keep that a snapshot's signature was verified, and by which keys."""
+    return insert(t.signatures).values(at=at, **row)
+
+
 def tell_run(run: int, actor: str, event: Any) -> Executable:
     """Put an event for another run into the inbox."""
     return insert(t.inbox).values(run=run, actor=actor, body=dump(event))
@@ -115,12 +120,6 @@ def displace(service: str, stage: str, runtime: str, snapshot: str, at: int) -> 
     none = ~select(o.id).where(here & (o.role == "champion")).exists()
     back = update(t.placements).where((p.id == newest) & none).values(role="champion")
     return [update(t.placements).where(gone).values(until=at), back]
-
-
-def look_at(placement: int, phase: str, why: str) -> Executable:
-    """Write what a look at a deployment showed."""
-    mine = t.placements.c.id == placement
-    return update(t.placements).where(mine).values(seen=phase, seen_why=why)
 
 
 def verify(run: int, stage: str, at: int) -> Executable:

@@ -141,13 +141,19 @@ class Reader:
         return next((_incident(row) for row in self._all(query)), None)
 
     def placements(
-        self, *, service: str | None = None, at: datetime | None = None, history: bool = False
-    ) -> list[r.PlacementRow]:
-        """Give where snapshots run now, or ran at an instant, or ever."""
+        self, *, service: str | None = None, at: datetime | None = None, history: bool = False,
+        drifted: bool = False,
+    ) -> list[r.PlacementRow]:  # fmt: skip
+        """Give where snapshots run now, or ran at an instant, or ever.
+
+        With `drifted` only what is not as it should be, or cannot be looked at.
+        """
         p = t.placements.c
         query = select(t.placements, t.runs.c.id.label("run_id")).join(t.runs, t.runs.c.no == p.run)
         if service:
             query = query.where(p.service == service)
+        if drifted:
+            query = query.where(p.state.not_in(("", "ok")))
         if at is not None:
             when = micros(at)
             query = query.where(p.since <= when, (p.until.is_(None)) | (p.until > when))
@@ -307,7 +313,8 @@ def _placement(row: Any) -> r.PlacementRow:
     return r.PlacementRow(
         row.service, row.stage, row.runtime, row.mode, row.role, row.snapshot, row.digest,
         row.run_id, instant(row.since), _when(row.until), _when(row.verified_at), load(row.body),
-        row.id, row.seen, row.seen_why,
+        row.id, row.seen, row.seen_why, row.run, row.state, _when(row.state_since),
+        load(row.drift) or {},
     )  # fmt: skip
 
 

@@ -112,6 +112,10 @@ class PlacementRow:
     id: int = 0
     seen: str = ""
     seen_why: str = ""
+    no: int = 0  # of the run
+    state: str = ""  # ok, degraded, drifted, unknown; nothing before the first look
+    state_since: datetime | None = None
+    drift: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

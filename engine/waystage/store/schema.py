@@ -78,7 +78,9 @@ work = Table(
     PrimaryKeyConstraint("run", "slot"),
     sqlite_with_rowid=False,
 )  # fmt: skip
-Index("work_due", work.c.due_at)
+Index(  # on SQLite, where only one daemon works, what is held needs no finding
+    "work_due", work.c.due_at, sqlite_where=work.c.owner.is_(None)
+)
 
 timers = Table(
     "timers", metadata,
@@ -198,6 +200,9 @@ placements = Table(
     Column("verified_at", BigInteger),
     Column("seen", String(20), nullable=False, default=""),  # the phase at the last look
     Column("seen_why", Text, nullable=False, default=""),
+    Column("state", String(10), nullable=False, default=""),  # ok, degraded, drifted, unknown
+    Column("state_since", BigInteger),
+    Column("drift", LargeBinary),  # what differs, and what was done about it
 )  # fmt: skip
 Index("placements_now", placements.c.service, placements.c.until)
 
@@ -246,6 +251,18 @@ stops = Table(
     Column("ended_by", String(100)),
 )  # fmt: skip
 Index("stops_now", stops.c.stage, stops.c.ended_at)
+
+signatures = Table(  # signatures of snapshots that were verified
+    "signatures", metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("snapshot", String(260), nullable=False),
+    Column("digest", String(71), nullable=False),
+    Column("signer", String(63), nullable=False),
+    Column("mark", String(100), nullable=False),  # of the keys that the signer had
+    Column("run", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)  # fmt: skip
+Index("signatures_of_snapshot", signatures.c.snapshot, signatures.c.signer)
 
 pauses = Table(
     "pauses", metadata,

@@ -1,4 +1,4 @@
-"""Stages that a person has closed until a person opens them."""
+"""What a stage's answer goes by: its stops, and what was verified of a snapshot."""
 
 from __future__ import annotations
 
@@ -44,3 +44,10 @@ def was_verified(connection: Connection, service: str, stage: str, snapshot: str
     here = (p.service == service) & (p.stage == stage) & (p.snapshot == snapshot)
     query = select(p.id).where(here, p.verified_at.is_not(None)).limit(1)
     return connection.execute(query).first() is not None
+
+
+def signatures_of(connection: Connection, snapshot: str, signer: str) -> set[tuple[str, str]]:
+    """Give digest and keys' mark of every signature of a signer that was verified."""
+    s = t.signatures.c
+    query = select(s.digest, s.mark).where(s.snapshot == snapshot, s.signer == signer)
+    return {(row.digest, row.mark) for row in connection.execute(query)}

@@ -123,6 +123,8 @@ class WorkStore(Reader):
         clock was set forward, or when it hung and nobody else was there.
         """
         w = t.work.c
+        if not self._is_shared():
+            return w.owner.is_(None)  # there is no other daemon, and what a dead one held was freed
         ended = (w.owner != owner) & (w.lease_until < wall + lease_clock(self.engine))
         return or_(w.owner.is_(None), ended)
 

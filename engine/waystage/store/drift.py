@@ -1,0 +1,63 @@
+"""What looks at deployments showed, and what was done about it: columns of the inventory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, func, select, update
+
+from waystage.errors import NotFound
+from waystage.store import schema as t
+from waystage.store.codec import dump, load
+from waystage.store.work import HELD
+
+
+def drift_of(connection: Connection, placement: int) -> dict[str, Any] | None:
+    """Give what is kept of a deployment's drift; None if it runs there no longer."""
+    p = t.placements.c
+    query = select(p.id, p.drift).where(p.id == placement, p.until.is_(None))
+    row = connection.execute(query.with_for_update()).first()
+    return None if row is None else load(row.drift) or {}
+
+
+def keep_look(connection: Connection, placement: int, **values: Any) -> None:
+    """Write what a look showed; `drift` is JSON."""
+    if "drift" in values:
+        values["drift"] = dump(values["drift"])
+    mine = (t.placements.c.id == placement) & t.placements.c.until.is_(None)
+    connection.execute(update(t.placements).where(mine).values(**values))
+
+
+def keep_deployed(connection: Connection, placement: int, **changed: Any) -> None:
+    """Write what a deployment is found by from now on; raises `NotFound`."""
+    p = t.placements.c
+    found = connection.execute(select(p.body).where(p.id == placement)).scalar()
+    if found is None:
+        raise NotFound(f"there is no entry {placement} in the inventory")
+    body = load(found)
+    body["deployed"] |= changed
+    connection.execute(update(t.placements).where(p.id == placement).values(body=dump(body)))
+
+
+def at_work(connection: Connection, service: str) -> list[tuple[dict[str, Any], str]]:
+    """Give the orders that are called or due for runs of a service, with their definitions."""
+    w, r = t.work.c, t.runs.c
+    query = select(w.body, r.definition).join(t.runs, r.no == w.run)
+    query = query.where(r.service == service, w.due_at < HELD)
+    return [(load(row.body), row.definition) for row in connection.execute(query)]
+
+
+def drifts_in(connection: Connection, service: str, stage: str) -> list[tuple[str, dict[str, Any]]]:
+    """Give what differs of a service's deployments in a stage: snapshot and what is kept."""
+    p = t.placements.c
+    here = (p.service == service) & (p.stage == stage) & p.until.is_(None) & p.drift.is_not(None)
+    query = select(p.snapshot, p.drift).where(here)
+    return [(row.snapshot, load(row.drift)) for row in connection.execute(query)]
+
+
+def count_states(connection: Connection) -> dict[tuple[str, ...], float]:
+    """Count what runs now, by stage and state."""
+    p = t.placements.c
+    query = select(p.stage, p.state, func.count()).where(p.until.is_(None), p.mode == "online")
+    counted = connection.execute(query.group_by(p.stage, p.state))
+    return {(stage, state or "new"): float(count) for stage, state, count in counted}
