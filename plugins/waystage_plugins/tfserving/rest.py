@@ -110,7 +110,10 @@ class Rest:
 
 def predict(send: Send, model: str, rows: Sequence[Json], target: str = "") -> list[JsonObject]:
     """Score rows; one answer with a `score` per row."""
-    found = Rest(send, model).predict(rows, target)
+    try:
+        found = Rest(send, model).predict(rows, target)
+    except NotFound as error:
+        raise Retryable(str(error)) from None  # it may be there once the model is loaded
     if not isinstance(found, list):
         raise Hopeless(f"{model}: not an answer of a model server: {str(found)[:200]}")
     return [{"score": score_in(each)} for each in found]

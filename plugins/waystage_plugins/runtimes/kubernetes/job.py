@@ -14,7 +14,7 @@ from pydantic import Field
 from waystage.errors import Hopeless
 from waystage.plugin import BatchRuntime, Context, DeploySpec, Job, JobStatus, JsonObject, Services
 from waystage_plugins.repositories.layout import locked
-from waystage_plugins.runtimes.files import read_json, write_json
+from waystage_plugins.runtimes.files import read_json, read_share, write_json
 from waystage_plugins.runtimes.kubernetes.api import Api
 from waystage_plugins.runtimes.kubernetes.cluster import LABEL, Cluster
 from waystage_plugins.runtimes.kubernetes.job_manifest import JOB_LABEL, JobPlan, job_manifest
@@ -25,6 +25,7 @@ from waystage_plugins.runtimes.kubernetes.sizes import Resources
 
 Thing = dict[str, Any]
 OUTPUT, CLOSED = "output", "closed.json"
+TOLD, PROGRESS = "told", "progress.txt"
 
 
 class KubernetesJob(Cluster, BatchRuntime):
@@ -81,7 +82,9 @@ class KubernetesJob(Cluster, BatchRuntime):
         if not self._local(ctx).is_dir():
             raise Hopeless(f"directory: {self._local(ctx)} is no directory")
         (place / OUTPUT).mkdir(parents=True, exist_ok=True)
-        (place / OUTPUT).chmod(0o777)  # the cluster chooses the user that a pod runs as
+        (place / TOLD).mkdir(exist_ok=True)
+        for each in (OUTPUT, TOLD):
+            (place / each).chmod(0o777)  # the cluster chooses the user that a pod runs as
         with locked(place / "submit.lock"), self.connected(ctx, self.namespace) as api:
             if not (place / CLOSED).exists() and api.get(JOB, name) is None:
                 api.create(JOB, job_manifest(self._plan(ctx, job, key, name, place)))
@@ -98,7 +101,9 @@ class KubernetesJob(Cluster, BatchRuntime):
             if lasting:
                 # what cannot start now must not start by surprise after it was given up
                 self._close(api, place, live, status.message)
-            return status
+            if status.phase != "running":
+                return status
+            return status.model_copy(update={"progress": read_share(place / TOLD / PROGRESS)})
 
     def outputs(self, ctx: Services, ref: JsonObject) -> Path:
         """Give the directory with what the job wrote."""
@@ -136,9 +141,10 @@ class KubernetesJob(Cluster, BatchRuntime):
             for label, path in job.inputs.items()
         }
         project = self._seen(ctx, ctx.project)
-        own = {"WAYSTAGE_OUTPUT": self._seen(ctx, place / OUTPUT)} | (
-            {"WAYSTAGE_PROJECT": project} if project else {}
-        )
+        own = {
+            "WAYSTAGE_OUTPUT": self._seen(ctx, place / OUTPUT),
+            "WAYSTAGE_PROGRESS": self._seen(ctx, place / TOLD / PROGRESS),
+        } | ({"WAYSTAGE_PROJECT": project} if project else {})
         return JobPlan(
             name=name, key=key, image=self.image, command=job.command, claim=self.claim,
             labels=MANAGED | {OWNER: self.owner}, mount=self.mount, working_directory=project,

@@ -16,7 +16,7 @@ from waystage.plugin import (
     Observation,
     Services,
 )
-from waystage_plugins.runtimes.kubernetes.asking import over_http, over_port_forward, predict
+from waystage_plugins.runtimes.kubernetes.asking import over_port_forward
 from waystage_plugins.runtimes.kubernetes.cluster import LABEL
 from waystage_plugins.runtimes.kubernetes.image_serving import ImageServing
 from waystage_plugins.runtimes.kubernetes.inference import (
@@ -27,6 +27,7 @@ from waystage_plugins.runtimes.kubernetes.inference import (
 )
 from waystage_plugins.runtimes.kubernetes.kinds import INFERENCE, Kind
 from waystage_plugins.runtimes.kubernetes.observing import logs_of, ready_pod
+from waystage_plugins.tfserving.rest import over_http, predict
 
 Thing = dict[str, Any]
 

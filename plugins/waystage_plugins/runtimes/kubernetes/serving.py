@@ -18,7 +18,7 @@ from waystage.plugin import (
 )
 from waystage_plugins.runtimes.kubernetes import manifests, sharing
 from waystage_plugins.runtimes.kubernetes.api import Api
-from waystage_plugins.runtimes.kubernetes.asking import over_http, over_port_forward, predict
+from waystage_plugins.runtimes.kubernetes.asking import over_port_forward
 from waystage_plugins.runtimes.kubernetes.image_serving import ImageServing
 from waystage_plugins.runtimes.kubernetes.kinds import (
     AUTOSCALER,
@@ -29,6 +29,7 @@ from waystage_plugins.runtimes.kubernetes.kinds import (
 )
 from waystage_plugins.runtimes.kubernetes.manifests import Plan
 from waystage_plugins.runtimes.kubernetes.observing import logs_of, observe_deployment, ready_pod
+from waystage_plugins.tfserving.rest import over_http, predict
 
 Thing = dict[str, Any]
 
