@@ -15,7 +15,8 @@ import orjson
 from waystage import library, people, timers
 from waystage.kernel import Definition, Event, Run, advance, compile_lifecycle
 from waystage.plugin import Plugin
-from waystage.simulate import Rules, World, play, prepare, simulation
+from waystage.simulate import Lifecycles, Rules, World, play, simulation
+from waystage.simulate.player import RUN
 from waystage.spec.lifecycle import Lifecycle
 from waystage.spec.load import load_lifecycle, load_scenario
 
@@ -24,10 +25,11 @@ RULES = Rules(timers.next_fire, people.may_answer, people.check_answer, people.s
 
 def record(place: Path, catalog: Mapping[str, type[Plugin]]) -> None:
     """Play every shipped scenario and write the lifecycles and what happened."""
-    world, known = World(RULES, dict(catalog)), {}
-    for path in library.lifecycles():
-        loaded = load_lifecycle(path)
-        prepared = known[loaded.spec.lifecycle] = prepare(loaded, dict(catalog))
+    shipped = [load_lifecycle(path) for path in library.lifecycles()]
+    ready = Lifecycles({each.spec.lifecycle: each for each in shipped}, catalog)
+    world = World(RULES, dict(catalog), lifecycles=ready)
+    for loaded in shipped:
+        prepared = ready[loaded.spec.lifecycle]
         uses = {work.spec.use for node in prepared.definition.nodes.values() for work in node.works}
         changes = {use: str(getattr(catalog[use], "changes", "none")) for use in sorted(uses)}
         # as the store keeps it
@@ -38,7 +40,7 @@ def record(place: Path, catalog: Mapping[str, type[Plugin]]) -> None:
         _write(place / f"{loaded.spec.lifecycle}.json", [body])
     for path in library.scenarios():
         scenario = load_scenario(path)
-        prepared = known[scenario.spec.lifecycle]
+        prepared = ready[scenario.spec.lifecycle]
         rows: list[dict[str, Any]] = []
         with patch.object(simulation, "advance", _recording(rows)):
             assert play(scenario, prepared, world).ok
@@ -50,6 +52,8 @@ def _recording(rows: list[dict[str, Any]]) -> Any:
     """Give `advance`, which also notes what it was given."""
 
     def noting(definition: Definition, run: Run, event: Event, now: datetime) -> Any:
+        if run.id != RUN:  # a lifecycle that is called: its parent is told how it ended
+            return advance(definition, run, event, now)
         if not rows:
             rows.append({"opened": run.to_json()})
         del rows[run.revision + 1 :]  # the scenario took something back

@@ -70,9 +70,7 @@ def run_scenarios(ctx: click.Context, paths: Sequence[Path], wanted: str) -> Tes
     if not paths and not wanted:  # lifecycles without scenarios are shown too
         names |= dict.fromkeys(place.lifecycles)
     coverage = [
-        coverage_of(place.prepared(name), [p for p in played if p.loaded.spec.lifecycle == name])
-        for name in names
-        if name in place.lifecycles
+        coverage_of(place.prepared(name), played) for name in names if name in place.lifecycles
     ]
     return Tested(tuple(played), tuple(coverage))
 

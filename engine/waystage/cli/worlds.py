@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,41 +20,43 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bench:
-    """Lifecycles by name, each prepared once, and the world around their runs."""
+    """A project to simulate in: the world around runs, with its lifecycles."""
 
     root: Path | None
     world: World
-    lifecycles: dict[str, Loaded[Lifecycle]]
-    _prepared: dict[str, Prepared]
+
+    @property
+    def lifecycles(self) -> Mapping[str, Prepared]:
+        """The lifecycles by name."""
+        return self.world.lifecycles
 
     def prepared(self, name: str) -> Prepared:
         """Give a lifecycle ready to be simulated; raises `NotFound`."""
-        from waystage.simulate import prepare
-
-        if name not in self._prepared:
-            if name not in self.lifecycles:
-                known = ", ".join(self.lifecycles) or "none"
-                raise NotFound(f"there is no lifecycle {name!r}; there is {known}")
-            self._prepared[name] = prepare(self.lifecycles[name], self.world.catalog)
-        return self._prepared[name]
+        if name not in self.lifecycles:
+            known = ", ".join(self.lifecycles) or "none"
+            raise NotFound(f"there is no lifecycle {name!r}; there is {known}")
+        return self.lifecycles[name]
 
 
 def bench(ctx: click.Context, near: Sequence[Path] = ()) -> Bench:
     """Make one of the project; outside of any project, of the lifecycles beside the files."""
     from waystage import people, timers
     from waystage.registry import load_catalog
-    from waystage.simulate import Rules, World
+    from waystage.simulate import Lifecycles, Rules, World
     from waystage.spec.load import load_project
 
     rules = Rules(timers.next_fire, people.may_answer, people.check_answer, people.same_answer)
     root = _root(ctx.obj["project"], near)
     if root is None:
-        return Bench(None, World(rules, load_catalog()), dict(_beside(near)), {})
+        catalog = load_catalog()
+        beside = Lifecycles(dict(_beside(near)), catalog)
+        return Bench(None, World(rules, catalog, lifecycles=beside))
     files = load_project(root)
     project = files.project.spec
     stages = {name: loaded.spec for name, loaded in files.stages.items()}
-    world = World(rules, load_catalog(project.plugins), project, stages)
-    return Bench(root, world, dict(files.lifecycles), {})
+    catalog = load_catalog(project.plugins)
+    lifecycles = Lifecycles(files.lifecycles, catalog)
+    return Bench(root, World(rules, catalog, project, stages, lifecycles))
 
 
 def scenarios_at(paths: Sequence[Path]) -> list[Loaded[Scenario]]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from waystage.daemon.delivery import Delivery, Touched
 from waystage.daemon.opening import Opening, enlist
-from waystage.errors import Conflict, NotFound, WaystageError
+from waystage.errors import Conflict, WaystageError
 from waystage.kernel import commands as c
 from waystage.kernel import events
-from waystage.spec.fields import misfit
-from waystage.spec.lifecycle import Lifecycle
+from waystage.kernel.calling import cannot_open
 from waystage.store.inside import run_number_opened_by
 
 if TYPE_CHECKING:
@@ -30,9 +28,8 @@ def open_child(tx: Transaction, touched: Touched, command: c.StartChild) -> None
     run = touched.hot.run
     try:
         definition = tx.definitions.by_name(command.lifecycle)
-        if not any(fnmatchcase(run.service, glob) for glob in definition.spec.services):
-            raise NotFound(f"lifecycle {command.lifecycle!r} is not for {run.service!r}")
-        _fitting(definition.spec, command.params)
+        if why := cannot_open(definition.spec, run.service, command.params):
+            raise Conflict(why)
         params = tx.definitions.params_of(definition, run.service) | command.params
         opening = Opening(
             definition, run.service, run.snapshot, key_of(run.id, command.entry), run.id, params,
@@ -43,15 +40,6 @@ def open_child(tx: Transaction, touched: Touched, command: c.StartChild) -> None
     except WaystageError as error:
         lost = events.child_lost(command.state, command.entry, str(error))
         tx.queue.append(Delivery(touched.hot.no, lost))
-
-
-def _fitting(spec: Lifecycle, params: dict[str, Any]) -> None:
-    """Raise `NotFound` or `Conflict` unless the values are those of parameters that are there."""
-    for name, value in params.items():
-        if name not in spec.params:
-            raise NotFound(f"lifecycle {spec.lifecycle!r} has no parameter {name!r}")
-        if wrong := misfit(spec.params[name], value):
-            raise Conflict(f"lifecycle {spec.lifecycle!r}: parameter {name!r}: {wrong}")
 
 
 def abort_child(tx: Transaction, touched: Touched, command: c.AbortChild) -> None:

@@ -251,7 +251,7 @@ WORDS: dict[str, dict[str, str]] = {
         "people": "Who decides what.",
         "signals": "Signals that come from outside.",
         "monitors": "What monitors come to, one after the other.",
-        "calls": "How called lifecycles end.",
+        "calls": "How called lifecycles end, or what they are played with.",
         "expect": "What must have happened at the end.",
     },
     "PlannedAnswer": {
@@ -273,6 +273,17 @@ WORDS: dict[str, dict[str, str]] = {
         "data": "What it leaves behind.",
         "lost": "Why it did not end.",
         "after": "How long it takes.",
+        "play": "It is played too: what its steps, people and monitors answer.",
+    },
+    "ChildPlay": {
+        "plugins": "What its steps answer, by their plugin; `done` if nothing is said.",
+        "steps": "What its steps answer, by their place.",
+        "stages": "What stages answer the states that want to change them.",
+        "people": "Who decides what in it.",
+        "signals": "Signals that come to it.",
+        "monitors": "What its monitors come to, one after the other.",
+        "calls": "How the lifecycles that it calls end.",
+        "expect": "What must have happened in it at the end.",
     },
     "Decision": {
         "at": "The state whose task is decided.",

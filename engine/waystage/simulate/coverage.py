@@ -39,11 +39,14 @@ class Coverage:
 
 
 def coverage_of(prepared: Prepared, played: Iterable[Played]) -> Coverage:
-    """Add up what the scenarios of a lifecycle went through."""
+    """Add up what scenarios went through of a lifecycle, their own or one that is called."""
     states: set[YamlPath] = set()
     arrows: set[Arrow] = set()
     scenarios = 0
-    for each in played:
+    name = prepared.spec.lifecycle
+    for each in (part for whole in played for part in whole.everyone()):
+        if each.loaded.spec.lifecycle != name:
+            continue
         scenarios += 1
         states |= {prepared.places[v.state] for v in each.visits if v.state in prepared.places}
         arrows |= {prepared.arrows[id(way)] for way in each.taken if id(way) in prepared.arrows}

@@ -13,7 +13,7 @@ from waystage.plugin import Step
 from waystage.simulate.outputs import unfit_output
 from waystage.simulate.prepared import Prepared
 from waystage.simulate.script import steps_named
-from waystage.simulate.told import told
+from waystage.simulate.told import told, within
 from waystage.simulate.world import World
 from waystage.spec.fields import misfit
 from waystage.spec.load import Loaded
@@ -29,6 +29,25 @@ def fit(loaded: Loaded[Scenario], prepared: Prepared, world: World) -> Iterator[
     for part in parts:
         for path, message, hint in part():
             yield told(loaded, path, message, hint)
+    yield from _plays(loaded, prepared, world)
+
+
+def _plays(loaded: Loaded[Scenario], prepared: Prepared, world: World) -> Iterator[Problem]:
+    """Give what is said of lifecycles that are called and that they do not have."""
+    for name, answers in loaded.spec.calls.items():
+        nodes = [prepared.definition.nodes[path] for path in sorted(prepared.named(name))]
+        called = dict.fromkeys(node.spec.call.lifecycle for node in nodes if node.spec.call)
+        if nodes and not called:
+            yield told(loaded, ("calls", name), f"{name} calls no lifecycle")
+        for number, answer in enumerate(answers):
+            path: YamlPath = ("calls", name, number)
+            for each in called if answer.play else ():
+                if each not in world.lifecycles:
+                    text = f"there is no lifecycle {each!r} that could be played"
+                    yield told(loaded, (*path, "play"), text, f"say how {name} ends: outcome:")
+                elif answer.play:
+                    spec = loaded.spec.of_child(answer.play, each, loaded.spec.begins, {})
+                    yield from fit(within(loaded, path, spec), world.lifecycles[each], world)
 
 
 class _Fit:

@@ -118,6 +118,30 @@ class Prepared:
         return _conforming(found, self.definition.param_types)
 
 
+class Lifecycles(Mapping[str, Prepared]):
+    """Lifecycles by name, each made ready when it is first asked for."""
+
+    def __init__(
+        self, loaded: Mapping[str, Loaded[Lifecycle]], catalog: Mapping[str, type[Plugin]]
+    ) -> None:
+        self._loaded, self._catalog = loaded, catalog
+        self._ready: dict[str, Prepared] = {}
+
+    def __getitem__(self, name: str) -> Prepared:
+        if name not in self._ready:
+            self._ready[name] = prepare(self._loaded[name], self._catalog)
+        return self._ready[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._loaded)
+
+    def __len__(self) -> int:
+        return len(self._loaded)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._loaded
+
+
 def prepare(loaded: Loaded[Lifecycle], catalog: Mapping[str, type[Plugin]]) -> Prepared:
     """Compile a lifecycle; raises `DefinitionError` or `ExpressionError`."""
 

@@ -59,12 +59,13 @@ class Script:
             return planned[number]
         return planned[-1] if planned and planned[-1].always else None
 
-    def child(self, state: str) -> ChildAnswer:
-        """Give how the lifecycle that a state calls ends this time."""
+    def child(self, state: str) -> tuple[YamlPath, ChildAnswer]:
+        """Give how the lifecycle that a state calls ends this time, and where that is said."""
         for written, answers in self.scenario.calls.items():
             if state in self.prepared.named(written):
-                return answers[min(self._next("calls", written), len(answers) - 1)]
-        return ENDED
+                number = min(self._next("calls", written), len(answers) - 1)
+                return ("calls", written, number), answers[number]
+        return (), ENDED
 
     def stage(self, state: str) -> StageAnswer | None:
         """Give what the stage answers a state this time; None when that is the stage's matter."""
@@ -108,6 +109,13 @@ class Script:
             if asked < len(planned) and not planned[asked].always:
                 told = "not once" if not asked else f"{asked} times"
                 yield ("monitors", name, asked), f"{name} was assessed {told}, not as often as this"
+
+        for name, answers in self.scenario.calls.items():
+            called = self.counts["calls", name]
+            for number, answer in enumerate(answers[called:], called):
+                if answer.play is not None:
+                    times = "never" if not called else "once" if called == 1 else f"{called} times"
+                    yield ("calls", name, number, "play"), f"{name} was called {times}"
 
     def position(self) -> tuple[object, ...]:
         """Give what tells one position from another, apart from answers that repeat."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from waystage.plugin import Plugin
+from waystage.simulate.prepared import Prepared
 from waystage.spec.lifecycle import Timer
 from waystage.spec.project import Person, Project
 from waystage.spec.stage import Stage
@@ -25,12 +26,16 @@ class Rules:
 
 @dataclass(frozen=True)
 class World:
-    """A project as simulated runs see it; without one there are no stages and no people."""
+    """A project as simulated runs see it; without one there are no stages and no people.
+
+    `lifecycles` are those that can be played when they are called.
+    """
 
     rules: Rules
     catalog: Mapping[str, type[Plugin]]
     project: Project | None = None
     stages: Mapping[str, Stage] = field(default_factory=dict)
+    lifecycles: Mapping[str, Prepared] = field(default_factory=dict)
 
     def params_of(self, service: str) -> Mapping[str, Any]:
         """Give what the project says for a service."""

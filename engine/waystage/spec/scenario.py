@@ -80,12 +80,23 @@ StageAnswers = Annotated[tuple[StageAnswer, ...], BeforeValidator(_several), Fie
 
 
 class ChildAnswer(Spec):
-    """How a called lifecycle ends, so long after it was called; `lost` says why it did not."""
+    """How a called lifecycle ends, so long after it was called; `lost` says why it did not.
+
+    With `play` it is played itself, and ends as it does.
+    """
 
     outcome: EventName = "done"
     data: dict[str, Any] = {}
     lost: str | None = None
     after: Duration = timedelta()
+    play: ChildPlay | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> ChildAnswer:
+        if self.play is not None and (beside := self.model_fields_set - {"play"}):
+            said = ", ".join(sorted(beside))
+            raise ValueError(f"says how it ends ({said}), or play:, not both")
+        return self
 
 
 ChildAnswers = Annotated[tuple[ChildAnswer, ...], BeforeValidator(_several), Field(min_length=1)]
@@ -191,6 +202,23 @@ class Expectation(Spec):
     within: Duration | None = None
 
 
+class ChildPlay(Spec):
+    """What a scenario says of a called lifecycle that is played too, in its words.
+
+    Its states, steps and monitors are those of the called lifecycle; people, service and
+    snapshot are the scenario's.
+    """
+
+    plugins: dict[TargetName, Answers] = {}
+    steps: dict[TargetName, Answers] = {}
+    stages: dict[TargetName, StageAnswers] = {}
+    people: tuple[Decision, ...] = ()
+    signals: tuple[SentSignal, ...] = ()
+    monitors: dict[StateName, Assessments] = {}
+    calls: dict[TargetName, ChildAnswers] = {}
+    expect: Expectation = Expectation()
+
+
 def _pinned(value: Any) -> Any:
     """Give a planned snapshot the digest that nobody needs to write."""
     if not isinstance(value, dict) or "digest" in value:
@@ -233,3 +261,11 @@ class Scenario(Spec):
         if value.tzinfo is None:
             raise ValueError("needs a zone, as in 2026-01-05T09:00Z")
         return value.astimezone(UTC)
+
+    def of_child(
+        self, play: ChildPlay, lifecycle: str, begins: datetime, params: dict[str, Any]
+    ) -> Scenario:
+        """Give what is said of a called lifecycle as a scenario of its own."""
+        said = {name: getattr(play, name) for name in ChildPlay.model_fields}
+        own = {"lifecycle": lifecycle, "begins": begins, "params": params, "until": None}
+        return self.model_copy(update=said | own)
