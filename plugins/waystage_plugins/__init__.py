@@ -9,6 +9,7 @@ from waystage_plugins.runtimes import RUNTIMES
 from waystage_plugins.scoring import SCORING_LOGS
 from waystage_plugins.secrets import SECRETS
 from waystage_plugins.steps import STEPS
+from waystage_plugins.storage import STORAGES
 
 PLUGINS = (
     *STEPS,
@@ -19,6 +20,7 @@ PLUGINS = (
     *SECRETS,
     *RUNTIMES,
     *SCORING_LOGS,
+    *STORAGES,
     *MONITORS,
     *COMPARISONS,
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from waystage.check import (
+    addresses,
     answers,
     calls,
     capabilities,
@@ -75,6 +76,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (
     runtimes.check,
     capabilities.check,
     services.check,
+    addresses.check,
     params.check,
     calls.check,
     secrets.check,

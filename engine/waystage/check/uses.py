@@ -16,6 +16,7 @@ from waystage.plugin import (
     Repository,
     ScoringLog,
     Step,
+    Storage,
 )
 from waystage.spec.lifecycle import Lifecycle
 from waystage.spec.load import ProjectFiles
@@ -52,6 +53,10 @@ def project_uses(files: ProjectFiles) -> Iterator[tuple[Source, Use]]:
     found = [
         _use(("repositories", number), each, Repository)
         for number, each in enumerate(project.repositories)
+    ]
+    found += [
+        _use(("connections", number), each, Storage)
+        for number, each in enumerate(project.connections)
     ]
     if project.scoring_log:
         found.append(_use(("scoring_log",), project.scoring_log, ScoringLog))

@@ -26,6 +26,7 @@ from waystage.plugin import (
     Repository,
     ScoringLog,
     SecretStore,
+    Storage,
 )
 from waystage.spec.stage import Runtime
 
@@ -48,8 +49,8 @@ class Connections:
         self._built: dict[str, Plugin] = {}
 
     def renew(self, files: ProjectFiles) -> None:
-        """Go by changed files: runtimes and channels are made anew when they are asked for."""
-        changing = ("runtime ", "channel ")
+        """Go by changed files: what they may change is made anew when it is asked for."""
+        changing = ("runtime ", "channel ", "connection ")
         self.files = files
         self._built = {n: p for n, p in self._built.items() if not n.startswith(changing)}
 
@@ -117,6 +118,17 @@ class Connections:
             known = ", ".join(sorted(self.files.project.spec.channels)) or "none"
             raise Hopeless(f"the project has no channel {channel!r} (it has {known})")
         return self._once(f"channel {channel}", connection.use, connection.with_, Notifier)  # type: ignore[type-abstract]  # asked for by its kind, made by its plugin
+
+    def storage(self, name: str, stage: str | None) -> Storage:
+        """Give the connection of that name for the states of a stage."""
+        known = self.files.project.spec.connections
+        for connection in known:
+            if connection.name == name and ({"*", stage} & {*connection.stages}):
+                own = f"connection {name} {' '.join(connection.stages)}"
+                return self._once(own, connection.use, connection.with_, Storage)  # type: ignore[type-abstract]  # asked for by its kind, made by its plugin
+        have = ", ".join(f"{each.name} for {' '.join(each.stages)}" for each in known) or "none"
+        where = f"stage {stage}" if stage else "a state without a stage"
+        raise Hopeless(f"the project has no connection {name!r} for {where} (it has {have})")
 
     def runtime(self, service: str, stage: str, mode: Mode | None) -> PlacedRuntime:
         """Choose the stage's runtime for a service; online goes before batch."""

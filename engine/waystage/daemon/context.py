@@ -24,6 +24,7 @@ from waystage.plugin import (
     Role,
     ScoringLog,
     Snapshot,
+    Storage,
 )
 
 Placements = Callable[[str], list[Placement]]
@@ -90,6 +91,9 @@ class StepContext:
 
     def notifier(self, channel: str) -> Notifier:
         return self.connections.notifier(channel)
+
+    def storage(self, name: str) -> Storage:
+        return self.connections.storage(name, self.stage)
 
     def runtime(self, mode: Mode | None = None, *, stage: str | None = None) -> PlacedRuntime:
         where = stage or self.stage

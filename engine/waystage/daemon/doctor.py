@@ -305,6 +305,8 @@ def connected(files: ProjectFiles) -> Iterator[tuple[str, str, dict[str, Any]]]:
         if isinstance(settings.get("path"), str):
             settings["path"] = str(files.root / settings["path"])
         yield "scoring log", project.scoring_log.use, settings
+    for place in project.connections:
+        yield f"connection {place.name}", place.use, place.with_
     for name, channel in project.channels.items():
         yield f"channel {name}", channel.use, channel.with_
     for stage, loaded in files.stages.items():

@@ -42,6 +42,7 @@ from waystage.plugin.kinds import (
 from waystage.plugin.scoring import Grouped, Label, Outcome, ScoredRow, ScoringLog, Slice
 from waystage.plugin.secret import Secret
 from waystage.plugin.snapshot import Column, Lineage, Snapshot
+from waystage.plugin.storage import Storage
 from waystage.plugin.values import Json, JsonObject, Value
 
 __all__ = [
@@ -93,6 +94,7 @@ __all__ = [
     "Slice",
     "Snapshot",
     "Step",
+    "Storage",
     "Undeployed",
     "Value",
     "Verified",

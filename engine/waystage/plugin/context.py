@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from waystage.plugin.kinds import BatchRuntime, Notifier, OnlineRuntime, Repository
     from waystage.plugin.scoring import ScoringLog
+    from waystage.plugin.storage import Storage
 
 Mode: TypeAlias = Literal["online", "batch"]
 
@@ -160,6 +161,13 @@ class Context(Services, Protocol):
         ...
 
     def notifier(self, channel: str) -> Notifier: ...
+
+    def storage(self, name: str) -> Storage:
+        """The connection of that name that the project has for the state's stage.
+
+        Raises `Hopeless` with those that there are.
+        """
+        ...
 
     def placements(
         self, *, stage: str | None = None, role: Role | None = None

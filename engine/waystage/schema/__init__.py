@@ -18,6 +18,7 @@ from waystage.plugin import (
     Repository,
     ScoringLog,
     Step,
+    Storage,
 )
 from waystage.schema.settings import choose_plugins
 from waystage.schema.shape import DRAFT, Schema, parts, shape_of
@@ -56,6 +57,7 @@ def _plugged(shape: Schema, catalog: Mapping[str, type[Plugin]]) -> Schema:
         "Step": (Step,), "Undo": (Step,), "Monitor": (Monitor,),
         "Runtime": (OnlineRuntime, BatchRuntime), "RepositoryConnection": (Repository,),
         "ScoringLog": (ScoringLog,), "Channel": (Notifier,),
+        "DataConnection": (Storage,),
     }  # fmt: skip
     for name, kind in kinds.items():
         if name in defs and "use" in defs[name].get("properties", {}):

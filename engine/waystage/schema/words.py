@@ -206,6 +206,7 @@ WORDS: dict[str, dict[str, str]] = {
         "plugins": "The distributions whose plugins may be used.",
         "repositories": "Where models and their versions are kept.",
         "scoring_log": "Where requests, answers and labels are kept; monitors read it.",
+        "connections": "Where inputs and outputs of jobs are kept: object stores, databases.",
         "channels": "Ways to reach people, by the names that messages go to.",
         "services": "The business uses of models, by their tags.",
         "people": "Who may decide or operate, by their names.",
@@ -218,6 +219,12 @@ WORDS: dict[str, dict[str, str]] = {
         "export": "The directory that histories are exported to before they are removed.",
     },
     "Connection": {"use": "The plugin.", "with": "The plugin's settings."},
+    "DataConnection": {
+        "name": "Its name, as addresses say it: `s3://NAME/…`, `table://NAME/…`.",
+        "use": "The plugin.",
+        "with": "The plugin's settings.",
+        "stages": "The stages whose states may use it; `*`: all.",
+    },
     "RepositoryConnection": {
         "name": "Its name.",
         "use": "The plugin.",

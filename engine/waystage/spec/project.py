@@ -15,6 +15,7 @@ from waystage.spec.values import (
     PluginName,
     ServiceGlob,
     Spec,
+    StageName,
 )
 
 RIGHTS = ("decide", "operate", "override")
@@ -33,6 +34,13 @@ class RepositoryConnection(Connection):
     name: KebabName
     services: Annotated[tuple[ServiceGlob, ...], OneOrMore] = ("*",)
     poll: Duration = timedelta(seconds=5)
+
+
+class DataConnection(Connection):
+    """Where inputs and outputs of jobs are kept, for the states of some stages or of all."""
+
+    name: KebabName
+    stages: Annotated[tuple[StageName | Literal["*"], ...], OneOrMore] = ("*",)
 
 
 class Service(Spec):
@@ -82,6 +90,7 @@ class Project(Spec):
     plugins: tuple[str, ...] = ("builtin",)
     repositories: tuple[RepositoryConnection, ...] = ()
     scoring_log: Connection | None = None
+    connections: tuple[DataConnection, ...] = ()
     channels: dict[KebabName, Connection] = {}
     services: dict[KebabName, Service] = {}
     people: dict[str, Person] = {}

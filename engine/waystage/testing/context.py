@@ -29,6 +29,7 @@ from waystage.plugin import (
     ScoringLog,
     Snapshot,
     Step,
+    Storage,
     Waiting,
 )
 
@@ -73,7 +74,7 @@ class FakeContext:
 
     Directories are real ones below `root`; `runtimes` maps names to plugins (there in every
     stage) or to `PlacedRuntime`s (there in their own stage); `notifiers` maps channels to
-    plugins, `secrets` references to texts.
+    plugins, `storages` names of connections to plugins, `secrets` references to texts.
     """
 
     root: Path
@@ -90,6 +91,7 @@ class FakeContext:
     clock: HandClock = field(default_factory=lambda: HandClock(START))
     runtimes: dict[str, AnyRuntime] = field(default_factory=dict)
     notifiers: dict[str, Notifier] = field(default_factory=dict)
+    storages: dict[str, Storage] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
     inventory: list[Placement] = field(default_factory=list)
     repository: _Part[Repository] = field(
@@ -135,6 +137,11 @@ class FakeContext:
         if channel not in self.notifiers:
             raise Hopeless(f"the project has no channel {channel!r}")
         return self.notifiers[channel]
+
+    def storage(self, name: str) -> Storage:
+        if name not in self.storages:
+            raise Hopeless(f"the project has no connection {name!r}")
+        return self.storages[name]
 
     def runtime(self, mode: Mode | None = None, *, stage: str | None = None) -> PlacedRuntime:
         wanted = stage or self.stage

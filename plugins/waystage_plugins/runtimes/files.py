@@ -40,6 +40,16 @@ def last_lines(path: Path, count: int) -> str:
     return "\n".join(lines[-count:]) if count > 0 else ""
 
 
+def read_share(path: Path) -> float | None:
+    """Give how far a job says it is, from 0 to 1; None if it says nothing that could be read."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            share = float(file.read(100))
+    except (OSError, ValueError):
+        return None
+    return share if 0 <= share <= 1 else None
+
+
 def keep_small(path: Path, limit: int) -> None:
     """Move a log that has grown beyond the limit aside, while its writer goes on appending."""
     try:

@@ -15,7 +15,7 @@ from waystage_plugins.runtimes.files import read_json, write_json
 from waystage_plugins.runtimes.holder import PROCESS, alive, announce, claim
 
 JOB, STARTED, ENDED, CANCELLED = "job.json", "started.json", "ended.json", "cancelled.json"
-LOG, RUNNER_LOG, OUTPUT = "log.txt", "runner.txt", "output"
+LOG, RUNNER_LOG, OUTPUT, PROGRESS = "log.txt", "runner.txt", "output", "progress.txt"
 GROUP = "group.lock"  # held by the job itself: that it lives is known also without its runner
 
 

@@ -17,7 +17,7 @@ from pydantic import Field
 from waystage.errors import Hopeless
 from waystage.plugin import BatchRuntime, Context, DeploySpec, Job, JobStatus, JsonObject, Services
 from waystage_plugins.repositories.layout import locked
-from waystage_plugins.runtimes.files import last_lines, read_json, write_json
+from waystage_plugins.runtimes.files import last_lines, read_json, read_share, write_json
 from waystage_plugins.runtimes.holder import PROCESS, alive, end, say_exit, start
 from waystage_plugins.runtimes.job_runner import (
     CANCELLED,
@@ -25,6 +25,7 @@ from waystage_plugins.runtimes.job_runner import (
     JOB,
     LOG,
     OUTPUT,
+    PROGRESS,
     RUNNER_LOG,
     STARTED,
     end_orphans,
@@ -90,7 +91,8 @@ class LocalProcess(BatchRuntime):
         last = last_lines(directory / LOG, 1)[:500]
         if running:
             phase = "running" if (directory / STARTED).exists() else "pending"
-            return JobStatus(phase=phase, message=last)  # type: ignore[arg-type]  # one of the two words
+            share = read_share(directory / PROGRESS)
+            return JobStatus(phase=phase, message=last, progress=share)  # type: ignore[arg-type]  # one of the two words
         end_orphans(directory)
         return JobStatus(phase="failed", message=_how_it_died(directory, last))
 
@@ -130,7 +132,11 @@ class LocalProcess(BatchRuntime):
         if not place.is_dir():
             raise Hopeless(f"job {job.name} cannot start in {place}: there is no such directory")
         inputs = {_variable(name): str(ctx.project / path) for name, path in job.inputs.items()}
-        own = {"WAYSTAGE_OUTPUT": str(directory / OUTPUT), "WAYSTAGE_PROJECT": str(ctx.project)}
+        own = {
+            "WAYSTAGE_OUTPUT": str(directory / OUTPUT),
+            "WAYSTAGE_PROGRESS": str(directory / PROGRESS),
+            "WAYSTAGE_PROJECT": str(ctx.project),
+        }
         return {
             "key": key,
             "name": job.name,

@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,16 @@ def _asked() -> argparse.Namespace:
 
 def _score(model: OnnxModel, source: Path, target: Path) -> int:
     done = 0
+    size, read = max(1, source.stat().st_size), 0
+
+    def counted(lines: Iterable[str]) -> Iterator[str]:
+        nonlocal read
+        for line in lines:
+            read += len(line.encode())
+            yield line
+
     with source.open(encoding="utf-8") as lines, target.open("w") as output:
-        rows = _rows(source.name, lines)
+        rows = _rows(source.name, counted(lines))
         while batch := list(islice(rows, BATCH)):
             try:
                 scores = model.score(batch)
@@ -64,7 +72,14 @@ def _score(model: OnnxModel, source: Path, target: Path) -> int:
                 raise BadRows(f"{source.name}, rows from {done} on: {error}") from error
             output.writelines(json.dumps({"score": score}) + "\n" for score in scores)
             done += len(batch)
+            _tell(min(1.0, read / size))
     return done
+
+
+def _tell(share: float) -> None:
+    """Say how far this is, where somebody may look."""
+    if place := os.environ.get("WAYSTAGE_PROGRESS"):
+        Path(place).write_text(f"{share:.3f}\n")
 
 
 def _rows(name: str, lines: Iterator[str]) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The steps that lifecycles are made of."""
 
 from waystage_plugins.steps.archive_evidence import ArchiveEvidence
+from waystage_plugins.steps.batch_run import RunBatch
 from waystage_plugins.steps.batch_score import ScoreBatch
 from waystage_plugins.steps.batch_train import Train
 from waystage_plugins.steps.deploy import Deploy
@@ -24,6 +25,7 @@ STEPS = (
     Probe,
     Register,
     Restore,
+    RunBatch,
     ScoreBatch,
     SendSignal,
     SetChampion,

@@ -13,14 +13,16 @@ from waystage.errors import Hopeless, Retryable
 from waystage.plugin import BatchRuntime, Context, Job, JobStatus, JsonObject, Waiting
 
 FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0
+SILENT_SECONDS = 900.0  # that a runtime may be away before its step gives up this attempt
 
 
 def follow(ctx: Context, runtime: BatchRuntime, job: Callable[[], Job]) -> Waiting | Path:
     """Start the job or look after it; give its outputs once it succeeded.
 
-    Raises `Retryable` when it failed: the next attempt runs it anew, under a key of its own.
+    While the runtime cannot be asked how far a job is, the step waits for it. Raises `Retryable`
+    when the job failed: the next attempt runs it anew, under a key of its own.
     """
-    ref, status = _current(ctx, runtime, job)
+    ref, status, silent = _current(ctx, runtime, job)
     if ctx.cancelled:
         runtime.cancel(ctx, ref)
     if status.phase == "succeeded":
@@ -29,7 +31,10 @@ def follow(ctx: Context, runtime: BatchRuntime, job: Callable[[], Job]) -> Waiti
         code = "" if status.exit_code is None else f" with exit code {status.exit_code}"
         what = "is gone" if status.phase == "absent" else f"failed{code}"
         raise Retryable(f"the job of step {ctx.key} {what}: {status.message or 'no message'}")
-    return waiting(ctx, {"ref": ref}, longest=LONGEST_WAIT)
+    remember: JsonObject = {"ref": ref, "said": _said(status)}
+    if silent:
+        remember["silent"] = silent
+    return waiting(ctx, remember, longest=LONGEST_WAIT)
 
 
 def memo(ctx: Context) -> JsonObject:
@@ -53,23 +58,42 @@ def waiting(ctx: Context, remember: JsonObject, *, longest: float) -> Waiting:
 
 def _current(
     ctx: Context, runtime: BatchRuntime, job: Callable[[], Job]
-) -> tuple[JsonObject, JobStatus]:
+) -> tuple[JsonObject, JobStatus, float]:
     """Give the job of the memo, or the first one of this step's keys that has not failed.
 
     The n-th key is used by the n-th attempt at the earliest and only when the jobs of the
     keys before it failed, so that an attempt after a crash finds the job that still runs.
+    The number is since when the runtime does not answer, 0 if it does.
     """
     known = memo(ctx).get("ref")
     if isinstance(known, dict):
-        return known, runtime.poll(ctx, known)
+        return known, *_polled(ctx, runtime, known)
     wanted = job()
     for number in range(1, ctx.attempt + 1):
         key = ctx.key if number == 1 else f"{ctx.key}/{number}"
         ref = runtime.submit(ctx, wanted, key=key)
-        status = runtime.poll(ctx, ref)
+        status, silent = _polled(ctx, runtime, ref)
         if status.phase not in ("failed", "absent"):
             break
-    return ref, status
+    return ref, status, silent
+
+
+def _polled(ctx: Context, runtime: BatchRuntime, ref: JsonObject) -> tuple[JobStatus, float]:
+    """Ask how far a job is; a runtime that is away for a while does not make a job fail."""
+    try:
+        return runtime.poll(ctx, ref), 0.0
+    except Retryable as error:
+        told = memo(ctx).get("silent")
+        since = float(told) if isinstance(told, int | float) else wall_seconds()
+        if wall_seconds() - since > SILENT_SECONDS:
+            raise
+        return JobStatus(phase="running", message=f"cannot be asked how far it is: {error}"), since
+
+
+def _said(status: JobStatus) -> str:
+    """Give what a person is shown of a job that goes on."""
+    share = "" if status.progress is None else f" {status.progress:.0%}"
+    return f"{status.phase}{share}{': ' if status.message else ''}{status.message}"[:500]
 
 
 def read_scores(place: Path, expected: int) -> list[float]:
