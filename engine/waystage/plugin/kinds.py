@@ -295,26 +295,26 @@ class Measurement(Value):
 
     `insufficient` holds the reason why there is no verdict to be had from this window.
     `level` and `method` say how `low` and `high` were found (0.95, `delong`).
-    """
-
-    value: float | None = None
-    low: float | None = None
 
     `noise` is the 95 % point of the value if nothing had changed at all: a threshold `above`
     that lies within it makes the answer `insufficient`. `keep` is kept with the run and comes
     back as `ctx.memo` of the monitor's next measurement; None leaves what was kept before.
+    """
+
+    value: float | None = None
+    low: float | None = None
     high: float | None = None
     level: float = 0.95
     method: str = ""
     counts: dict[str, int] = {}
     notes: dict[str, str | float | bool] = {}
     insufficient: str = ""
+    noise: float | None = None
+    keep: JsonObject | None = None
 
 
 class Monitor(Plugin):
     """A check of production behaviour: a number from a window of the scoring log.
-    noise: float | None = None
-    keep: JsonObject | None = None
 
     `better` says which way is good, and `values` from where to where values can lie (None: no
     end), so that `validate` can hold thresholds against both.
