@@ -143,6 +143,17 @@ class Connections:
             f"stage {stage} has no {mode or ''} runtime for {service!r}".replace("  ", " ")
         )
 
+    def named_runtime(self, stage: str, name: str) -> PlacedRuntime:
+        """Give a runtime by its name in the stage's file, where something was deployed to it."""
+        loaded = self.files.stages.get(stage)
+        for runtime in loaded.spec.runtimes if loaded else ():
+            if runtime.name == name:
+                return self._placed(runtime, stage)
+        raise Hopeless(
+            f"stage {stage} has no runtime {name} any more: put it back, or take what runs there "
+            "away by hand"
+        )
+
     def all_runtimes(self) -> list[Plugin]:
         """Give the runtimes of all stages; one whose settings are wrong is left out."""
         found: list[Plugin] = []

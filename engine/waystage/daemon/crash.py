@@ -21,6 +21,8 @@ POINTS = (
     "before-send",
     "after-send",
     "before-open",
+    "before-restore",
+    "after-restore",
 )
 
 _passed: Counter[str] = Counter()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from waystage.daemon.delivery import Delivery, Touched
 from waystage.daemon.opening import snapshot_id
+from waystage.daemon.stage_use import restoring
 from waystage.errors import Conflict, NotFound
 from waystage.kernel import Run, events
 from waystage.kernel import commands as c
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from waystage.daemon.daemon import Daemon
     from waystage.daemon.transaction import Transaction
 
+SOON = timedelta(seconds=2)  # until a run asks again whose place is being restored
 
 def answer(tx: Transaction, touched: Touched, command: c.AskStage) -> None:
     """Tell the run whether it may change the stage now."""
@@ -43,6 +46,10 @@ def answer(tx: Transaction, touched: Touched, command: c.AskStage) -> None:
     elif shut:
         until = shut.until.isoformat() if shut.until else None
         event = events.stage_answered(*where, "closed", {"until": until, "why": shut.why})
+    elif restored := restoring(tx, run.service, stage.stage):
+        soon = (tx.now + SOON).isoformat()
+        why = f"{restored} is being made as it was there"
+        event = events.stage_answered(*where, "closed", {"until": soon, "why": why})
     else:
         event = events.stage_answered(*where, "open")
     tx.queue.append(Delivery(no, event))

@@ -1,14 +1,26 @@
-"""Looking at what really runs: a deployment that is gone, or is another, is told at once."""
+"""Looking at what really runs: what is gone, is another, or was changed is told, and made so again.
+
+One daemon looks at a time. What a look means is in `drift`, what is done about it in `restoring`.
+"""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from waystage.daemon import restoring
+from waystage.daemon.calls import plain
+from waystage.daemon.delivery import Delivery
+from waystage.daemon.drift import Judged, Kept, judge
+from waystage.daemon.restoring import Begun
 from waystage.errors import WaystageError
-from waystage.plugin import Handle, Observation
+from waystage.kernel import events
+from waystage.plugin import ELSEWHERE, Handle, Observation
 from waystage.store import PlacementRow, rare
 from waystage.store.codec import micros
+from waystage.store.drift import drift_of, keep_look
+from waystage.store.presence import present
 
 if TYPE_CHECKING:
     from waystage.daemon.connections import Connections
@@ -18,10 +30,41 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("waystage.daemon")
 GOOD = ("ready", "pending")
+SAID = {
+    "ok": "is well again",
+    "degraded": "is degraded",
+    "drifted": "has drifted",
+    "unknown": "cannot be looked at",
+}
+LEVELS = {"ok": "info", "unknown": "warn"}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at one deployment, by the daemon whose turn it is."""
+
+    row: PlacementRow
+    seen: Observation
+    turn: Turn
+
+    @property
+    def phase(self) -> str:
+        """What the runtime says, in a word."""
+        return self.seen.phase
+
+    @property
+    def why(self) -> str:
+        """What it says besides, where it is not well."""
+        return "" if self.phase in GOOD else self.seen.message
+
+    def judged(self, kept: Kept, now: Any) -> Judged:
+        """Say what it means."""
+        row = self.row
+        return judge(self.seen, row.digest, row.state, row.seen, kept, now)  # type: ignore[arg-type]  # the column holds the words of State alone
 
 
 def look(engine: Engine, connections: Connections) -> int:
-    """Look at every online deployment once; answer how many differ from what should be."""
+    """Look at every online deployment once; answer how many are not as they should be."""
     if not _online(engine):
         return 0
     with engine.turn("inventory") as turn:  # one daemon looks, so that people are told once
@@ -39,39 +82,87 @@ def _online(engine: Engine) -> list[PlacementRow]:
 
 def _look_at(engine: Engine, connections: Connections, row: PlacementRow, turn: Turn) -> bool:
     seen = _observed(connections, row)
-    phase, why = seen.phase, seen.message if seen.phase not in GOOD else ""
-    if seen.phase == "ready" and seen.digest not in (None, row.digest):
-        phase, why = "degraded", f"{seen.digest} runs, not {row.digest}"
-    if (phase, why) != (row.seen, row.seen_why):
-        _tell(engine, row, phase, why, turn)
-    return phase not in GOOD
+    if seen.reason == ELSEWHERE and engine.store.shared:
+        if _others(engine):
+            return False  # the daemon that it belongs to looks when it has the turn
+        seen = seen.model_copy(update={"differs": ()})  # that one is away; this is not to be here
+    found = Look(row, seen, turn)
+    kept, now = Kept.model_validate(row.drift), engine.clock.now()
+    judged = found.judged(kept, now)
+    changed = (found.phase, found.why, judged.state, judged.kept)
+    if changed != (row.seen, row.seen_why, row.state, kept) or restoring.due(judged, now):
+        begun = engine.act(lambda tx: _take_in(tx, found, connections)).result(timeout=60)
+        if begun is not None:
+            restoring.carry_out(engine, connections, begun, turn)
+    return judged.state != "ok"
+
+
+def _others(engine: Engine) -> bool:
+    with engine.store.reading() as connection:
+        return any(each.name != engine.owner for each in present(connection))
 
 
 def _observed(connections: Connections, row: PlacementRow) -> Observation:
     handle = Handle(ref=row.body["deployed"]["handle"])
     try:
-        placed = connections.runtime(row.service, row.stage, "online")
-        return placed.online.observe(connections, handle)
+        placed = connections.named_runtime(row.stage, row.runtime)
+        seen = placed.online.observe(connections, handle)
     except WaystageError as error:
-        return Observation(phase="unknown", reason="unreachable", message=str(error))
+        seen = Observation(phase="unknown", reason="unreachable", message=str(error))
+    except Exception as error:  # noqa: BLE001  # a runtime may raise anything; the others are looked at
+        text = f"{type(error).__name__}: {error}"
+        seen = Observation(phase="unknown", reason="error", message=text)
+    if row.role == "previous":  # requests do not go to it any more, wherever they go
+        left = tuple(each for each in seen.differs if each.what != "traffic")
+        seen = seen.model_copy(update={"differs": left})
+    covered = connections.masks.cover(seen.model_dump_json()) if connections.masks else ""
+    seen = Observation.model_validate_json(covered) if covered else seen
+    return seen.model_copy(update={"message": plain(seen.message)})
 
 
-def _tell(engine: Engine, row: PlacementRow, phase: str, why: str, turn: Turn) -> None:
-    text = f"{row.service}: {row.snapshot} in {row.stage}/{row.runtime} is {phase}: {why}"
-    now = engine.clock.now()
-    at = micros(now)
+def _take_in(tx: Transaction, found: Look, connections: Connections) -> Begun | None:
+    """Keep what a look showed, tell what changed by it, and begin what is to be done about it."""
+    row = found.row
+    drift = drift_of(tx.connection, row.id) if found.turn.holds(tx.connection) else None
+    if drift is None:
+        return None  # another daemon has looked since, or it was taken out meanwhile
+    judged = found.judged(Kept.model_validate(drift), tx.now)
+    decided = restoring.decide(tx, row, judged)
+    kept = _told(tx, row, judged, decided.kept, decided.follows)
+    values: dict[str, Any] = {"seen": found.phase, "seen_why": found.why, "state": judged.state,
+                              "drift": kept.to_json()}  # fmt: skip
+    if judged.state != row.state:
+        values["state_since"] = micros(tx.now)
+    keep_look(tx.connection, row.id, **values)
+    if not decided.begins:
+        return None
+    restoring.record_begin(tx, row, kept)
+    return Begun(row, kept)
 
-    def write(tx: Transaction) -> None:
-        if not turn.holds(tx.connection):
-            return  # another daemon has looked since, and tells what it saw
-        tx.batch.rest.append(rare.look_at(row.id, phase, why))
-        if phase not in GOOD:
-            title = f"{row.stage}: {row.service} is {phase}"
-            body = {"title": title, "text": text, "level": "alarm", "service": row.service,
-                    "run": row.run, "at": now.isoformat()}  # fmt: skip
-            tx.batch.rest.append(rare.send_message(f"placement/{row.id}/{phase}/{at}", body, at))
-            tx.rings_at(at)
 
-    if phase not in GOOD:
-        log.error("%s", text)
-    engine.act(write).result(timeout=60)
+def _told(tx: Transaction, row: PlacementRow, judged: Judged, kept: Kept, follows: str) -> Kept:
+    """Tell people and the run what has changed since they were told last."""
+    state = judged.state
+    news = "|".join((state, kept.what, "left" if kept.given_up else "")).rstrip("|")
+    first = state == "ok" and kept.told == ""
+    if state == "" or first or news == kept.told:
+        return kept
+    text = f"{row.service}: {row.snapshot} in {row.stage}/{row.runtime} {SAID[state]}"
+    text = ". ".join(filter(None, (": ".join(filter(None, (text, judged.why))), follows)))
+    title = f"{row.stage}: {row.service} {SAID[state]}"
+    body = {"title": title, "text": text, "level": LEVELS.get(state, "alarm"),
+            "service": row.service, "run": row.run, "at": tx.now.isoformat()}  # fmt: skip
+    (log.info if state == "ok" else log.error)("%s", text)
+    key = f"placement/{row.id}/{state}/{tx.at}"
+    tx.batch.rest.append(rare.send_message(key, body, tx.at))
+    tx.rings_at(tx.at)
+    tell_run(tx, row, f"runtime.{state}", kept, why=judged.why, follows=follows)
+    return kept.model_copy(update={"told": news})
+
+
+def tell_run(tx: Transaction, row: PlacementRow, name: str, kept: Kept, **more: str) -> None:
+    """Put it into the history of the run that deployed it, which may listen to it."""
+    payload = {"stage": row.stage, "runtime": row.runtime, "snapshot": row.snapshot,
+               "role": row.role, "differs": kept.what,
+               "by": ", ".join(sorted({d.by for d in kept.differs if d.by})), **more}  # fmt: skip
+    tx.deliver([Delivery(row.no, events.signal(name, payload))])

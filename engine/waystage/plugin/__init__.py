@@ -30,15 +30,14 @@ from waystage.plugin.kinds import (
     Minimum,
     Monitor,
     Notifier,
-    Observation,
     OnlineRuntime,
-    Phase,
     Repeat,
     Repository,
     SecretStore,
     Step,
     Window,
 )
+from waystage.plugin.observed import ELSEWHERE, Difference, Observation, Phase
 from waystage.plugin.scoring import Grouped, Label, Outcome, ScoredRow, ScoringLog, Slice
 from waystage.plugin.secret import Secret
 from waystage.plugin.snapshot import Column, Lineage, Snapshot
@@ -46,6 +45,7 @@ from waystage.plugin.storage import Storage
 from waystage.plugin.values import Json, JsonObject, Value
 
 __all__ = [
+    "ELSEWHERE",
     "Answer",
     "BatchRuntime",
     "Championed",
@@ -54,6 +54,7 @@ __all__ = [
     "Context",
     "DeploySpec",
     "Deployed",
+    "Difference",
     "Done",
     "Endpoint",
     "Fact",

@@ -22,7 +22,10 @@ class Endpoint(Value):
 
 
 class Deployed(Value):
-    """From now on this snapshot is what runs in that stage and runtime for the run's service."""
+    """From now on this snapshot is what runs in that stage and runtime for the run's service.
+
+    `image` is what it was told to run, if anything: without it it cannot be made so again.
+    """
 
     stage: str
     runtime: str
@@ -30,6 +33,7 @@ class Deployed(Value):
     role: Role = "champion"
     handle: JsonObject = {}
     endpoints: tuple[Endpoint, ...] = ()
+    image: str = ""
 
 
 class Undeployed(Value):

@@ -11,9 +11,10 @@ from typing import ClassVar, Literal, TypeAlias
 from pydantic import BaseModel, Field
 
 from waystage.errors import Hopeless
-from waystage.plugin.answers import Answer, Done, Endpoint, Role
+from waystage.plugin.answers import Answer, Done, Role
 from waystage.plugin.base import Plugin
 from waystage.plugin.context import Context, Services
+from waystage.plugin.observed import Observation
 from waystage.plugin.snapshot import Snapshot
 from waystage.plugin.values import JsonObject, Value
 
@@ -87,20 +88,6 @@ class Handle(Value):
     ref: JsonObject
 
 
-Phase: TypeAlias = Literal["absent", "pending", "ready", "degraded", "failed", "unknown"]
-
-
-class Observation(Value):
-    """What really runs. `ready` without a successful probe is not ready yet."""
-
-    phase: Phase
-    digest: str | None = None  # of the snapshot that answers
-    endpoints: tuple[Endpoint, ...] = ()
-    reason: str = ""  # one of the runtime's own reason words, `port_in_use`
-    message: str = ""  # one line for a person
-    generation: str = ""  # key of the last `apply` that took effect
-
-
 class OnlineRuntime(Plugin):
     """A place where models answer requests.
 
@@ -122,6 +109,14 @@ class OnlineRuntime(Plugin):
     @abstractmethod
     def observe(self, ctx: Services, handle: Handle) -> Observation:
         """Say what really runs."""
+
+    def restore(self, ctx: Context, spec: DeploySpec, handle: Handle, *, serves: bool) -> Handle:
+        """Make what somebody changed, or what is gone, as it was applied; answer at once.
+
+        It is `apply`, unless a runtime can do less, or must do more to get back what others took.
+        `serves` is False for an earlier champion: it gets no requests, and none may move to it.
+        """
+        return self.apply(ctx, spec)
 
     def set_traffic(self, ctx: Services, handle: Handle, percent: int = 100) -> None:
         """Send this share of the service's requests here; harmless when they go here already.

@@ -163,6 +163,7 @@ WORDS: dict[str, dict[str, str]] = {
         "after": "The stages that a snapshot has passed before it may enter.",
         "runtimes": "Where models execute here.",
         "windows": "Times in which nothing may change, or alone may.",
+        "on_drift": "What is done where somebody changed or deleted what runs.",
         "requires": "What a snapshot must fulfil before it may enter.",
     },
     "Runtime": {

@@ -133,4 +133,5 @@ class Stage(Spec):
     after: Annotated[tuple[StageName, ...], OneOrMore] = ()
     runtimes: tuple[Runtime, ...] = ()
     windows: tuple[ChangeWindow, ...] = ()
+    on_drift: Literal["report", "restore"] = "report"
     requires: Requires = Requires()

@@ -6,16 +6,20 @@ import os
 import re
 import shutil
 import sys
+import threading
+import uuid
 from abc import abstractmethod
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from waystage.clock import CLOCK_FILE_VARIABLE
 from waystage.errors import Hopeless
 from waystage.plugin import (
+    ELSEWHERE,
     Context,
     DeploySpec,
     Handle,
@@ -38,11 +42,12 @@ from waystage_plugins.runtimes.serving.config import (
     read_config,
     write_config,
 )
-from waystage_plugins.runtimes.serving.look import ask, await_notice, dead, said
+from waystage_plugins.runtimes.serving.look import ask, await_notice, dead, gone, said
 
 SCORING_LOGS = ("scoring_log.sqlite",)
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH")
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+PLACE = "place.id"  # tells one machine's directory from another's with the same path
 HOMES = ("serving", "kafka")  # below the daemon's directory, one for each kind of process
 
 
@@ -60,6 +65,9 @@ class LocalOnline(OnlineRuntime):
     threads: int = Field(default=1, ge=1, le=64, description="threads of one scoring request")
     max_log_bytes: int = Field(default=5_000_000, ge=10_000, description="one old log is kept")
     python: str = Field(default="", description="the interpreter; default: the daemon's own")
+    restart: Literal["always", "never"] = Field(
+        default="always", description="whether a process that died is started again"
+    )
 
     def check(self, spec: DeploySpec) -> list[str]:
         """Say, offline, why this could never run."""
@@ -91,6 +99,18 @@ class LocalOnline(OnlineRuntime):
 
     def apply(self, ctx: Context, spec: DeploySpec) -> Handle:
         """Add the version to what the service's process holds, and make sure that it runs."""
+        return self._hold(ctx, spec, ctx.key, latest=True)
+
+    def restore(self, ctx: Context, spec: DeploySpec, handle: Handle, *, serves: bool) -> Handle:
+        """Make sure of what is held already, in its place; start the process again if it died."""
+        known = None
+        if self._is_here(ctx, handle):
+            directory, number, role = self._parts(ctx, handle)
+            config = read_config(directory, self.written)
+            known = config.find(number, role) if config else None
+        return self._hold(ctx, spec, known.key if known else ctx.key, latest=serves)
+
+    def _hold(self, ctx: Context, spec: DeploySpec, key: str, *, latest: bool) -> Handle:
         if problems := self.check(spec):
             raise Hopeless("; ".join(problems))
         directory = _home(ctx, self.home) / f"{spec.stage}-{spec.service}"
@@ -100,33 +120,36 @@ class LocalOnline(OnlineRuntime):
             config = self._config(ctx, directory, known, spec)
             number = config.number_of(spec.snapshot)
             _place(Path(spec.source), directory / "models" / str(number), spec)
-            entry = Entry(number=number, snapshot=spec.snapshot, role=spec.role, key=ctx.key)
+            entry = Entry(number=number, snapshot=spec.snapshot, role=spec.role, key=key)
             again = str(number) in read_json(directory / UNLOADABLE)
             self._make_room(ctx, directory, known, config)
-            write_config(directory, config.with_entry(entry, again=again))
+            write_config(directory, config.with_entry(entry, again=again, latest=latest))
             self._start(ctx, directory)
         return Handle(
             ref={
                 "directory": str(directory), "service": spec.service, "version": number,
-                "role": spec.role, "key": ctx.key,
+                "role": spec.role, "key": key, "place": _place_id(ctx.state, make=True),
             }
         )  # fmt: skip
 
     def observe(self, ctx: Services, handle: Handle) -> Observation:
         """Say what really runs."""
+        if not self._is_here(ctx, handle):
+            text = f"it was started in {handle.ref['directory']}, which is not this daemon's"
+            return gone(said("unknown", ELSEWHERE, text), restart=self.restart == "always")
         directory, number, role = self._parts(ctx, handle)
         config = read_config(directory, self.written)
         entry = config.find(number, role) if config else None
         if config is None or entry is None:
             return said("absent", "absent", "it is not deployed here")
         if not alive(directory):
-            return dead(directory)
+            return dead(directory, restart=self.restart == "always")
         port = read_json(directory / SERVER).get("port")
         if port is None:
             return said("pending", "starting", "the server is starting")
         seen = ask(ctx, port)
         if seen is None and not alive(directory):
-            return dead(directory)
+            return dead(directory, restart=self.restart == "always")
         if seen is None:
             return said("unknown", "no_answer", f"the server on port {port} does not answer")
         return self._judged(ctx, handle, seen, config, entry)
@@ -205,9 +228,15 @@ class LocalOnline(OnlineRuntime):
     def _parts(self, ctx: Services, handle: Handle) -> tuple[Path, int, str]:
         ref = handle.ref
         directory = Path(str(ref["directory"]))
-        if directory.parent.resolve() != _home(ctx, self.home).resolve():
+        if not self._is_here(ctx, handle):
             raise Hopeless(f"{directory} is not a directory of this daemon's servers")
         return directory, int(str(ref["version"])), str(ref.get("role", "champion"))
+
+    def _is_here(self, ctx: Services, handle: Handle) -> bool:
+        """Whether what a handle stands for is this daemon's; machines may have equal paths."""
+        home, parent = _home(ctx, self.home), Path(str(handle.ref["directory"])).parent
+        told = handle.ref.get("place")
+        return parent.resolve() == home.resolve() and told in (None, _place_id(ctx.state))
 
 
 def stop_all(ctx: Services) -> int:
@@ -224,6 +253,20 @@ def stop_all(ctx: Services) -> int:
 
 def _home(ctx: Services, home: str) -> Path:
     return ctx.state / home
+
+
+def _place_id(state: Path, *, make: bool = False) -> str:
+    """Give what the daemon's directory is known by; nothing if nothing ever ran below it."""
+    if make:
+        beside = state / f"{PLACE}.{os.getpid()}.{threading.get_ident()}"
+        beside.write_text(uuid.uuid4().hex)
+        with suppress(FileExistsError):  # the first one stays
+            os.link(beside, state / PLACE)
+        beside.unlink()
+    try:
+        return (state / PLACE).read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def _place(source: Path, target: Path, spec: DeploySpec) -> None:

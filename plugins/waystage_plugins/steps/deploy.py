@@ -108,6 +108,7 @@ class Deploy(Step):
             role=self.role,
             handle=handle.ref if handle else {},
             endpoints=endpoints,
+            image=self.image,
         )
         output = self.Output(
             stage=placed.stage,

@@ -68,10 +68,11 @@ class Config(Value):
         """Count how often a version was asked for, over its roles."""
         return sum(entry.asked + 1 for entry in self.entries if entry.number == number)
 
-    def with_entry(self, entry: Entry, *, again: bool) -> Self:
+    def with_entry(self, entry: Entry, *, again: bool, latest: bool = True) -> Self:
         """Add a deployment as the latest; the same call twice leaves its place.
 
-        With `again` a version that could not be loaded is to be tried once more.
+        With `again` a version that could not be loaded is to be tried once more. Without
+        `latest` one that is not there yet comes before all others.
         """
         known = self.find(entry.number, entry.role)
         more = {"asked": (known.asked if known else 0) + int(again)}
@@ -79,7 +80,8 @@ class Config(Value):
         if known and known.key == entry.key:
             entries = tuple(entry if each is known else each for each in self.entries)
         else:
-            entries = (*(each for each in self.entries if each is not known), entry)
+            others = tuple(each for each in self.entries if each is not known)
+            entries = (*others, entry) if latest else (entry, *others)
         return self._next(entries)
 
     def without(self, number: int, role: str) -> Self:

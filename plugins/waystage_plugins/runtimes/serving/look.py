@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from waystage.plugin import Endpoint, Observation, Phase, Services
+from waystage.plugin import Difference, Endpoint, Observation, Phase, Services
 from waystage_plugins.runtimes.files import last_lines, read_json
 from waystage_plugins.runtimes.holder import exit_code, say_exit, wait_for
 from waystage_plugins.runtimes.serving.config import FAILURE, LOG, SERVER, VERSIONS, Config, Entry
@@ -70,15 +70,23 @@ def observed(seen: dict[str, Any], config: Config, entry: Entry, port: int) -> O
     )
 
 
-def dead(directory: Path) -> Observation:
-    """Say why the directory's server does not run."""
+def dead(directory: Path, *, restart: bool = False) -> Observation:
+    """Say why the directory's server does not run, and whether it is to be started again."""
     failure = read_json(directory / FAILURE)
     if failure:
-        return said("failed", failure["reason"], failure["message"])
-    code = exit_code(directory)
-    how = "is gone" if code is None else say_exit(code)
-    last = last_lines(directory / LOG, 1) or "it printed nothing"
-    return said("failed", "died", f"the server's process {how}; last line: {last}")
+        seen = said("failed", failure["reason"], failure["message"])
+    else:
+        code = exit_code(directory)
+        how = "is gone" if code is None else say_exit(code)
+        last = last_lines(directory / LOG, 1) or "it printed nothing"
+        seen = said("failed", "died", f"the server's process {how}; last line: {last}")
+    return gone(seen, restart=restart)
+
+
+def gone(seen: Observation, *, restart: bool) -> Observation:
+    """Say besides that no process is there, and whether one is to be started again."""
+    differs = (Difference(what="process", wanted="a process", found=seen.message),)
+    return seen.model_copy(update={"differs": differs, "restart": restart})
 
 
 def said(phase: Phase, reason: str, message: str) -> Observation:
