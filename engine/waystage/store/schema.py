@@ -60,9 +60,8 @@ history = Table(
     Column("actor", String(100), nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
-    PrimaryKeyConstraint("run", "seq"),
-    sqlite_with_rowid=False,
-)  # fmt: skip
+    PrimaryKeyConstraint("run", "seq"),  # beside the rows, which SQLite keeps in order of writing:
+)  # fmt: skip                            # what many runs add in one commit lies together
 
 work = Table(
     "work", metadata,
