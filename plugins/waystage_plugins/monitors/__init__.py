@@ -1,21 +1,48 @@
 """How well models do in production, and whether a challenger does better."""
 
+from waystage_plugins.monitors.accuracy import AccuracyMonitor
 from waystage_plugins.monitors.auc import AucMonitor, GiniMonitor
+from waystage_plugins.monitors.brier import BrierMonitor
+from waystage_plugins.monitors.calibration import CalibrationMonitor
 from waystage_plugins.monitors.compare import ChallengerCompare
+from waystage_plugins.monitors.f1 import F1Monitor
 from waystage_plugins.monitors.ks import KsMonitor
+from waystage_plugins.monitors.lift import LiftMonitor
 from waystage_plugins.monitors.quality import QualityMonitor
+from waystage_plugins.monitors.r2 import R2Monitor
+from waystage_plugins.monitors.rmse import RmseMonitor
 from waystage_plugins.monitors.volume import VolumeMonitor
 
-MONITORS = (KsMonitor, AucMonitor, GiniMonitor, VolumeMonitor, QualityMonitor)
+MONITORS = (
+    KsMonitor,
+    AucMonitor,
+    GiniMonitor,
+    LiftMonitor,
+    BrierMonitor,
+    CalibrationMonitor,
+    F1Monitor,
+    AccuracyMonitor,
+    R2Monitor,
+    RmseMonitor,
+    VolumeMonitor,
+    QualityMonitor,
+)
 COMPARISONS = (ChallengerCompare,)
 
 __all__ = [
     "COMPARISONS",
     "MONITORS",
+    "AccuracyMonitor",
     "AucMonitor",
+    "BrierMonitor",
+    "CalibrationMonitor",
     "ChallengerCompare",
+    "F1Monitor",
     "GiniMonitor",
     "KsMonitor",
+    "LiftMonitor",
     "QualityMonitor",
+    "R2Monitor",
+    "RmseMonitor",
     "VolumeMonitor",
 ]

@@ -83,6 +83,17 @@ def by_score(found: Grouped) -> Counts:
     return grouped(found.score, found.n_event, found.n_nonevent)
 
 
+def need_probabilities(use: str, found: Grouped) -> None:
+    """Raise `Hopeless` when scores lie outside 0..1: they are no probabilities then."""
+    wrong = (found.score < 0) | (found.score > 1)
+    rows = int((found.n_event + found.n_nonevent)[wrong].sum())
+    if rows:
+        raise Hopeless(
+            f"{rows} scores lie outside 0..1 ({found.score.min():.4g} to {found.score.max():.4g}), "
+            f"so they are no probabilities, which {use} needs; have the model give probabilities"
+        )
+
+
 def day(at: datetime) -> str:
     """Write an instant as short as it is exact to the minute."""
     return at.strftime("%Y-%m-%d" if (at.hour, at.minute) == (0, 0) else "%Y-%m-%dT%H:%MZ")

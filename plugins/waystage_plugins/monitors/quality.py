@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from math import sqrt
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -13,8 +12,8 @@ from waystage.errors import Retryable
 from waystage.plugin import Column, Context, Measurement, Minimum, Monitor, Window
 from waystage_plugins.monitors.columns import SCORE, input_faults, score_fault
 from waystage_plugins.monitors.labelled import insufficient, slice_of
+from waystage_plugins.monitors.statistics.shares import LEVEL, wilson
 
-LEVEL = 0.95
 LOOK_EVERY = 10_000  # rows between two looks at whether the answer is still wanted
 
 
@@ -85,14 +84,3 @@ def _measurement(
         counts={"rows": rows, "bad": bad, **kinds},
         notes=notes,
     )
-
-
-def wilson(hits: int, of: int, level: float) -> tuple[float, float]:
-    """Give the interval of a share (Wilson, 1927)."""
-    from statistics import NormalDist  # it costs more than all of `validate`'s own imports
-
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    share, weight = hits / of, 1 / (1 + z * z / of)
-    middle = (share + z * z / (2 * of)) * weight
-    reach = z * sqrt(share * (1 - share) / of + z * z / (4 * of * of)) * weight
-    return max(0.0, min(middle - reach, share)), min(1.0, max(middle + reach, share))

@@ -312,6 +312,13 @@ def test_each_monitor_says_which_way_is_better() -> None:
         "performance.ks": "higher",
         "performance.auc": "higher",
         "performance.gini": "higher",
+        "performance.lift": "higher",
+        "performance.brier": "lower",
+        "performance.calibration": "lower",
+        "performance.f1": "higher",
+        "performance.accuracy": "higher",
+        "performance.r2": "higher",
+        "performance.rmse": "lower",
         "volume": "neither",
         "quality.log": "lower",
     }

@@ -8,6 +8,7 @@ from math import exp, inf, log, sqrt
 import numpy as np
 
 from waystage_plugins.monitors.statistics.counts import Counts
+from waystage_plugins.monitors.statistics.shares import z
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,6 @@ def interval(found: Auc, counts: Counts, level: float = 0.95) -> tuple[float, fl
     middle = log(found.value / (1 - found.value))
     reach = z(level) * sqrt(found.variance) / (found.value * (1 - found.value))
     return _expit(middle - reach), _expit(middle + reach)
-
-
-def z(level: float) -> float:
-    """Give the normal quantile of a two-sided interval: 1.96 for 0.95."""
-    from statistics import NormalDist  # it costs more than all of `validate`'s own imports
-
-    return NormalDist().inv_cdf((1 + level) / 2)
 
 
 def _expit(x: float) -> float:

@@ -8,9 +8,9 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from waystage_plugins.monitors.statistics.auc import z
 from waystage_plugins.monitors.statistics.counts import Counts, Floats, coarse
 from waystage_plugins.monitors.statistics.ks import Ks, ks
+from waystage_plugins.monitors.statistics.shares import z
 
 RESAMPLES = 500
 GROUPS = 1024  # more groups are merged first: KS moves by at most 0.002

@@ -8,10 +8,11 @@ from math import inf, sqrt
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from waystage_plugins.monitors.statistics.auc import auc, z
+from waystage_plugins.monitors.statistics.auc import auc
 from waystage_plugins.monitors.statistics.bootstrap import RESAMPLES, generator
 from waystage_plugins.monitors.statistics.counts import Floats, Integers, raw, shares
 from waystage_plugins.monitors.statistics.ks import ks
+from waystage_plugins.monitors.statistics.shares import z
 
 GROUPS = 256  # per model; more distinct scores are merged for the resamples, never for the values
 AT_ONCE = 2_000_000  # numbers drawn at once, so that memory stays below some 50 MB
