@@ -38,7 +38,16 @@ from waystage.plugin.kinds import (
     Window,
 )
 from waystage.plugin.observed import ELSEWHERE, Difference, Observation, Phase
-from waystage.plugin.scoring import Grouped, Label, Outcome, ScoredRow, ScoringLog, Slice
+from waystage.plugin.scoring import (
+    Grouped,
+    Label,
+    Outcome,
+    ScoredRow,
+    ScoringLog,
+    Slice,
+    Tended,
+    new_request_id,
+)
 from waystage.plugin.secret import Secret
 from waystage.plugin.snapshot import Column, Lineage, Snapshot
 from waystage.plugin.storage import Storage
@@ -96,9 +105,11 @@ __all__ = [
     "Snapshot",
     "Step",
     "Storage",
+    "Tended",
     "Undeployed",
     "Value",
     "Verified",
     "Waiting",
     "Window",
+    "new_request_id",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 from abc import abstractmethod
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -86,6 +88,14 @@ class Grouped:
     excluded: int
 
 
+@dataclass(frozen=True, slots=True)
+class Tended:
+    """What tending a log did: rows that were removed, days that were counted."""
+
+    removed: int = 0
+    rolled: int = 0
+
+
 class ScoringLog(Plugin):
     """Where scored requests and their labels are kept; repeated appends count once."""
 
@@ -141,6 +151,33 @@ class ScoringLog(Plugin):
     def valued(self, which: Slice) -> Iterator[tuple[float | None, float | None]]:
         """Stream (score, true value or None) of all rows; a score that is not finite is None."""
         raise Hopeless(f"{self.use} keeps no true values, only labels")
+
+    def foreign(self, request_ids: Sequence[str], service: str) -> list[str]:
+        """Give those of the request ids that are known, but of other services alone.
+
+        Who may label one service's requests is held to them by it.
+        """
+        raise Hopeless(f"{self.use} does not tell whose a request is")
+
+    def unknown(self) -> int | None:
+        """Count the labels whose request is not known (yet); None if the log does not tell."""
+        return None
+
+    def tend(self, now: datetime) -> Tended:
+        """Do what is due: remove what the log's settings keep no longer; harmless if repeated.
+
+        The daemon calls it every hour.
+        """
+        return Tended()
+
+
+def new_request_id() -> str:
+    """Make a UUIDv7 (RFC 9562): 48 bits of milliseconds, then chance, so that ids sort by time."""
+    value = (int(time.time() * 1000) << 80) | secrets.randbits(80)
+    value = (value & ~(0xF << 76)) | (0x7 << 76)
+    value = (value & ~(0x3 << 62)) | (0x2 << 62)
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def _finite(score: object) -> float | None:

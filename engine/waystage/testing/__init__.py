@@ -11,6 +11,7 @@ from waystage.testing.contracts import (
     examples,
     no_secret_told,
 )
+from waystage.testing.scoring_contract import check_scoring_log
 
 __all__ = [
     "FakeContext",
@@ -18,6 +19,7 @@ __all__ = [
     "check_notifier",
     "check_plugin",
     "check_repository",
+    "check_scoring_log",
     "check_secret_store",
     "check_step",
     "examples",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from math import isfinite
+from typing import TypeAlias
 
 from waystage.errors import Hopeless
 from waystage.plugin import Label, Outcome, ScoredRow
@@ -12,6 +13,9 @@ from waystage.plugin import Label, Outcome, ScoredRow
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 COMPACT = json.JSONEncoder(separators=(",", ":")).encode
+
+# request_id, at, service, stage, snapshot, role, score, latency_ms, inputs
+Encoded: TypeAlias = tuple[str, int, str, str, str, str, float | None, float | None, str]
 
 
 def microseconds(at: datetime, of: str) -> int:
@@ -26,7 +30,7 @@ def instant(at: int) -> datetime:
     return EPOCH + timedelta(microseconds=at)
 
 
-def encode_row(row: ScoredRow) -> tuple[object, ...]:
+def encode_row(row: ScoredRow) -> Encoded:
     """Give the columns of `scored` in their order."""
     score = None if row.score is None else float(row.score)
     return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from math import isfinite
 from pathlib import Path
@@ -13,10 +13,25 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from pydantic import Field
 
-from waystage.plugin import Grouped, Label, Outcome, ScoredRow, ScoringLog, Services, Slice
+from waystage.plugin import (
+    Grouped,
+    Label,
+    Outcome,
+    ScoredRow,
+    ScoringLog,
+    Services,
+    Slice,
+    Tended,
+)
 from waystage_plugins.scoring import select
 from waystage_plugins.scoring.database import OUTCOME, opened, writing
-from waystage_plugins.scoring.encode import encode_label, encode_outcome, encode_row, instant
+from waystage_plugins.scoring.encode import (
+    encode_label,
+    encode_outcome,
+    encode_row,
+    instant,
+    microseconds,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +50,19 @@ INSERT INTO outcome VALUES (?, ?, ?) ON CONFLICT (request_id) DO UPDATE
 SET value = excluded.value, at = excluded.at
 WHERE excluded.at > at OR (excluded.at = at AND excluded.value > value)
 """
+FOREIGN = """
+SELECT value FROM json_each(?1)
+WHERE EXISTS (SELECT 1 FROM scored WHERE request_id = value)
+AND NOT EXISTS (SELECT 1 FROM scored WHERE request_id = value AND service = ?2)
+"""
+NO_REQUEST = "NOT EXISTS (SELECT 1 FROM scored s WHERE s.request_id = l.request_id)"
+UNKNOWN = f"SELECT COUNT(*) FROM label l WHERE {NO_REQUEST}"  # noqa: S608  # a constant of ours
+OLD = "DELETE FROM scored WHERE at < ?"
+LEFT = tuple(
+    f"DELETE FROM {table} AS l WHERE at < ? AND {NO_REQUEST}"  # noqa: S608  # constants of ours
+    for table in ("label", "outcome")
+)
+DAY = 86_400_000_000  # microseconds
 BATCH = 10_000
 DECODE = json.JSONDecoder(parse_constant=lambda word: None).decode  # NaN is no JSON: null
 
@@ -43,7 +71,7 @@ class SqliteScoringLog(ScoringLog):
     """Keep scored requests and their labels in one SQLite file.
 
         - use: scoring_log.sqlite
-          with: {path: scores.db}
+          with: {path: scores.db, keep: P400D}
 
     Several processes may write at once. A request id counts once per service, stage and
     role: the first answer stays. Labels may come before their request; of several the one
@@ -54,6 +82,9 @@ class SqliteScoringLog(ScoringLog):
     use: ClassVar[str] = "scoring_log.sqlite"
 
     path: Path = Field(description="the file; relative paths start at the project")
+    keep: timedelta | None = Field(
+        default=None, ge=timedelta(days=1), description="how long rows are kept; default: for ever"
+    )
 
     def diagnose(self, ctx: Services) -> list[str]:
         """Say whether the file, or the directory that it will be in, may be written."""
@@ -129,6 +160,29 @@ class SqliteScoringLog(ScoringLog):
             connection.execute(OUTCOME)
             for score, value in connection.execute(*select.query(select.VALUED, which)):
                 yield (score if score is not None and isfinite(score) else None), value
+
+    def foreign(self, request_ids: Sequence[str], service: str) -> list[str]:
+        """Give those of the request ids that are known, but of other services alone."""
+        with opened(self.path) as connection:
+            found = connection.execute(FOREIGN, (json.dumps(list(request_ids)), service))
+            return sorted(name for (name,) in found)
+
+    def unknown(self) -> int:
+        """Count the labels whose request is not known."""
+        with opened(self.path) as connection:
+            return int(connection.execute(UNKNOWN).fetchone()[0])
+
+    def tend(self, now: datetime) -> Tended:
+        """Remove the rows of UTC days that are past `keep`, and their labels."""
+        if self.keep is None:
+            return Tended()
+        last = microseconds(now - self.keep, "the oldest row that is kept")
+        with writing(self.path) as connection:
+            connection.execute(OUTCOME)
+            removed = connection.execute(OLD, (last - last % DAY,)).rowcount
+            for statement in LEFT:
+                connection.execute(statement, (last,))
+        return Tended(removed)
 
     def _instant(self, statement: str, which: Slice) -> datetime | None:
         with opened(self.path) as connection:

@@ -13,13 +13,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from waystage.errors import WaystageError
+from waystage.plugin import new_request_id
 from waystage_plugins.runtimes.serving import protocol
 from waystage_plugins.runtimes.serving.config import PROBE_HEADER, VERSIONS
 from waystage_plugins.runtimes.serving.models import Models, Table, Version
 from waystage_plugins.runtimes.serving.protocol import Problem, Rows, Scores
 from waystage_plugins.runtimes.serving.scores import (
     Recorder,
-    new_request_id,
     row_ids,
     scored_rows,
 )

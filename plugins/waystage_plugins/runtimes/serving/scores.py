@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import re
-import secrets
 import threading
-import time
 from concurrent.futures import Future
 from typing import Any
 
@@ -88,15 +86,6 @@ def row_ids(request: str, own: list[str | None]) -> list[str]:
     if len(set(ids)) != len(ids):
         raise ValueError("two rows of the request have the same request id")
     return ids
-
-
-def new_request_id() -> str:
-    """Make a UUIDv7 (RFC 9562): 48 bits of milliseconds, then chance, so that ids sort by time."""
-    value = (int(time.time() * 1000) << 80) | secrets.randbits(80)
-    value = (value & ~(0xF << 76)) | (0x7 << 76)
-    value = (value & ~(0x3 << 62)) | (0x2 << 62)
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def scored_rows(

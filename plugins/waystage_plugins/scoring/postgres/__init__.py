@@ -1,0 +1,1 @@
+"""How the scoring log of PostgreSQL is kept: tables, ways in, writing, counting, clearing out."""

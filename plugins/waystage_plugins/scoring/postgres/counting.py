@@ -1,0 +1,256 @@
+"""Counting by score, day by day: whole days from the roll-up, else what the server packs.
+
+The server sends scores as packed bytes, 8 for a row, and numpy counts them: no row becomes an
+object of Python. What was counted of a whole day is kept in `daily` until a row or a label of
+that day comes; then the day is counted anew when it is next asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from waystage.plugin import Grouped, Slice
+from waystage_plugins.scoring.encode import microseconds
+from waystage_plugins.scoring.postgres.connect import Place, connected, within
+from waystage_plugins.scoring.postgres.writing import DAY, day_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from psycopg import Connection
+
+# one distinct score of a day as it is kept: 16 bytes
+PACKED = [("score", ">f8"), ("n_event", ">i4"), ("n_nonevent", ">i4")]
+
+FINITE = "s.score > '-infinity' AND s.score < 'infinity'"  # NaN is above infinity here
+PACK = """
+SELECT s.place, s.snapshot,
+       string_agg(float8send(s.score), ''::bytea) FILTER (WHERE {finite} AND l.event = 1),
+       string_agg(float8send(s.score), ''::bytea) FILTER (WHERE {finite} AND l.event = 0),
+       count(*), count(l.event), count(*) - count(*) FILTER (WHERE {finite})
+FROM {rows} s LEFT JOIN labelled l ON l.day = s.day AND l.id = s.id
+WHERE {where} GROUP BY s.place, s.snapshot
+"""
+# over several roles the first answer stands for the request
+FIRST = """
+(SELECT DISTINCT ON (a.request_id) s.* FROM scored s JOIN asked a ON a.day = s.day AND a.id = s.id
+ WHERE {where} ORDER BY a.request_id, s.at, s.id)
+"""
+ROLLED = """
+SELECT r.day, r.place FROM rolled r WHERE r.place = ANY(%(places)s)
+AND r.day >= %(first)s AND r.day < %(after)s
+AND NOT EXISTS (SELECT FROM changed c WHERE c.place = r.place AND c.day = r.day)
+"""
+DAILY = """
+SELECT counts, rows, labelled, excluded FROM daily d
+WHERE d.place = ANY(%(places)s) AND d.day = ANY(%(days)s)
+"""
+DAYS = "SELECT day FROM kept_day WHERE day >= %(first)s AND day <= %(last)s ORDER BY day"
+PLACES = "SELECT id FROM place WHERE service = %(service)s AND stage = %(stage)s"
+
+
+@dataclass
+class Counts:
+    """What was counted of some rows; arrays ascend by score."""
+
+    score: NDArray[np.float64]
+    n_event: NDArray[np.int64]
+    n_nonevent: NDArray[np.int64]
+    rows: int = 0
+    labelled: int = 0
+    excluded: int = 0
+
+
+def grouped(place: Place, which: Slice) -> Grouped:
+    """Count a slice by score, all of it as of one moment; keeps what it counts of whole days."""
+    from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction, SerializationFailure
+
+    with connected(place) as connection:
+        try:
+            with within(connection, place, one_moment=True):
+                return _as_grouped(added(_parts(connection, which, keep=True)))
+        except (SerializationFailure, InsufficientPrivilege, ReadOnlySqlTransaction):
+            pass  # somebody else keeps it at this moment, or it may not be kept
+        with within(connection, place, one_moment=True):
+            return _as_grouped(added(_parts(connection, which, keep=False)))
+
+
+def roll_up(connection: Connection[Any], day: date, place: int) -> None:
+    """Count a whole day of one service, stage and role, and keep it.
+
+    The transaction reads as of one moment. The marks that it sees are taken away; one that
+    comes later stays, and so does its day's need to be counted anew.
+    """
+    values = {"day": day, "places": [place]}
+    connection.execute(
+        "DELETE FROM changed WHERE day = %(day)s AND place = ANY(%(places)s)", values
+    )
+    connection.execute("DELETE FROM daily WHERE day = %(day)s AND place = ANY(%(places)s)", values)
+    where = "s.day = %(day)s AND s.place = ANY(%(places)s)"
+    for _, snapshot, counts in _packed(connection, "scored", where, values):
+        connection.execute(
+            "INSERT INTO daily VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            (day, place, snapshot, _pack(counts), counts.rows, counts.labelled, counts.excluded),
+            binary=True,
+        )
+    connection.execute("INSERT INTO rolled VALUES (%s, %s) ON CONFLICT DO NOTHING", (day, place))
+
+
+def added(parts: Iterable[Counts]) -> Counts:
+    """Add counts up, by score."""
+    import numpy as np
+
+    found = list(parts)
+    scores = np.concatenate([p.score for p in found] or [np.empty(0)])
+    events = np.concatenate([p.n_event for p in found] or [np.empty(0, np.int64)])
+    nonevents = np.concatenate([p.n_nonevent for p in found] or [np.empty(0, np.int64)])
+    if len(found) > 1 and len(scores):
+        order = np.argsort(scores, kind="stable")
+        scores = scores[order]
+        first = np.flatnonzero(np.concatenate([[True], scores[1:] != scores[:-1]]))
+        scores = scores[first]
+        events = np.add.reduceat(events[order], first)
+        nonevents = np.add.reduceat(nonevents[order], first)
+    return Counts(
+        scores, events, nonevents, sum(p.rows for p in found),
+        sum(p.labelled for p in found), sum(p.excluded for p in found),
+    )  # fmt: skip
+
+
+def bounds(which: Slice) -> dict[str, Any]:
+    """Give the parameters of statements about a slice."""
+    start = microseconds(which.start, "the window's start")
+    end = microseconds(which.end, "the window's end")
+    return {
+        "service": which.service, "stage": which.stage, "role": which.role,
+        "snapshot": which.snapshot, "start": start, "end": end,
+        "first": day_of(start), "last": day_of(max(start, end - 1)),
+    }  # fmt: skip
+
+
+def where_of(which: Slice) -> str:
+    """Give the condition for the rows of a slice; `places` holds the ids of where they are."""
+    texts = ["s.place = ANY(%(places)s)", "s.at >= %(start)s", "s.at < %(end)s"]
+    if which.snapshot is not None:
+        texts.append("s.snapshot = (SELECT id FROM snapshot WHERE name = %(snapshot)s)")
+    return " AND ".join(texts)
+
+
+def places_of(connection: Connection[Any], which: Slice) -> list[int]:
+    """Give the ids of the slice's service and stage, for its role or for all."""
+    more = " AND role = %(role)s" if which.role is not None else ""
+    return [number for (number,) in connection.execute(PLACES + more, bounds(which))]
+
+
+def days_of(connection: Connection[Any], values: dict[str, Any]) -> list[date]:
+    """Give the days of the slice of which anything is kept, in order."""
+    return [day for (day,) in connection.execute(DAYS, values)]
+
+
+def _parts(connection: Connection[Any], which: Slice, *, keep: bool) -> list[Counts]:
+    values = bounds(which)
+    values["places"] = places_of(connection, which)
+    days = days_of(connection, values)
+    if not values["places"] or not days or values["start"] >= values["end"]:
+        return []
+    if which.role is None:
+        within_days = f"s.day >= %(first)s AND s.day <= %(last)s AND {where_of(which)}"
+        rows = FIRST.format(where=within_days)
+        return [counts for _, _, counts in _packed(connection, rows, "true", values)]
+    whole = [day for day in days if _is_whole(day, values)]
+    rolled = _rolled(connection, values, whole, keep=keep)
+    found = _kept(connection, which, values, rolled)
+    condition = f"s.day = %(day)s AND {where_of(which)}"
+    for day in [day for day in days if day not in rolled]:
+        parts = _packed(connection, "scored", condition, values | {"day": day})
+        found += [counts for _, _, counts in parts]
+    return found
+
+
+def _is_whole(day: date, values: dict[str, Any]) -> bool:
+    from waystage_plugins.scoring.postgres.writing import FIRST as EPOCH_DAY
+
+    start = (day - EPOCH_DAY).days * DAY
+    return bool(values["start"] <= start and start + DAY <= values["end"])
+
+
+def _rolled(
+    connection: Connection[Any], values: dict[str, Any], days: list[date], *, keep: bool
+) -> set[date]:
+    """Give those of the days that can be had from the roll-up, made so first with `keep`."""
+    if not days:
+        return set()
+    (place,) = values["places"]
+    span = values | {"first": days[0], "after": date.max}
+    good = {day for day, _ in connection.execute(ROLLED, span)} & set(days)
+    if keep:
+        for day in [day for day in days if day not in good]:
+            roll_up(connection, day, place)
+        return set(days)
+    return good
+
+
+def _kept(
+    connection: Connection[Any], which: Slice, values: dict[str, Any], days: Collection[date]
+) -> list[Counts]:
+    statement = DAILY
+    if which.snapshot is not None:
+        statement += " AND d.snapshot = (SELECT id FROM snapshot WHERE name = %(snapshot)s)"
+    with connection.cursor(binary=True) as cursor:
+        cursor.execute(statement, values | {"days": sorted(days)})
+        return [_unpack(*row) for row in cursor]
+
+
+def _packed(
+    connection: Connection[Any], rows: str, where: str, values: dict[str, Any]
+) -> list[tuple[int, int, Counts]]:
+    """Have the server pack the scores, and count them: (place, snapshot, counts)."""
+    statement = PACK.format(finite=FINITE, rows=rows, where=where)
+    with connection.cursor(binary=True) as cursor:
+        cursor.execute(statement, values)
+        return [
+            (place, snapshot, _counted(events, nonevents, *numbers))
+            for place, snapshot, events, nonevents, *numbers in cursor
+        ]
+
+
+def _counted(
+    events: bytes | None, nonevents: bytes | None, rows: int, labelled: int, excluded: int
+) -> Counts:
+    import numpy as np
+
+    one = np.sort(np.frombuffer(events or b"", ">f8").astype(np.float64))
+    other = np.sort(np.frombuffer(nonevents or b"", ">f8").astype(np.float64))
+    scores = np.unique(np.concatenate([one, other]))
+    edges = [np.searchsorted(each, scores, side="right") for each in (one, other)]
+    n_event, n_nonevent = (np.diff(each, prepend=0).astype(np.int64) for each in edges)
+    return Counts(scores, n_event, n_nonevent, rows, labelled, excluded)
+
+
+def _pack(counts: Counts) -> bytes:
+    import numpy as np
+
+    table = np.empty(len(counts.score), dtype=PACKED)
+    table["score"], table["n_event"] = counts.score, counts.n_event
+    table["n_nonevent"] = counts.n_nonevent
+    return table.tobytes()
+
+
+def _unpack(packed: bytes, rows: int, labelled: int, excluded: int) -> Counts:
+    import numpy as np
+
+    table = np.frombuffer(packed, dtype=PACKED)
+    return Counts(
+        table["score"].astype(np.float64), table["n_event"].astype(np.int64),
+        table["n_nonevent"].astype(np.int64), rows, labelled, excluded,
+    )  # fmt: skip
+
+
+def _as_grouped(counts: Counts) -> Grouped:
+    return Grouped(
+        score=counts.score, n_event=counts.n_event, n_nonevent=counts.n_nonevent,
+        rows=counts.rows, labelled=counts.labelled, excluded=counts.excluded,
+    )  # fmt: skip
