@@ -50,7 +50,7 @@ runs = Table(
     Column("changed_at", BigInteger, nullable=False),
     Index("runs_of_service", "service", "status"),
     sqlite_autoincrement=True,  # the number of a run that was purged is never given again
-    postgresql_with={"fillfactor": 70},  # room beside a run's row for its next shape: no index moves
+    postgresql_with={"fillfactor": 70},  # room for a row's next shape: no index moves
 )  # fmt: skip
 
 history = Table(
