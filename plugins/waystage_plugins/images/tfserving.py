@@ -11,15 +11,14 @@ from waystage.plugin import Answer, Context, Done, Snapshot
 from waystage_plugins.images.by_engine import cleared, push_by_engine, working_name
 from waystage_plugins.images.compose import Base, image_config, image_of, resolve_base
 from waystage_plugins.images.engine import Engine, engine
-from waystage_plugins.images.layer import Layer, at_work, workshop, write_layer
+from waystage_plugins.images.layer import Layer, at_work, workshop
 from waystage_plugins.images.login import Login
 from waystage_plugins.images.publish import Target, publish
 from waystage_plugins.images.reference import Reference, parse_reference
 from waystage_plugins.images.remote import remote, sha256
 from waystage_plugins.images.settings import ImageStep, login_for
-from waystage_plugins.repositories.tree import tree_files
 from waystage_plugins.steps.artifact import fetch_artifact
-from waystage_plugins.steps.savedmodel import Unservable, model_files, serving_signature
+from waystage_plugins.tfserving.packing import pack_model
 
 LABEL = "waystage."
 BASE = "org.opencontainers.image.base."
@@ -62,6 +61,9 @@ class BuildServingImage(ImageStep):
         default="linux/amd64", pattern=r"^[a-z0-9]+/[a-z0-9]+(?:/[a-z0-9]+)?$",
         description="of a base that is there for several",
     )  # fmt: skip
+    warm_up: bool = Field(
+        default=False, description="have the server answer the example rows before it is ready"
+    )
     stamp: bool = Field(
         default=False, description="label run and step too; then each run's image is another"
     )
@@ -84,7 +86,9 @@ class BuildServingImage(ImageStep):
                 "or builder: docker to keep the image in an engine"
             )
         with at_work(ctx):
-            layer = _model_layer(ctx)
+            prefix = f"models/{ctx.service}/{served_version(ctx.snapshot)}"
+            warm_as = ctx.service if self.warm_up else ""
+            layer = pack_model(ctx, ctx.snapshot, fetch_artifact(ctx), prefix, warm_as)
             if self.builder == "docker":
                 return self._by_engine(ctx, base, layer, target)
             assert target is not None, "it was looked at above"
@@ -138,22 +142,6 @@ class BuildServingImage(ImageStep):
             **({f"{LABEL}run": ctx.run, f"{LABEL}key": ctx.key} if self.stamp else {}),
         }
         return image_config(found, layer, ctx.service, labels)
-
-
-def _model_layer(ctx: Context) -> Layer:
-    """Pack the snapshot's SavedModel; raises `Hopeless` when it could not be served."""
-    if ctx.snapshot.format not in ("", "savedmodel"):
-        raise Hopeless(
-            f"{ctx.snapshot.id} is {ctx.snapshot.format}; TensorFlow Serving serves savedmodel"
-        )
-    source = fetch_artifact(ctx)
-    try:
-        root = model_files(source, tree_files(source), workshop(ctx) / "unpacked")
-        serving_signature(root)
-    except Unservable as error:
-        raise Hopeless(f"{ctx.snapshot.id} cannot be served: {error}") from None
-    prefix = f"models/{ctx.service}/{served_version(ctx.snapshot)}"
-    return write_layer(root, tree_files(root), prefix, workshop(ctx) / "layer.tar.gz")
 
 
 def served_version(snapshot: Snapshot) -> int:

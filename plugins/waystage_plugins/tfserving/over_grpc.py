@@ -43,6 +43,7 @@ class Grpc:
         that is not loaded; what it served before it goes on serving.
         """
         asked = message("ReloadConfigRequest")()
+        asked.config.model_config_list.SetInParent()  # also when there is nothing to load
         for model in models:
             _fill(asked.config.model_config_list.config.add(), model)
         told = self._call(MODEL, "HandleReloadConfigRequest", asked, "ReloadConfigResponse")

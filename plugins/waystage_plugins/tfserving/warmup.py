@@ -27,22 +27,17 @@ class NotRecords(ValueError):
     """The bytes are no TFRecord file."""
 
 
-def write_warmup(root: Path, model: str, snapshot: Snapshot) -> bool:
-    """Put the warm-up file beside the SavedModel in `root`, made of the snapshot's example rows.
+def warmup_of(root: Path, model: str, snapshot: Snapshot) -> bytes:
+    """Give the warm-up file for the SavedModel in `root`, made of the snapshot's example rows.
 
-    One that the model's author put there is left alone; False when there is nothing to make it
-    of. Raises `Hopeless` when the example does not fit the signature.
+    It is empty when there is nothing to make it of, or the model's author brought one. Raises
+    `Hopeless` when the example does not fit the signature.
     """
-    place = root / PLACE
-    if place.is_file() or not snapshot.example:
-        return False
-    columns = [column.name for column in snapshot.inputs]
-    place.parent.mkdir(exist_ok=True)
-    place.write_bytes(records([
-        prediction_log(model, serving_signature(root), [row], columns)
-        for row in snapshot.example[:MOST]
-    ]))  # fmt: skip
-    return True
+    if (root / PLACE).is_file() or not snapshot.example:
+        return b""
+    signature, columns = serving_signature(root), [column.name for column in snapshot.inputs]
+    rows = snapshot.example[:MOST]
+    return records(prediction_log(model, signature, [row], columns) for row in rows)
 
 
 def prediction_log(

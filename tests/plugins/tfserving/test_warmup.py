@@ -18,7 +18,7 @@ from waystage_plugins.tfserving.warmup import (
     _crc,
     read_records,
     records,
-    write_warmup,
+    warmup_of,
 )
 
 pytest.importorskip("google.protobuf", reason="protobuf is not installed")
@@ -36,28 +36,28 @@ def test_the_example_rows_become_requests(tmp_path: Path) -> None:
     from waystage_plugins.tfserving.messages import message
 
     (tmp_path / "saved_model.pb").write_bytes(saved_model())
-    assert write_warmup(tmp_path, "credit-risk", snapshot())
-    first, second = read_records((tmp_path / PLACE).read_bytes())
+    made = warmup_of(tmp_path, "credit-risk", snapshot())
+    first, second = read_records(made)
     asked = message("PredictionLog").FromString(first).predict_log.request
     assert asked.model_spec.name == "credit-risk"
     assert list(asked.inputs["income"].float_val) == [20.0]
     assert list(asked.inputs["owner"].bool_val) == [True]
     assert first != second
-    before = (tmp_path / PLACE).read_bytes()
-    assert not write_warmup(tmp_path, "credit-risk", snapshot()), "an author's own is left alone"
-    assert (tmp_path / PLACE).read_bytes() == before
+    assert warmup_of(tmp_path, "credit-risk", snapshot()) == made
+    (tmp_path / PLACE).parent.mkdir()
+    (tmp_path / PLACE).write_bytes(b"")
+    assert warmup_of(tmp_path, "credit-risk", snapshot()) == b"", "an author's own stays"
 
 
 def test_without_example_rows_there_is_none(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_bytes(saved_model())
-    assert not write_warmup(tmp_path, "credit-risk", snapshot(example=[]))
-    assert not (tmp_path / PLACE).exists()
+    assert warmup_of(tmp_path, "credit-risk", snapshot(example=[])) == b""
 
 
 def test_rows_that_the_model_cannot_take_are_refused(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_bytes(saved_model())
     with pytest.raises(Hopeless, match="takes an input 'owner'"):
-        write_warmup(tmp_path, "credit-risk", snapshot(example=[{"income": 1.0}]))
+        warmup_of(tmp_path, "credit-risk", snapshot(example=[{"income": 1.0}]))
 
 
 def test_the_checksum_is_castagnolis() -> None:

@@ -1,0 +1,7 @@
+"""Runtimes on a Docker engine."""
+
+from waystage_plugins.runtimes.docker.tfserving import DockerServing
+
+DOCKER = (DockerServing,)
+
+__all__ = ["DOCKER", "DockerServing"]
