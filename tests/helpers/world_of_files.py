@@ -51,13 +51,22 @@ class FilesRuntime(OnlineRuntime):
             gone = (Difference(what="process", found="it died"),) if self.restart else ()
             return Observation(phase="absent", differs=gone, restart=self.restart)
         told: dict[str, Any] = json.loads(place.read_text())
-        differs = []
+        differs: list[Difference] = []
         if told["replicas"] != 1:
             by = told.get("by", "")
             differs.append(
                 Difference(what="replicas", wanted="1", found=str(told["replicas"]), by=by)
             )
-        phase = told.get("phase") or ("degraded" if differs else "ready")
+        traffic = Path(self.home, "traffic")
+        led = traffic.read_text().split()[0] if traffic.exists() else place.name
+        if led != place.name:
+            differs.append(Difference(what="traffic", wanted=place.name, found=led))
+        slow = Path(self.home, "slow").exists() and not str(handle.ref["key"]).startswith("restore")
+        phase = (
+            told.get("phase")
+            or ("pending" if slow and place.name != "credit-1.json" else "")
+            or ("degraded" if told["replicas"] != 1 else "ready")
+        )
         return Observation(
             phase=phase, digest=told["digest"], endpoints=(Endpoint(url="http://127.0.0.1:1"),),
             differs=tuple(differs), message=told.get("message", ""),

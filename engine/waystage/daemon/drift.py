@@ -39,6 +39,7 @@ class Kept(BaseModel):
     asked_by: str = ""  # a person wants it made so once
     asked_why: str = ""
     told: str = ""  # what people were told last
+    tells: int = 0  # how often they were told something
 
     def to_json(self) -> dict[str, Any]:
         """Give what is not at its default."""

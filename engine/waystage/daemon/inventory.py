@@ -17,6 +17,7 @@ from waystage.daemon.restoring import Begun
 from waystage.errors import WaystageError
 from waystage.kernel import events
 from waystage.plugin import ELSEWHERE, Handle, Observation
+from waystage.spec.stage import Stage
 from waystage.store import PlacementRow, rare
 from waystage.store.codec import micros
 from waystage.store.drift import drift_of, keep_look
@@ -90,7 +91,9 @@ def _look_at(engine: Engine, connections: Connections, row: PlacementRow, turn: 
     kept, now = Kept.model_validate(row.drift), engine.clock.now()
     judged = found.judged(kept, now)
     changed = (found.phase, found.why, judged.state, judged.kept)
-    if changed != (row.seen, row.seen_why, row.state, kept) or restoring.due(judged, now):
+    stage = engine.definitions.stage(row.stage) or Stage(stage=row.stage)
+    is_due = restoring.due(judged, stage, now)
+    if is_due or changed != (row.seen, row.seen_why, row.state, kept):
         begun = engine.act(lambda tx: _take_in(tx, found, connections)).result(timeout=60)
         if begun is not None:
             restoring.carry_out(engine, connections, begun, turn)
@@ -153,11 +156,11 @@ def _told(tx: Transaction, row: PlacementRow, judged: Judged, kept: Kept, follow
     body = {"title": title, "text": text, "level": LEVELS.get(state, "alarm"),
             "service": row.service, "run": row.run, "at": tx.now.isoformat()}  # fmt: skip
     (log.info if state == "ok" else log.error)("%s", text)
-    key = f"placement/{row.id}/{state}/{tx.at}"
+    key = f"placement/{row.id}/{kept.tells + 1}"
     tx.batch.rest.append(rare.send_message(key, body, tx.at))
     tx.rings_at(tx.at)
     tell_run(tx, row, f"runtime.{state}", kept, why=judged.why, follows=follows)
-    return kept.model_copy(update={"told": news})
+    return kept.model_copy(update={"told": news, "tells": kept.tells + 1})
 
 
 def tell_run(tx: Transaction, row: PlacementRow, name: str, kept: Kept, **more: str) -> None:

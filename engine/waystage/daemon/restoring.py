@@ -62,12 +62,16 @@ class Decided:
     follows: str = ""
 
 
-def due(judged: Judged, now: datetime) -> bool:
+def due(judged: Judged, stage: Stage, now: datetime) -> bool:
     """Whether there may be something to do now; `decide` says whether there is."""
-    if judged.state != "drifted":
+    if judged.state != "drifted" or not _wanted(judged.kept, stage):
         return False
     at = next_restore(judged.kept, now)
     return at is not None and at <= now and judged.kept.starting_since is None
+
+
+def _wanted(kept: Kept, stage: Stage) -> bool:
+    return bool(kept.restart or kept.asked_by or kept.begun or stage.on_drift == "restore")
 
 
 def decide(tx: Transaction, row: PlacementRow, judged: Judged) -> Decided:
@@ -76,7 +80,7 @@ def decide(tx: Transaction, row: PlacementRow, judged: Judged) -> Decided:
     if judged.state != "drifted" or kept.starting_since is not None:
         return Decided(kept)
     stage = tx.definitions.stage(row.stage) or Stage(stage=row.stage)
-    if not (kept.restart or kept.asked_by or kept.begun or stage.on_drift == "restore"):
+    if not _wanted(kept, stage):
         return Decided(kept.model_copy(update={"held": ""}), follows="It is left as it is")
     if counted(kept, now) >= MOST and not kept.asked_by:
         kept = kept.model_copy(update={"given_up": True})
