@@ -1,9 +1,10 @@
 """Places where models run."""
 
 from waystage_plugins.runtimes.kubernetes import KUBERNETES
+from waystage_plugins.runtimes.local_kafka_scorer import KafkaScorer
 from waystage_plugins.runtimes.local_process import LocalProcess
 from waystage_plugins.runtimes.local_serving import LocalServing
 
-RUNTIMES = (LocalServing, LocalProcess, *KUBERNETES)
+RUNTIMES = (LocalServing, KafkaScorer, LocalProcess, *KUBERNETES)
 
-__all__ = ["RUNTIMES", "LocalProcess", "LocalServing"]
+__all__ = ["RUNTIMES", "KafkaScorer", "LocalProcess", "LocalServing"]

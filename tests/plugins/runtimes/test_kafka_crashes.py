@@ -1,0 +1,177 @@
+"""A scorer killed at any moment answers every request at least once, and logs it once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import kafka_killer
+import pytest
+from kafka_cluster import KafkaCluster
+
+from waystage.plugin import DeploySpec, Handle
+from waystage.testing import FakeContext
+from waystage.testing.runtime_contracts import killed_at_each_line
+from waystage_plugins.runtimes import KafkaScorer, holder, local_kafka_scorer, local_online
+from waystage_plugins.runtimes.files import read_json
+from waystage_plugins.runtimes.holder import alive
+
+ROW = {"income": 1.0, "children": 2, "purpose": "car"}
+LOG = {"use": "scoring_log.sqlite", "with": {"path": "scores.db"}}
+REQUESTS, ANSWERS = "credit-risk.requests", "credit-risk.answers"
+NAMES = [f"r{n}" for n in range(120)]
+# one line in so many; `WAYSTAGE_EVERY_LINE=1` takes all of them
+EVERY = int(os.environ.get("WAYSTAGE_EVERY_LINE", "23"))
+
+Release = Callable[..., DeploySpec]
+Processes = Callable[[Path], list[int]]
+
+
+@pytest.fixture
+def cluster() -> Iterator[KafkaCluster]:
+    made = KafkaCluster()
+    made.create(REQUESTS, ANSWERS)
+    yield made
+    made.close()
+
+
+class Told:
+    """What came out so far: the names of the answers and those in the log."""
+
+    def __init__(self, ctx: FakeContext, cluster: KafkaCluster) -> None:
+        self._log, self._reader = ctx.project / "scores.db", cluster.reader(ANSWERS)
+        self.answers: Counter[str] = Counter()
+
+    def look(self) -> Counter[str]:
+        for message in self._reader.consume(1000, 0.02):
+            if message.error() is None:
+                self.answers[json.loads(message.value())["request_id"]] += 1
+        return self.answers
+
+    def ours(self) -> int:
+        return len(set(NAMES) & set(self.look()))
+
+    def logged(self) -> Counter[str]:
+        connection = sqlite3.connect(self._log)
+        try:
+            return Counter(row[0] for row in connection.execute("SELECT request_id FROM scored"))
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+@pytest.fixture
+def told(ctx: FakeContext, cluster: KafkaCluster) -> Iterator[Told]:
+    made = Told(ctx, cluster)
+    yield made
+    made.close()
+
+
+def scorer(cluster: KafkaCluster, **more: Any) -> KafkaScorer:
+    settings = {"brokers": cluster.brokers, "session": timedelta(seconds=0.5), "batch": 7}
+    return KafkaScorer.model_validate(settings | more)
+
+
+def killing(ctx: FakeContext, lives: int, point: str, batch: int) -> str:
+    """Make an interpreter whose scorers kill themselves."""
+    python = ctx.project / "python"
+    asked = f"{sys.executable} {kafka_killer.__file__} {lives} {point} {batch}"
+    python.write_text(f'#!/bin/sh\nexec {asked} "$@"\n')
+    python.chmod(0o755)
+    return str(python)
+
+
+def directory(ctx: FakeContext) -> Path:
+    return ctx.state / "kafka/DEV-credit-risk"
+
+
+def kept_alive(
+    ctx: FakeContext, runtime: KafkaScorer, spec: DeploySpec, told: Told, within: float = 60
+) -> Handle:
+    """Start the scorer again whenever it is dead, until all requests are answered."""
+    deadline = time.monotonic() + within
+    handle = runtime.apply(ctx, spec)
+    while told.ours() < len(NAMES):
+        assert time.monotonic() < deadline, f"{len(NAMES) - told.ours()} requests are lost"
+        if not alive(directory(ctx)):
+            handle = runtime.apply(ctx, spec)
+    return handle
+
+
+@pytest.mark.parametrize("point", kafka_killer.POINTS)
+def test_a_scorer_killed_between_any_two_steps_loses_no_request(
+    ctx: FakeContext, release: Release, cluster: KafkaCluster, told: Told, point: str
+) -> None:
+    runtime = scorer(cluster, python=killing(ctx, 3, point, 2))
+    spec = release(scoring_log=LOG)
+    cluster.send_all(REQUESTS, [json.dumps(ROW | {"request_id": name}).encode() for name in NAMES])
+    kept_alive(ctx, runtime, spec, told)
+    assert (directory(ctx) / "died.txt").read_text() == "xxx", "it was killed three times"
+    assert told.logged() == Counter(NAMES)
+    twice = sum(count - 1 for name, count in told.answers.items() if name in set(NAMES))
+    assert (twice > 0) == (point in ("half_answered", "answered")), told.answers
+
+
+def test_calling_requests_done_before_they_are_answered_is_found(
+    ctx: FakeContext, release: Release, cluster: KafkaCluster, told: Told
+) -> None:
+    runtime = scorer(cluster, python=killing(ctx, 1, "done_first", 2))
+    cluster.send_all(REQUESTS, [json.dumps(ROW | {"request_id": name}).encode() for name in NAMES])
+    with pytest.raises(AssertionError, match="requests are lost"):
+        kept_alive(ctx, runtime, release(scoring_log=LOG), told, within=8)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_scorer_killed_at_random_moments_loses_no_request(
+    ctx: FakeContext, release: Release, cluster: KafkaCluster, told: Told, seed: int
+) -> None:
+    chance, runtime, spec = Random(seed), scorer(cluster, batch=3), release(scoring_log=LOG)
+    for portion in range(0, len(NAMES), 20):
+        sent = NAMES[portion : portion + 20]
+        cluster.send_all(REQUESTS, [json.dumps(ROW | {"request_id": n}).encode() for n in sent])
+        runtime.apply(ctx, spec)
+        enough = portion + chance.randrange(20)
+        until(lambda: told.ours() >= enough, told)  # noqa: B023  # called before the next portion
+        for _ in range(chance.randrange(5)):
+            told.look()
+        os.kill(read_json(directory(ctx) / holder.PROCESS)["pid"], signal.SIGKILL)
+        until(lambda: not alive(directory(ctx)), told)
+    runtime.apply(ctx, spec)
+    until(lambda: told.ours() == len(NAMES), told)
+    assert told.logged() == Counter(NAMES)
+
+
+def until(holds: Callable[[], bool], told: Told) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline, f"{told.ours()} of {len(NAMES)} answers came"
+
+
+def test_a_daemon_killed_at_any_line_of_apply_leaves_one_scorer_to_its_next_life(
+    ctx: FakeContext, release: Release, cluster: KafkaCluster, processes: Processes
+) -> None:
+    runtime, spec = scorer(cluster), release()
+    files = [str(module.__file__) for module in (holder, local_online, local_kafka_scorer)]
+    died = 0
+    for line in killed_at_each_line(lambda: runtime.apply(ctx, spec), of=files, every=EVERY):
+        before = processes(ctx.state)
+        handle = runtime.apply(ctx, spec)
+        after = processes(ctx.state)
+        assert len(after) == 1, f"killed at line {line}: {len(after)} scorers"
+        assert set(before) <= set(after), f"killed at line {line}: it was started again"
+        runtime.delete(ctx, handle)
+        assert processes(ctx.state) == [], f"killed at line {line}: delete left a scorer"
+        died += 1
+    assert died * EVERY > 50
