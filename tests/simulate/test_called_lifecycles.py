@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from waystage.plugin import Plugin
 from waystage.simulate import Lifecycles, Played, World, coverage_of, play
+from waystage.simulate.cast import open_run, people_of
+from waystage.simulate.chance import search
+from waystage.simulate.explore import Explorer
+from waystage.simulate.together import Together
 from waystage.spec.load import parse_lifecycle, parse_scenario
+
+BEGINS = datetime(2026, 1, 5, 9, tzinfo=UTC)
 
 SCENARIO = """\
 scenario: a test
@@ -208,3 +214,60 @@ def test_what_the_child_went_through_counts_as_covered(acted: Acting, ready: Lif
     assert coverage_of(ready["reviewing"], found.called).states_seen == 5
     unplayed = acted("calls: {review: {data: {score: 1}}}\nexpect: {}")
     assert coverage_of(ready["reviewing"], [unplayed]).states_seen == 0
+
+
+def test_a_called_lifecycle_is_stepped_through(world: World, ready: Lifecycles) -> None:
+    there = World(world.rules, world.catalog, lifecycles=ready)
+    first = ready["small"]
+    run = open_run(first, there, "cc-fraud", {}, {"floor": 0.3})
+    together = Together(Explorer(first, there, run, BEGINS, people_of(ready["reviewing"], there)))
+
+    def take(name: str) -> list[str]:
+        options = {each.name: each for each in together.options()}
+        options[name].act({})
+        return [each.name for each in together.options()]
+
+    assert [each.name for each in together.options()][:2] == ["done", "declined"]
+    assert "review/done" in take("play")
+    names = take("review/done")
+    assert "review/over" in names  # its timer fires first
+    assert "late" not in names
+    assert "declined" not in names  # it ends as it is played
+    take("review/over")
+    assert together.first.explorer.sim.now == BEGINS + timedelta(days=2)
+    take("review/ok")
+    assert take("review/go")[0] == "done"
+    assert together.first.explorer.sim.run.steps["review"]["data"] == {"score": 0.3}
+    assert [each.lead for each in together.members] == ["", "review/"]
+    assert [each.lead for each in together.live] == [""]
+
+
+def test_a_called_lifecycle_ends_with_its_caller(world: World, ready: Lifecycles) -> None:
+    there = World(world.rules, world.catalog, lifecycles=ready)
+    first = ready["small"]
+    run = open_run(first, there, "cc-fraud", {}, {})
+    together = Together(Explorer(first, there, run, BEGINS, people_of(first, there)))
+    for name in ("play", "overtaken"):
+        next(each for each in together.options() if each.name == name).act({})
+    assert together.first.explorer.sim.run.outcome == "overtaken"
+    assert together.members[1].explorer.sim.run.outcome == "aborted"
+    assert together.options() == []
+
+
+def test_runs_by_chance_look_into_called_lifecycles(
+    world: World, catalog: Mapping[str, type[Plugin]]
+) -> None:
+    dead = CHILD.replace("{over: judge}", "{over: stuck}").replace(
+        "  judge:", "  stuck: {wait: true}\n  judge:"
+    )
+    parent = PARENT.replace("    timers: {late: {after: P30D}}\n    signals: [overtaken]\n", "")
+    parent = parent.replace("      late: rejected\n      overtaken: overtaken\n", "")
+    loaded = [parse_lifecycle(text, "a.yaml") for text in (parent, dead)]
+    ready = Lifecycles({each.spec.lifecycle: each for each in loaded}, catalog)
+    there = World(world.rules, world.catalog, lifecycles=ready)
+    found = search(ready["small"], there, BEGINS, 40, 1)
+    assert ("dead end", "review, review/stuck") in {(f.kind, f.state) for f in found.findings}
+    sound = Lifecycles({each.spec.lifecycle: each for each in loaded} | {
+        "reviewing": parse_lifecycle(CHILD, "a.yaml")}, catalog)  # fmt: skip
+    there = World(world.rules, world.catalog, lifecycles=sound)
+    assert search(sound["small"], there, BEGINS, 40, 1).findings == ()

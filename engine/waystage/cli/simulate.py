@@ -13,6 +13,7 @@ from waystage.cli.show import emit_json, json_option
 from waystage.errors import EXIT_FINE, EXIT_REFUSED, WaystageError
 
 if TYPE_CHECKING:
+    from waystage.cli.stepped import Seen
     from waystage.cli.worlds import Bench
     from waystage.simulate.chance import Finding, Searched
     from waystage.simulate.explore import Explorer, Option
@@ -95,12 +96,15 @@ class _Steps:
     """Asks what happens next, or takes it from a list, and lets it happen."""
 
     def __init__(self, explorer: Explorer, choices: list[str] | None) -> None:
-        self.explorer, self.choices, self.seen = explorer, choices, (0, 0, 0)
+        from waystage.simulate.together import Together
+
+        self.together, self.choices = Together(explorer), choices
+        self.seen: Seen = {}
 
     def go(self) -> int:
         """Go on until the run ends or nobody says anything more."""
         self._show_past()
-        while options := self.explorer.options():
+        while options := self.together.options():
             self._show(options)
             if self.choices is not None and not self.choices:
                 return EXIT_FINE
@@ -111,8 +115,8 @@ class _Steps:
                     raise
                 click.echo(f"  {error}")
             self._show_past()
-        ended = self.explorer.sim.run.status == "ended"
-        outcome = self.explorer.sim.run.outcome
+        ended = self.together.first.ended
+        outcome = self.together.first.explorer.sim.run.outcome
         click.echo(f"The run has ended: {outcome}." if ended else "Nothing can happen any more.")
         return EXIT_FINE if ended else EXIT_REFUSED
 
@@ -137,12 +141,12 @@ class _Steps:
         """Say what has happened since the last time."""
         from waystage.cli.stepped import past
 
-        self.seen = past(self.explorer.sim, self.seen)
+        self.seen = past(self.together, self.seen)
 
     def _show(self, options: list[Option]) -> None:
         from waystage.cli.stepped import present
 
-        present(self.explorer, options)
+        present(self.together, options)
 
 
 def _by_chance(

@@ -65,15 +65,19 @@ def people_of(prepared: Prepared, world: World) -> Project:
     if world.project is not None and world.project.people:
         return world.project
     people: dict[str, Person] = {}
-    for who in sorted(set(_wanted(prepared))):
+    for who in sorted(set(_wanted(prepared, world))):
         role = who.removeprefix("role:")
         names = [who] if role == who else [f"{role}-{n}" for n in range(1, ENOUGH)]
         people |= {name: Person(roles=(role,)) for name in names if name}
     return Project(project="simulated", people=people)
 
 
-def _wanted(prepared: Prepared) -> Iterator[str]:
+def _wanted(prepared: Prepared, world: World, *seen: str) -> Iterator[str]:
+    """Give who tasks are for, also those of lifecycles that are called."""
     for node in prepared.definition.nodes.values():
+        called = node.spec.call.lifecycle if node.spec.call else ""
+        if called in world.lifecycles and called not in seen:
+            yield from _wanted(world.lifecycles[called], world, *seen, called)
         if task := node.spec.task:
             yield from (*task.for_, *task.required)
             yield from task.escalate.to if task.escalate else ()

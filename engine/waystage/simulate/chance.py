@@ -9,6 +9,7 @@ from random import Random
 from waystage.simulate.cast import open_run, people_of, service_of, tags_of
 from waystage.simulate.explore import Explorer, Option
 from waystage.simulate.prepared import Prepared
+from waystage.simulate.together import Together
 from waystage.simulate.world import World
 
 MOST_CHOICES = 150
@@ -48,7 +49,7 @@ def search(prepared: Prepared, world: World, begins: datetime, runs: int, seed: 
         run = _Run(prepared, world, begins, number)
         finding = run.play()
         choices += len(run.way)
-        ended += run.explorer.sim.run.status == "ended"
+        ended += run.together.first.ended
         if finding is not None:
             key = (finding.kind, finding.state, finding.message)
             before = found.get(key)
@@ -65,7 +66,7 @@ class _Run:
         self.tags = self.chance.choice(tags_of(prepared))
         run = open_run(prepared, world, service_of(prepared, world), self.tags, {})
         people = people_of(prepared, world)
-        self.explorer = Explorer(prepared, world, run, begins, people, self.chance)
+        self.together = Together(Explorer(prepared, world, run, begins, people, self.chance))
         self.patience = self.chance.choice(PATIENCE)
         self.way: list[str] = []
         self._still = 0
@@ -74,9 +75,10 @@ class _Run:
         """Choose until the run ends, something is found, or it has gone on long enough."""
         while len(self.way) < MOST_CHOICES:
             found = self._suspect()
-            if found is not None or self.explorer.sim.run.status == "ended":
+            if found is not None or self.together.first.ended:
                 return found
-            options = [each for each in self.explorer.options() if each.name != NEVER]
+            options = [each for each in self.together.options()
+                       if each.name.rpartition("/")[2] != NEVER]  # fmt: skip
             if not options:
                 return self._finding("dead end", self._place(), self._why_not())
             self._choose(options)
@@ -88,25 +90,32 @@ class _Run:
     def _choose(self, options: list[Option]) -> None:
         weights = [self.patience if each.onward else 1 for each in options]
         chosen = self.chance.choices(options, weights)[0]
-        before = self.explorer.sim.now
+        before = self._now
         self.way.append(f"{chosen.state}: {chosen.name}")
         chosen.act({})
-        waits = chosen.kind in ("task", "signal", "repair") or self.explorer.sim.now > before
+        waits = chosen.kind in ("task", "signal", "repair") or self._now > before
         self._still = 0 if waits else self._still + 1
 
+    @property
+    def _now(self) -> datetime:
+        return self.together.first.explorer.sim.now
+
     def _suspect(self) -> Finding | None:
-        for parked in self.explorer.sim.parked:
-            if parked.kind in SUSPECT:
-                return self._finding(parked.kind, parked.state, parked.message)
+        for member in self.together.members:
+            for parked in member.explorer.sim.parked:
+                if parked.kind in SUSPECT:
+                    return self._finding(parked.kind, member.lead + parked.state, parked.message)
         return None
 
     def _place(self) -> str:
-        return ", ".join(self.explorer.sim.run.places)
+        return ", ".join(member.lead + place for member in self.together.live
+                         for place in member.explorer.sim.run.places)  # fmt: skip
 
     def _why_not(self) -> str:
-        tasks = self.explorer.sim.pending.tasks
+        tasks = [task for member in self.together.live
+                 for task in member.explorer.sim.pending.tasks.values()]  # fmt: skip
         if tasks:
-            titles = ", ".join(f"“{task.body['title']}”" for task in tasks.values())
+            titles = ", ".join(f"“{task.body['title']}”" for task in tasks)
             return f"nobody may answer {titles}, and nothing else can happen"
         return "nothing can happen any more, and the run has not ended"
 

@@ -218,10 +218,11 @@ class Explorer:
 
     def _ended(self, child: c.StartChild, outcome: str, given: Given) -> None:
         del self.sim.pending.children[child.state]
+        known = self.world.lifecycles.get(child.lifecycle)
         told = {
             "run": f"{self.sim.run.id}-{child.state}",
             "outcome": outcome,
-            "data": _read(given, {}),
+            "data": (known.data if known else {}) | _read(given, {}),
         }
         self.sim.tell(events.child_ended(child.state, child.entry, outcome, told))
 
