@@ -174,7 +174,9 @@ class KafkaScorer(LocalOnline):
         if reason in REFUSED:
             return said("failed", reason, f"{link.brokers}: {text}")
         if not lane["partitions"]:
-            others = f"no partition of {link.requests} yet: others of the group have all {lane['of']}"
+            others = (
+                f"no partition of {link.requests} yet: others of the group have all {lane['of']}"
+            )
             return said("pending", reason or "no_partitions", text or others)
         if reason:
             return found.model_copy(
