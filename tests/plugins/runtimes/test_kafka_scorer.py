@@ -22,6 +22,7 @@ from waystage.testing import FakeContext
 from waystage.testing.runtime_contracts import check_online_runtime, wait_until_ready
 from waystage_plugins.runtimes import KafkaScorer
 from waystage_plugins.runtimes.files import read_json
+from waystage_plugins.runtimes.local_online import stop_all
 
 ROW: JsonObject = {"income": 1.0, "children": 2, "purpose": "car"}
 YES = pytest.approx(0.98201, abs=1e-5)
@@ -374,3 +375,43 @@ def test_what_can_never_run_is_said_before_anything_is_made(release: Release) ->
         "local.kafka_scorer serves onnx models, credit/1 is sas",
         "topic '{services}.requests' is no name that Kafka takes; {service} and {stage} are put in",
     ]
+
+
+def test_requests_that_the_brokers_did_not_keep_are_counted_and_the_rest_is_answered(
+    ctx: FakeContext, release: Release, cluster: KafkaCluster
+) -> None:
+    runtime, spec = scorer(cluster), release(scoring_log=LOG)
+    deployed(ctx, runtime, spec)
+    stop_all(ctx)
+    # the brokers keep some megabytes of a partition
+    cluster.send_all(REQUESTS, [b"x" * 200_000] * 60, partition=0)
+    cluster.send(REQUESTS, asked("last"), partition=0)
+    handle = runtime.apply(ctx, spec)
+    answered(cluster, {"last"})
+    seen = until(lambda: "skipped" in (seen := runtime.observe(ctx, handle)).message and seen)
+    assert "the requests from 1 to" in runtime.logs(ctx, handle)
+    assert int(seen.message.rpartition(", ")[2].removesuffix(" skipped")) > 20
+
+
+def test_what_the_brokers_find_too_large_goes_out_shorter_and_what_they_refuse_is_told(
+    cluster: KafkaCluster,
+) -> None:
+    from confluent_kafka import Producer
+
+    from waystage_plugins.runtimes.kafka.messages import Outgoing
+    from waystage_plugins.runtimes.kafka.troubles import Undelivered
+    from waystage_plugins.runtimes.kafka.work import _deliver
+
+    settings = {"bootstrap.servers": cluster.brokers, "message.max.bytes": 1000}
+    producer = Producer(settings | {"message.timeout.ms": 2000, "queue.buffering.max.messages": 3})
+    short = Outgoing(ANSWERS, b"k", b"short", [])
+    _deliver(producer, [Outgoing(ANSWERS, b"k", b"x" * 5000, [], instead=short)])
+    assert [each.value() for each in cluster.read(ANSWERS, bool)] == [b"short"]
+    _deliver(producer, [short] * 10)
+    assert len(cluster.read(ANSWERS, lambda found: len(found) >= 11)) == 11, "more than its queue"
+    with pytest.raises(Undelivered, match=r"the brokers refuse answers: .*too large"):
+        _deliver(producer, [Outgoing(ANSWERS, b"k", b"x" * 5000, [])])
+    cluster.down()
+    with pytest.raises(Undelivered, match="timed out"):
+        _deliver(producer, [short])
+    producer.close()

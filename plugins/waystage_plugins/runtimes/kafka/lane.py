@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from waystage.plugin import Role
 from waystage_plugins.runtimes.kafka.link import Link, consuming, producing
 from waystage_plugins.runtimes.kafka.messages import Message
-from waystage_plugins.runtimes.kafka.troubles import Trouble, trouble_of
+from waystage_plugins.runtimes.kafka.troubles import Trouble, Unkept, trouble_of
 from waystage_plugins.runtimes.kafka.work import Work
 from waystage_plugins.runtimes.serving.models import Models
 from waystage_plugins.runtimes.serving.scores import Recorder
@@ -158,16 +158,16 @@ class Lane:
             self._heard(error)
 
     def _skip(self, consumer: Consumer, partition: TopicPartition) -> None:
-        """Go on behind requests that the brokers no longer have, and say so."""
+        """Begin anew behind requests that the brokers no longer have, and say so."""
         low, _ = _bounds(consumer, partition)
         (known,) = consumer.committed([partition], timeout=ASK_SECONDS)
         self._skipped += max(0, low - known.offset)
-        print(
+        behind = TopicPartition(partition.topic, partition.partition, low)
+        consumer.commit(offsets=[behind], asynchronous=False)
+        raise Unkept(
             f"partition {partition.partition} of {self._link.requests}: the requests from "
-            f"{known.offset} to {low - 1} are gone: the brokers did not keep them long enough",
-            flush=True,
+            f"{known.offset} to {low - 1} are gone: the brokers did not keep them long enough"
         )
-        consumer.seek(TopicPartition(partition.topic, partition.partition, low))
 
     def _look(self, consumer: Consumer) -> None:
         """Learn whether the topic is there and how many requests wait."""

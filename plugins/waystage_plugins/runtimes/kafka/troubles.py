@@ -40,11 +40,17 @@ class Undelivered(Exception):
     """The brokers did not take an answer."""
 
 
+class Unkept(Exception):
+    """The brokers threw requests away that were not done."""
+
+
+OURS = {Unlogged: "log_unwritable", Undelivered: "undelivered", Unkept: "skipped"}
+
+
 def trouble_of(error: Exception) -> Trouble:
     """Say in words what an error of the client library, or of our own, means."""
     if isinstance(error, KafkaException) and isinstance(error.args[0], KafkaError):
         said = error.args[0]
         reason = REASONS.get(said.code(), said.name().lower().lstrip("_"))
         return Trouble(reason, said.str(), said.code() not in PASSING)
-    reason = {Unlogged: "log_unwritable", Undelivered: "undelivered"}.get(type(error), "broken")
-    return Trouble(reason, f"{error or type(error).__name__}")
+    return Trouble(OURS.get(type(error), "broken"), f"{error or type(error).__name__}")
