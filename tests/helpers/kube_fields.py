@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 Thing = dict[str, Any]
@@ -62,12 +63,21 @@ def owners(thing: Thing) -> dict[tuple[str, str], set[Path]]:
 
 
 def keep_owners(thing: Thing, owned: dict[tuple[str, str], set[Path]], version: str) -> None:
-    """Write who owns what into an object."""
+    """Write who owns what into an object, and since when that has not changed."""
+    before, now = _times(thing), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     thing["metadata"]["managedFields"] = [
         {"manager": manager, "operation": operation, "apiVersion": version,
+         "time": before.get((manager, operation, frozenset(paths)), now),
          "fieldsType": "FieldsV1", "fieldsV1": _tree(paths)}
         for (manager, operation), paths in owned.items() if paths
     ]  # fmt: skip
+
+
+def _times(thing: Thing) -> dict[tuple[str, str, frozenset[Path]], str]:
+    return {
+        (each["manager"], each["operation"], frozenset(_paths(each["fieldsV1"]))): each["time"]
+        for each in thing["metadata"].get("managedFields", ())
+    }
 
 
 def apply(live: Thing | None, applied: Thing, manager: str, *, force: bool) -> Thing:

@@ -19,11 +19,11 @@ from waystage.daemon.crash import crash_point
 from waystage.daemon.delivery import Delivery
 from waystage.daemon.drift import MOST, WINDOW, Judged, Kept, counted, next_restore
 from waystage.daemon.stage_use import deploying
-from waystage.errors import Conflict, Hopeless, NotFound, WaystageError
+from waystage.errors import Conflict, NotFound, WaystageError
 from waystage.kernel import events
 from waystage.kernel.windows import Stop, closed
 from waystage.people import need_right
-from waystage.plugin import Deployed, DeploySpec, Handle, OnlineRuntime, Snapshot
+from waystage.plugin import Deployed, DeploySpec, Handle, Snapshot
 from waystage.spec.stage import Stage
 from waystage.store.drift import drift_of, keep_deployed, keep_look
 from waystage.store.stops import stops_of
@@ -168,27 +168,9 @@ def _restore(engine: Engine, connections: Connections, begun: Begun) -> Deployed
     ctx = _context(engine, connections, begun)
     runtime = connections.named_runtime(row.stage, row.runtime).online
     spec = _spec(connections, row, deployed, _source(connections, ctx.snapshot, row.service))
-    serves = row.role != "previous"
-    old = Handle(ref=deployed.handle)
+    old, serves = Handle(ref=deployed.handle), row.role != "previous"
     handle = runtime.restore(ctx, spec, old, serves=serves)
-    if serves and any(each.what == "traffic" for each in begun.kept.differs):
-        _send_requests(engine, row, runtime, connections, handle)
     return deployed.model_copy(update={"handle": handle.ref})
-
-
-def _send_requests(
-    engine: Engine, row: PlacementRow, runtime: OnlineRuntime, ctx: Connections, handle: Handle
-) -> None:
-    """Have the champion's requests go to it again; shares are for a person to say."""
-    here = [p for p in engine.store.placements(service=row.service) if p.stage == row.stage]
-    beside = [p for p in here if p.role == "challenger" and p.runtime == row.runtime]
-    if beside and "split" in runtime.capabilities:
-        raise Hopeless(
-            f"shares of requests are not restored while {beside[0].snapshot} is beside it as "
-            "challenger: the inventory does not keep them; run the state with runtime.split again"
-        )
-    if row.role == "champion" and "switch" in runtime.capabilities:
-        runtime.set_traffic(ctx, handle, 100)
 
 
 def _context(engine: Engine, connections: Connections, begun: Begun) -> StepContext:

@@ -115,8 +115,14 @@ class OnlineRuntime(Plugin):
 
         It is `apply`, unless a runtime can do less, or must do more to get back what others took.
         `serves` is False for an earlier champion: it gets no requests, and none may move to it.
+        This applies anew and has a champion's requests sent there, where the runtime switches and
+        does not split them; override it where that is too little or too much.
         """
-        return self.apply(ctx, spec)
+        handle = self.apply(ctx, spec)
+        alone = "switch" in self.capabilities and "split" not in self.capabilities
+        if serves and spec.role == "champion" and alone:
+            self.set_traffic(ctx, handle, 100)
+        return handle
 
     def set_traffic(self, ctx: Services, handle: Handle, percent: int = 100) -> None:
         """Send this share of the service's requests here; harmless when they go here already.

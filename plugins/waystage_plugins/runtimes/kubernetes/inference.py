@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from waystage.plugin import JsonObject, Observation, Phase
+from waystage.plugin import Difference, JsonObject, Observation, Phase
 from waystage_plugins.runtimes.kubernetes.api import Api
-from waystage_plugins.runtimes.kubernetes.foreign import manager_of
+from waystage_plugins.runtimes.kubernetes.foreign import changer
 from waystage_plugins.runtimes.kubernetes.kinds import INFERENCE
 from waystage_plugins.runtimes.kubernetes.manifests import Plan, container, head, pod_spec
 from waystage_plugins.runtimes.kubernetes.names import DIGEST, KEY
@@ -46,9 +46,12 @@ def observe_inference(api: Api, live: Thing, ref: JsonObject) -> Observation:
     told = {"generation": notes.get(KEY, ""), "digest": notes.get(DIGEST)}
     containers = live["spec"]["predictor"].get("containers") or [{}]
     if containers[0].get("image") != image or len(containers) != 1:
-        who = manager_of(live, CONTAINERS) or "somebody"
-        changed = f"{who} changed the image to {containers[0].get('image')}"
-        return _seen("degraded", "foreign_change", changed, told | {"digest": None})
+        who, at = changer(live, CONTAINERS)
+        image_is = str(containers[0].get("image"))
+        changed = f"{who or 'somebody'} changed the image to {image_is}"
+        differs = Difference(what="image", wanted=image, found=image_is, by=who, at=at)
+        told |= {"digest": None, "differs": (differs,)}
+        return _seen("degraded", "foreign_change", changed, told)
     pods = pods_of(api, str(ref["name"]), PODS)
     if other := other_image(pods, image, CONTAINER):
         return _seen("degraded", "digest_mismatch", other, told | {"digest": None})

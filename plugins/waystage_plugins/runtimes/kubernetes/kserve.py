@@ -71,6 +71,12 @@ class KServe(ImageServing):
             }
         )  # fmt: skip
 
+    def restore(self, ctx: Context, spec: DeploySpec, handle: Handle, *, serves: bool) -> Handle:
+        """Apply it anew, and take back the fields that others took."""
+        if not spec.image:
+            spec = spec.model_copy(update={"image": str(handle.ref["image"])})
+        return self.model_copy(update={"take_over": True}).apply(ctx, spec)
+
     def observe(self, ctx: Services, handle: Handle) -> Observation:
         """Say what really runs."""
         with self.connected(ctx, self._namespace(handle)) as api:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from waystage.plugin import Observation, Phase
+from waystage.plugin import Difference, Observation, Phase
 from waystage_plugins.runtimes.kubernetes.api import Api
-from waystage_plugins.runtimes.kubernetes.foreign import deployment_change
-from waystage_plugins.runtimes.kubernetes.kinds import DEPLOYMENT, EVENT, POD
+from waystage_plugins.runtimes.kubernetes.foreign import differences, said
+from waystage_plugins.runtimes.kubernetes.kinds import DEPLOYMENT, EVENT, POD, SERVICE
 from waystage_plugins.runtimes.kubernetes.manifests import CONTAINER
 from waystage_plugins.runtimes.kubernetes.names import DEPLOYMENT_LABEL, DIGEST, KEY, OWNER
 from waystage_plugins.runtimes.kubernetes.reasons import Trouble, pod_trouble, refused_pods
@@ -24,8 +24,13 @@ def observe_deployment(api: Api, ref: Thing) -> Observation:
         return Observation(phase="absent", reason="absent", message="it is not deployed here")
     notes = live["metadata"].get("annotations", {})
     told = {"generation": notes.get(KEY, ""), "digest": notes.get(DIGEST)}
-    if changed := deployment_change(live, ref["image"], ref["replicas"]):
-        return _seen("degraded", "foreign_change", changed, told | {"digest": None})
+    if changed := differences(live, ref["image"], ref["replicas"]):
+        told |= {"digest": None, "differs": changed}
+        return _seen("degraded", "foreign_change", said(changed), told)
+    if api.get(SERVICE, ref["name"]) is None:
+        gone = Difference(what="deleted", wanted=f"Service {ref['name']}", found="nothing")
+        message = f"its Service {ref['name']} is gone"
+        return _seen("degraded", "foreign_change", message, told | {"differs": (gone,)})
     status = live.get("status") or {}
     if status.get("observedGeneration", 0) < live["metadata"]["generation"]:
         return _seen("pending", "rollout", "the cluster has not begun with it yet", told)

@@ -7,10 +7,11 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from waystage.errors import Hopeless, Retryable
-from waystage.plugin import Handle, JsonObject, Observation, Phase, Services
+from waystage.plugin import Difference, Handle, JsonObject, Observation, Phase, Services
 from waystage_plugins.runtimes.kubernetes import routing, sharing
 from waystage_plugins.runtimes.kubernetes.api import Api
 from waystage_plugins.runtimes.kubernetes.cluster import LABEL
+from waystage_plugins.runtimes.kubernetes.foreign import shares
 from waystage_plugins.runtimes.kubernetes.kinds import IMAGE_STREAM, ROUTE, Kind
 from waystage_plugins.runtimes.kubernetes.manifests import Plan
 from waystage_plugins.runtimes.kubernetes.serving import ClusterServing
@@ -113,6 +114,19 @@ class OpenShiftServing(ClusterServing):
             str(ref["shared"]), sharing.shared_labels(ref), routing.weights(main, beside, percent),
             host=host, tls=self.tls == "edge",
         )  # fmt: skip
+
+    def _led_elsewhere(self, api: Api, ref: JsonObject) -> tuple[Difference, ...]:
+        live = api.get(ROUTE, str(ref["shared"]))
+        return super()._led_elsewhere(api, ref) or shares(live, routing.shares_of(live))
+
+    def _lead_back(self, api: Api, ref: JsonObject) -> None:
+        beside = sharing.beside(api, ref)
+        if beside:
+            raise Hopeless(
+                f"the shares of the Route {ref['shared']} are not kept, so they are not restored "
+                f"while {beside} is beside the champion; have runtime.split set them again"
+            )
+        self._point(api, ref)
 
     def _point(self, api: Api, ref: JsonObject) -> None:
         super()._point(api, ref)

@@ -10,6 +10,7 @@ from waystage.errors import Hopeless, Retryable
 from waystage.plugin import (
     Context,
     DeploySpec,
+    Difference,
     Endpoint,
     Handle,
     JsonObject,
@@ -19,6 +20,7 @@ from waystage.plugin import (
 from waystage_plugins.runtimes.kubernetes import manifests, sharing
 from waystage_plugins.runtimes.kubernetes.api import Api
 from waystage_plugins.runtimes.kubernetes.asking import over_port_forward
+from waystage_plugins.runtimes.kubernetes.foreign import traffic
 from waystage_plugins.runtimes.kubernetes.image_serving import ImageServing
 from waystage_plugins.runtimes.kubernetes.kinds import (
     AUTOSCALER,
@@ -59,12 +61,27 @@ class ClusterServing(ImageServing):
 
     def observe(self, ctx: Services, handle: Handle) -> Observation:
         """Say what really runs."""
+        ref = handle.ref
         with self.connected(ctx, self._namespace(handle)) as api:
-            seen = observe_deployment(api, handle.ref)
+            seen = observe_deployment(api, ref)
             if seen.phase == "absent":
                 return seen
-            url = f"{self._address(api, handle.ref)}/v1/models/{handle.ref['model']}"
-        return seen.model_copy(update={"endpoints": (Endpoint(name="score", url=url),)})
+            url = f"{self._address(api, ref)}/v1/models/{ref['model']}"
+            led = self._led_elsewhere(api, ref) if ref["role"] == "champion" else ()
+        update = {"endpoints": (Endpoint(name="score", url=url),), "differs": (*seen.differs, *led)}
+        return seen.model_copy(update=update)
+
+    def restore(self, ctx: Context, spec: DeploySpec, handle: Handle, *, serves: bool) -> Handle:
+        """Apply it anew, and take back the fields and the requests that others took."""
+        if not spec.image:
+            spec = spec.model_copy(update={"image": str(handle.ref["image"])})
+        firm = self.model_copy(update={"take_over": True})
+        made = firm.apply(ctx, spec)
+        if serves and spec.role == "champion":
+            with firm.connected(ctx, firm.place) as api:
+                if firm._led_elsewhere(api, made.ref):
+                    firm._lead_back(api, made.ref)
+        return made
 
     def set_traffic(self, ctx: Services, handle: Handle, percent: int = 100) -> None:
         """Send the requests of the service here."""
@@ -111,6 +128,14 @@ class ClusterServing(ImageServing):
 
     def _kinds(self) -> list[Kind]:
         return [DEPLOYMENT, SERVICE, AUTOSCALER, BUDGET]
+
+    def _led_elsewhere(self, api: Api, ref: JsonObject) -> tuple[Difference, ...]:
+        """Give how somebody else led requests that are this champion's elsewhere."""
+        live = api.get(SERVICE, str(ref["shared"]))
+        return traffic(live, str(ref["name"]), sharing.leads_to(live))
+
+    def _lead_back(self, api: Api, ref: JsonObject) -> None:
+        self._point(api, ref)
 
     def _address(self, api: Api, ref: JsonObject) -> str:
         """Give the address of the service if it leads here, else that of the snapshot alone."""

@@ -26,8 +26,18 @@ def shared_labels(ref: JsonObject) -> dict[str, str]:
 
 def target(api: Api, shared: str) -> str:
     """Give the name of the deployment that the address leads to, or nothing."""
-    live = api.get(SERVICE, shared)
+    return leads_to(api.get(SERVICE, shared))
+
+
+def leads_to(live: Thing | None) -> str:
+    """Give the name of the deployment that a Service leads to, or nothing."""
     return str((live or {}).get("spec", {}).get("selector", {}).get(DEPLOYMENT_LABEL, ""))
+
+
+def beside(api: Api, ref: JsonObject) -> str:
+    """Give the name of a challenger of the service that is there, or nothing."""
+    found = api.list(DEPLOYMENT, shared_labels(ref) | {ROLE_LABEL: "challenger"})
+    return next((str(each["metadata"]["name"]) for each in found), "")
 
 
 def heir(api: Api, ref: JsonObject) -> str:
