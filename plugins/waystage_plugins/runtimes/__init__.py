@@ -1,10 +1,11 @@
 """Places where models run."""
 
+from waystage_plugins.runtimes.docker import DOCKER
 from waystage_plugins.runtimes.kubernetes import KUBERNETES
 from waystage_plugins.runtimes.local_kafka_scorer import KafkaScorer
 from waystage_plugins.runtimes.local_process import LocalProcess
 from waystage_plugins.runtimes.local_serving import LocalServing
 
-RUNTIMES = (LocalServing, KafkaScorer, LocalProcess, *KUBERNETES)
+RUNTIMES = (LocalServing, KafkaScorer, LocalProcess, *DOCKER, *KUBERNETES)
 
 __all__ = ["RUNTIMES", "KafkaScorer", "LocalProcess", "LocalServing"]
