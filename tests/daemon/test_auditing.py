@@ -177,7 +177,7 @@ def test_a_thousand_tamperings_are_all_found_and_named(audited: Audited) -> None
 
 @pytest.mark.parametrize("name", ["id", "lifecycle", "definition", "service", "snapshot", "status",
                                   "outcome", "places", "revision", "head", "opened_at",
-                                  "changed_at"])  # fmt: skip
+                                  "changed_at", "there_since"])  # fmt: skip
 def test_a_run_that_is_not_what_its_history_leads_to_is_found(audited: Audited, name: str) -> None:
     dice = random.Random(name)
     with audited.tampering() as connection:

@@ -11,7 +11,9 @@ import pytest
 
 from waystage.cli.logs import Structured
 from waystage.daemon import tracing
+from waystage.daemon.meter import STAYS
 from waystage.errors import Unavailable
+from waystage.kernel import events
 from waystage.plugin import Done
 from waystage.store.codec import micros
 from waystage.store.figures import figures, lag
@@ -26,6 +28,18 @@ states:
             {use: test.act, with: {do: two}}]
     next: {done: ask, refused: over}
   ask: {task: {title: T, for: [x]}, next: {approve: over, reject: over}}
+  over: {final: true}
+"""
+
+WAITING = """
+lifecycle: waits
+services: [s]
+initial: ask
+states:
+  ask:
+    task: {title: T, for: [x], remind: [PT1H]}
+    signals: [go]
+    next: {approve: over, reject: over, go: over}
   over: {final: true}
 """
 
@@ -59,6 +73,24 @@ def test_figures_tell_what_waits_and_for_how_long(bench: Any, answers: Any) -> N
     assert sum(found.incidents.values()) + sum(found.tasks.values()) == 2
     assert set(found.state_oldest.values()) == {7200}
     assert lag(bench.store, micros(bench.clock.now())) == 0
+
+
+def test_the_time_in_a_state_counts_from_its_entry_and_is_kept_when_it_is_left(
+    bench: Any,
+) -> None:
+    run = bench.open(bench.lifecycle(WAITING))
+    bench.until(lambda: bench.places(run) == ("ask",))
+    rows = len(bench.store.history(run))
+    bench.turn(timedelta(hours=3))  # a reminder: the run changes, and stays where it is
+    bench.turn(timedelta(hours=2))
+    assert len(bench.store.history(run)) > rows
+    found = figures(bench.store, micros(bench.clock.now()))
+    assert found.state_oldest == {("waits", "ask"): 5 * 3600}
+    bench.send(run, events.signal("go", {}))
+    stays = bench.engine.meter.counted().stays
+    assert set(stays) == {("waits", "ask")}
+    assert stays["waits", "ask"].total == 5 * 3600
+    assert stays["waits", "ask"].counts[STAYS.index(21600.0)] == 1
 
 
 def test_a_run_and_all_its_calls_are_one_trace_whichever_daemon_called(bench: Any) -> None:

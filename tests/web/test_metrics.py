@@ -57,6 +57,7 @@ def test_metrics_tell_what_runs_wait_for(api: Api) -> None:
     found = metrics(api)
     assert found['waystage_runs{lifecycle="asking",status="open"}'] == 1
     assert found['waystage_state_runs{lifecycle="asking",state="approve"}'] == 1
+    assert found['waystage_state_oldest_seconds{lifecycle="asking",state="approve"}'] >= 0
     assert found['waystage_tasks_open{lifecycle="asking"}'] == 1
     assert found['waystage_incidents_open{lifecycle="breaking",kind="failed"}'] == 1
     assert found["waystage_writer_up"] == 1

@@ -12,7 +12,7 @@ from waystage.daemon.definitions import Definitions
 from waystage.daemon.opening import snapshot_id
 from waystage.errors import NotFound
 from waystage.kernel import Event, Run
-from waystage.kernel.replay import HistoryUnfit, rebuild
+from waystage.kernel.replay import HistoryUnfit, retrace
 from waystage.store import Connection
 from waystage.store.audit import (
     GENESIS,
@@ -26,7 +26,7 @@ from waystage.store.audit import (
     runs_and_rows,
     text_of,
 )
-from waystage.store.codec import dump, instant, load
+from waystage.store.codec import dump, instant, load, micros
 from waystage.store.heads import Head, HeadsFile, held_to
 
 Recorded: TypeAlias = tuple[Event, datetime]
@@ -97,8 +97,8 @@ class Audit:
         times: list[int] = []
         seen = _timed(follow(chain, rows), times)
         try:
-            played = _replayed(self.definitions, seen)
-            wrong = list(_differences(row, played, times))
+            played, since = _replayed(self.definitions, seen)
+            wrong = list(_differences(row, played, [*times, micros(since)]))
         except Exception as error:  # noqa: BLE001  # rows that were tampered with may do anything
             wrong = [f"its history cannot be replayed: {error or type(error).__name__}"]
         for _ in seen:  # what the replay left
@@ -139,12 +139,18 @@ def _timed(rows: Iterator[tuple[int, str, bytes]], times: list[int]) -> Iterator
         yield Event.from_json(load(body)["event"], actor), instant(at)
 
 
-def _replayed(definitions: Definitions, rows: Iterator[Recorded]) -> Run:
+def _replayed(definitions: Definitions, rows: Iterator[Recorded]) -> tuple[Run, datetime]:
+    """Give the run that the history leads to, and since when it is where it is."""
     first = next(rows, None)
     if first is None or "opened" not in first[0].data:
         raise HistoryUnfit
     definition = definitions.by_hash(first[0].data["opened"]["definition"])
-    return rebuild(definition, itertools.chain([first], rows), definitions.by_hash)
+    since, places = first[1], list[str]()
+    history = itertools.chain([first], rows)
+    for run, at in retrace(definition, history, definitions.by_hash):
+        if run.places != places:
+            since, places = at, run.places
+    return run, since
 
 
 def _differences(row: Any, run: Run, times: list[int]) -> Iterator[str]:
@@ -161,5 +167,5 @@ def _differences(row: Any, run: Run, times: list[int]) -> Iterator[str]:
     for name, value in told.items():
         if text_of(getattr(row, name)) != value:
             yield f"the column {name} of its row is not what its history leads to"
-    if [row.opened_at, row.changed_at] != [times[0], times[-1]]:
+    if [row.opened_at, row.changed_at, row.there_since] != [times[0], *times[-2:]]:
         yield "the times of its row are not those of its history"

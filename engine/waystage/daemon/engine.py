@@ -287,6 +287,7 @@ class Engine:
         crash_point("after-commit")
         self.fault = ""
         tx.committed()
+        self.meter.moved(tx.left)
         if self.meter.ended is not None:
             for run in tx.ended():
                 self.meter.ended(run)

@@ -12,11 +12,16 @@ CAPACITY = 4096
 
 @dataclass(slots=True)
 class HotRun:
-    """A run with its row number and the hash of its newest history row."""
+    """A run with its row number, the hash of its newest history row, and since when it is there.
+
+    `places` are those that its row tells, joined by commas, since the instant `since` (µs).
+    """
 
     no: int
     run: Run
     head: bytes
+    places: str = ""
+    since: int = 0
 
 
 class HotRuns:

@@ -6,7 +6,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from waystage.kernel import Run
     from waystage.store.rows import Claim
 
+STAYS = (1.0, 60.0, 600.0, 3600.0, 21600.0, 86400.0, 259200.0, 604800.0, 2592000.0, 7776000.0)
 BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0, 1800.0)  # seconds
 Tell = Callable[["Claim", "StepContext", str, int, int], None]
 
@@ -28,24 +29,30 @@ CALLING: ContextVar[tuple[str, str] | None] = ContextVar("waystage-calling", def
 class Histogram:
     """How many observations fell into which bucket, the last one being all beyond."""
 
-    counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+    edges: tuple[float, ...] = BUCKETS
+    counts: list[int] = field(default_factory=list)
     total: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Begin with nothing observed."""
+        self.counts = self.counts or [0] * (len(self.edges) + 1)
 
     def observe(self, seconds: float) -> None:
         """Count one observation."""
-        self.counts[bisect_left(BUCKETS, seconds)] += 1
+        self.counts[bisect_left(self.edges, seconds)] += 1
         self.total += seconds
 
     def copy(self) -> Histogram:
         """Give one that does not change any more."""
-        return Histogram(list(self.counts), self.total)
+        return Histogram(self.edges, list(self.counts), self.total)
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """All figures at one moment: by plugin and answer, and for commits."""
+    """All figures at one moment: by plugin and answer, by lifecycle and state, and for commits."""
 
     calls: dict[tuple[str, str], Histogram]
+    stays: dict[tuple[str, str], Histogram]
     commits: Histogram
     events: int
 
@@ -61,6 +68,7 @@ class Meter:
         self.ended: Callable[[Run], None] | None = None
         self._lock = threading.Lock()
         self._calls: defaultdict[tuple[str, str], Histogram] = defaultdict(Histogram)
+        self._stays: dict[tuple[str, str], Histogram] = {}
         self._commits, self._events = Histogram(), 0
 
     def call(self, claim: Claim, ctx: StepContext, calling: Callable[[], Answered]) -> Answered:
@@ -84,11 +92,21 @@ class Meter:
             self._commits.observe(seconds)
             self._events += events
 
+    def moved(self, left: Sequence[tuple[str, str, float]]) -> None:
+        """Count how many seconds runs of a lifecycle were in the states that they left."""
+        with self._lock:
+            for lifecycle, places, seconds in left:
+                found = self._stays.get((lifecycle, places))
+                if found is None:
+                    found = self._stays[lifecycle, places] = Histogram(STAYS)
+                found.observe(seconds)
+
     def counted(self) -> Counted:
         """Give the figures as they are now."""
         with self._lock:
             calls = {key: each.copy() for key, each in self._calls.items()}
-            return Counted(calls, self._commits.copy(), self._events)
+            stays = {key: each.copy() for key, each in self._stays.items()}
+            return Counted(calls, stays, self._commits.copy(), self._events)
 
 
 def said(answered: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -48,6 +48,7 @@ class Transaction:
     asked: deque[tuple[Touched, c.AskStage]] = field(default_factory=deque)
     claims: list[Claim] = field(default_factory=list)
     answered: list[tuple[int, str]] = field(default_factory=list)
+    left: list[tuple[str, str, float]] = field(default_factory=list)  # lifecycle, state, seconds
     _new: list[int] = field(default_factory=list)
     wake: int | None = None  # the earliest instant at which this batch made something due
     looked: bool = False  # what is due was looked for; `next_due` is what comes after
@@ -165,14 +166,14 @@ class Transaction:
             self._touch(hot)
 
     def _read(self, numbers: list[int]) -> Iterator[HotRun]:
-        for no, (body, head) in self.store.load_runs(self.own, numbers).items():
+        for no, (body, head, since) in self.store.load_runs(self.own, numbers).items():
             try:
                 run = Run.from_json(body)
             except TypeError:  # a part that this version does not know
                 self.store.foreign.add_run(no)
                 self.foreign[no] = Newer(f"a newer version of Waystage wrote run number {no}")
             else:
-                yield HotRun(no, run, head)
+                yield HotRun(no, run, head, ",".join(run.places), since)
 
     def _followed(self, hot: HotRun) -> Definition | None:
         """Give what the run is pinned to; None if only a newer daemon can follow it."""
@@ -187,7 +188,7 @@ class Transaction:
         definition = self._followed(hot)
         if definition is None:
             return
-        own = HotRun(hot.no, hot.run, hot.head)  # the held one stays as it is until the commit
+        own = replace(hot)  # the held one stays as it is until the commit
         was_open = hot.run.status == "open"
         self.touched[hot.no] = Touched(own, hot.run.revision, definition, open_before=was_open)
 
@@ -202,6 +203,7 @@ class Transaction:
         definition = self._definition_for(touched, delivery.event)
         step = advance(definition, before, delivery.event, self.now)
         hot.run = step.run
+        self._place(hot)
         self._remember(hot, delivery.event, [record.to_json() for record in step.records])
         for command in step.commands:
             self._carry_out(touched, command)
@@ -256,13 +258,21 @@ class Transaction:
     def _write_run(self, touched: Touched) -> None:
         run, no, at = touched.hot.run, touched.hot.no, self.at
         body = dump(run.to_json())
-        row = (run.status, run.outcome, ",".join(run.places), run.revision, body, touched.hot.head,
-               at)  # fmt: skip
+        row = (run.status, run.outcome, touched.hot.places, run.revision, body, touched.hot.head,
+               at, touched.hot.since)  # fmt: skip
         if touched.row is not None:
             self.batch.insert_runs.append((*touched.row, *row))
             touched.row, touched.before = None, run.revision
         else:
             self.batch.update_runs.append((*row, no, touched.before))
+
+    def _place(self, hot: HotRun) -> None:
+        """Note where the run is by now, and how long it was where it was."""
+        places = ",".join(hot.run.places)
+        if places != hot.places:
+            if hot.places:
+                self.left.append((hot.run.lifecycle, hot.places, (self.at - hot.since) / 1e6))
+            hot.places, hot.since = places, self.at
 
     def _put_work(self, hot: HotRun, slot: str, order: c.StartStep) -> None:
         due, fence = micros(order.due), hot.run.revision * FENCE_STEP

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from waystage.errors import WaystageError
@@ -28,6 +29,18 @@ def rebuild(
 
     `others` gives the definitions, by hash, that the run was migrated to.
     """
+    last = deque(retrace(definition, history, others), maxlen=1)
+    if not last:
+        raise HistoryUnfit
+    return last[0][0]
+
+
+def retrace(
+    definition: Definition,
+    history: Iterable[tuple[Event, datetime]],
+    others: Callable[[str], Definition] | None = None,
+) -> Iterator[tuple[Run, datetime]]:
+    """Give the run after each of its events, as `rebuild` takes them, and when that was."""
     run: Run | None = None
     for event, at in history:
         if run is None:
@@ -40,6 +53,4 @@ def rebuild(
             definition = later if run.definition == later.hash else definition
         else:
             run = advance(definition, run, event, at).run
-    if run is None:
-        raise HistoryUnfit
-    return run
+        yield run, at

@@ -181,7 +181,8 @@ def _streamed(connection: Connection, query: Any) -> Iterator[Any]:
 def _runs(connection: Connection, only: int, since: int) -> Any:
     r = t.runs.c
     texts = [_raw(connection, r[name]) for name in TEXTS]
-    query = select(r.no, *texts, r.revision, r.body, r.head, r.opened_at, r.changed_at)
+    query = select(r.no, *texts, r.revision, r.body, r.head)
+    query = query.add_columns(r.opened_at, r.changed_at, r.there_since)
     query = query.where(r.changed_at >= since) if since else query
     return (query.where(r.no == only) if only else query).order_by(r.no)
 

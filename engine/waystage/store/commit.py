@@ -135,9 +135,9 @@ class Statements:
 
     INSERT_RUN = ("no", "id", "opened_by", "lifecycle", "definition", "service", "snapshot",
                   "opened_at", "status", "outcome", "places", "revision", "body", "head",
-                  "changed_at")  # fmt: skip
+                  "changed_at", "there_since")  # fmt: skip
     UPDATE_RUN = ("status", "outcome", "places", "b_revision", "body", "head", "changed_at",
-                  "b_no", "b_before")  # fmt: skip
+                  "there_since", "b_no", "b_before")  # fmt: skip
     HISTORY = ("run", "seq", "at", "actor", "body", "hash")
     insert_runs: Writes
     update_runs: Writes

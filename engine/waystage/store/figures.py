@@ -57,7 +57,7 @@ def _runs(connection: Connection, found: Figures, now: int) -> None:
     r, p = t.runs.c, t.pauses.c
     counted = select(r.lifecycle, r.status, func.count()).group_by(r.lifecycle, r.status)
     found.runs = _by_labels(connection, counted)
-    query = select(r.lifecycle, r.places, func.count(), func.min(r.changed_at))
+    query = select(r.lifecycle, r.places, func.count(), func.min(r.there_since))
     query = query.where(r.status == "open").group_by(r.lifecycle, r.places)
     for lifecycle, places, count, oldest in connection.execute(query):
         found.state_runs[lifecycle, places] = count

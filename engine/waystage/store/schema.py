@@ -48,6 +48,7 @@ runs = Table(
     Column("head", LargeBinary, nullable=False),  # hash of the newest history row
     Column("opened_at", BigInteger, nullable=False),
     Column("changed_at", BigInteger, nullable=False),
+    Column("there_since", BigInteger, nullable=False),  # when it came to its places
     Index("runs_of_service", "service", "status"),
     sqlite_autoincrement=True,  # the number of a run that was purged is never given again
     postgresql_with={"fillfactor": 70},  # room for a row's next shape: no index moves

@@ -116,10 +116,12 @@ class Store(WorkStore):
 
     def load_runs(
         self, connection: Connection, numbers: list[int]
-    ) -> dict[int, tuple[dict[str, Any], bytes]]:
-        """Give body and head hash of runs."""
-        query = select(t.runs.c.no, t.runs.c.body, t.runs.c.head).where(t.runs.c.no.in_(numbers))
-        return {row.no: (load(row.body), bytes(row.head)) for row in connection.execute(query)}
+    ) -> dict[int, tuple[dict[str, Any], bytes, int]]:
+        """Give body and head hash of runs, and since when (µs) they are where they are."""
+        r = t.runs.c
+        query = select(r.no, r.body, r.head, r.there_since).where(r.no.in_(numbers))
+        found = connection.execute(query)
+        return {row.no: (load(row.body), bytes(row.head), row.there_since) for row in found}
 
     def take_inbox(self, connection: Connection, limit: int) -> list[Any]:
         """Give events that wait for runs; the batch removes those that it delivers."""

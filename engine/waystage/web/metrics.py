@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 
 from waystage import __version__
 from waystage.daemon.health import unfit
-from waystage.daemon.meter import BUCKETS, Histogram
+from waystage.daemon.meter import Histogram
 from waystage.store.codec import micros
 from waystage.store.figures import Figures, Labelled, figures
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MOST_SERIES = 200  # per family
+MOST_STAYS = 100  # states whose histograms are shown, the busiest
 OTHER = "other"
 
 # field of Figures, name, labels, meaning
@@ -31,7 +32,7 @@ GAUGES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("paused", "runs_paused", ("lifecycle",), "Runs that a person has paused."),
     ("state_runs", "state_runs", ("lifecycle", "state"), "Open runs by where they are."),
     ("state_oldest", "state_oldest_seconds", ("lifecycle", "state"),
-     "Longest time since an open run there last changed."),
+     "For how long the run that came there first is there."),
     ("incidents", "incidents_open", ("lifecycle", "kind"), "Incidents that wait for a person."),
     ("tasks", "tasks_open", ("lifecycle",), "Tasks that wait for a person."),
     ("task_oldest", "task_oldest_seconds", ("lifecycle",), "Age of the oldest open task."),
@@ -84,6 +85,10 @@ def _counted(daemon: Daemon) -> Iterator[str]:
     yield from _family("step_seconds", "histogram", "How long a call of a step or monitor took.")
     for labels, histogram in sorted(counted.calls.items()):
         yield from _histogram("step_seconds", ("use", "answer"), labels, histogram)
+    yield from _family("state_seconds", "histogram", "How long runs were in the state they left.")
+    most = sorted(counted.stays.items(), key=lambda item: -sum(item[1].counts))[:MOST_STAYS]
+    for labels, histogram in sorted(most):
+        yield from _histogram("state_seconds", ("lifecycle", "state"), labels, histogram)
 
 
 def bounded(values: Labelled, *, summed: bool) -> Labelled:
@@ -104,7 +109,7 @@ def _histogram(
     name: str, labels: Sequence[str], values: Sequence[str], found: Histogram
 ) -> Iterator[str]:
     count = 0
-    for edge, more in zip([*map(repr, BUCKETS), "+Inf"], found.counts, strict=True):
+    for edge, more in zip([*map(repr, found.edges), "+Inf"], found.counts, strict=True):
         count += more
         yield _series(f"{name}_bucket", (*labels, "le"), (*values, edge), count)
     yield _series(f"{name}_sum", labels, values, found.total)
