@@ -20,9 +20,9 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (once; a minute or two) ..."
 	@if command -v uv >/dev/null; then \
-	  uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[demo,docker,kafka,kubernetes,otel,postgresql,tfserving,storage]' $(GROUPS); \
+	  uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[demo,docker,kafka,kubernetes,otel,postgresql,signing,tfserving,storage]' $(GROUPS); \
 	else \
-	  $(BIN)/python $(PIP) pip && $(BIN)/python $(PIP) -e '.[demo,docker,kafka,kubernetes,otel,postgresql,tfserving,storage]' $(GROUPS); \
+	  $(BIN)/python $(PIP) pip && $(BIN)/python $(PIP) -e '.[demo,docker,kafka,kubernetes,otel,postgresql,signing,tfserving,storage]' $(GROUPS); \
 	fi
 	@touch $@
 

@@ -50,6 +50,7 @@ KINDS = {
     "storage": "Storages",
     "notifier": "Notifiers",
     "secret_store": "Secret stores",
+    "signer": "Signers",
 }
 Schema = dict[str, Any]
 

@@ -8,6 +8,7 @@ from waystage_plugins.repositories import REPOSITORIES
 from waystage_plugins.runtimes import RUNTIMES
 from waystage_plugins.scoring import SCORING_LOGS
 from waystage_plugins.secrets import SECRETS
+from waystage_plugins.signing import SIGNERS
 from waystage_plugins.steps import STEPS
 from waystage_plugins.storage import STORAGES
 
@@ -18,6 +19,7 @@ PLUGINS = (
     *REPOSITORIES,
     *NOTIFIERS,
     *SECRETS,
+    *SIGNERS,
     *RUNTIMES,
     *SCORING_LOGS,
     *STORAGES,

@@ -38,6 +38,7 @@ from waystage.check import (
     runtimes,
     secrets,
     services,
+    signed,
     skips,
     stages,
     tasks,
@@ -73,6 +74,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (
     four_eyes.check,
     stages.check,
     skips.check,
+    signed.check,
     runtimes.check,
     capabilities.check,
     services.check,
@@ -86,6 +88,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (
 PROJECT_CHECKS: tuple[Callable[[ProjectFiles, Catalog], Iterator[Problem]], ...] = (
     plugins.check_project_uses,
     order.check_stages,
+    signed.check_stage_signers,
     params.check_services,
     services.check_notify_channel,
     rights.check_people,

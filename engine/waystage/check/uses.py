@@ -15,6 +15,7 @@ from waystage.plugin import (
     Plugin,
     Repository,
     ScoringLog,
+    Signer,
     Step,
     Storage,
 )
@@ -61,6 +62,7 @@ def project_uses(files: ProjectFiles) -> Iterator[tuple[Source, Use]]:
     if project.scoring_log:
         found.append(_use(("scoring_log",), project.scoring_log, ScoringLog))
     found += [_use(("channels", name), each, Notifier) for name, each in project.channels.items()]
+    found += [_use(("signers", name), each, Signer) for name, each in project.signers.items()]
     for use in found:
         yield files.project.source, use
     for stage in files.stages.values():

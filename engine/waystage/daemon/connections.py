@@ -26,6 +26,7 @@ from waystage.plugin import (
     Repository,
     ScoringLog,
     SecretStore,
+    Signer,
     Storage,
 )
 from waystage.spec.stage import Runtime
@@ -50,7 +51,7 @@ class Connections:
 
     def renew(self, files: ProjectFiles) -> None:
         """Go by changed files: what they may change is made anew when it is asked for."""
-        changing = ("runtime ", "channel ", "connection ")
+        changing = ("runtime ", "channel ", "connection ", "signer ")
         self.files = files
         self._built = {n: p for n, p in self._built.items() if not n.startswith(changing)}
 
@@ -129,6 +130,27 @@ class Connections:
         have = ", ".join(f"{each.name} for {' '.join(each.stages)}" for each in known) or "none"
         where = f"stage {stage}" if stage else "a state without a stage"
         raise Hopeless(f"the project has no connection {name!r} for {where} (it has {have})")
+
+    def signers(self) -> dict[str, Signer]:
+        """Give everybody whose signatures the project believes."""
+        return {name: self.signer(name) for name in self.files.project.spec.signers}
+
+    def signer(self, name: str) -> Signer:
+        """Give a signer by the name in the project file; raises `Hopeless`."""
+        connection = self.files.project.spec.signers.get(name)
+        if connection is None:
+            known = ", ".join(sorted(self.files.project.spec.signers)) or "none"
+            raise Hopeless(f"the project has no signer {name!r} (it has {known})")
+        return self._once(f"signer {name}", connection.use, connection.with_, Signer)  # type: ignore[type-abstract]  # asked for by its kind, made by its plugin
+
+    def mark_of(self, name: str) -> str:
+        """Give the mark of the keys that a signer has now; raises nothing but `Hopeless`."""
+        try:
+            return self.signer(name).mark(self)
+        except Hopeless:
+            raise
+        except Exception as error:
+            raise Hopeless(f"signer {name}: {error or type(error).__name__}") from error
 
     def runtime(self, service: str, stage: str, mode: Mode | None) -> PlacedRuntime:
         """Choose the stage's runtime for a service; online goes before batch."""

@@ -23,6 +23,7 @@ from waystage.plugin import (
     Repository,
     Role,
     ScoringLog,
+    Signer,
     Snapshot,
     Storage,
 )
@@ -85,6 +86,10 @@ class StepContext:
     @property
     def repository(self) -> Repository:
         return self.connections.repository(self.service)
+
+    @property
+    def signers(self) -> Mapping[str, Signer]:
+        return self.connections.signers()
 
     def secret(self, reference: str) -> str:
         return self.connections.secret(reference)

@@ -309,6 +309,8 @@ def connected(files: ProjectFiles) -> Iterator[tuple[str, str, dict[str, Any]]]:
         yield f"connection {place.name}", place.use, place.with_
     for name, channel in project.channels.items():
         yield f"channel {name}", channel.use, channel.with_
+    for name, signer in project.signers.items():
+        yield f"signer {name}", signer.use, signer.with_
     for stage, loaded in files.stages.items():
         for runtime in loaded.spec.runtimes:
             yield f"runtime {stage}/{runtime.name}", runtime.use, runtime.with_

@@ -273,7 +273,7 @@ class Engine:
             tx = self._tx = Transaction(
                 self.store, connection, self.definitions, self.runs, self.clock.now(),
                 self.owner, self.store.wall(), self.lease, draining=self._draining.is_set(),
-                room=self.workers.claiming.at_once,
+                room=self.workers.claiming.at_once, mark=self.workers.mark_of,
             )  # fmt: skip
             self._fill(tx, items, due)
             if not tx.write():

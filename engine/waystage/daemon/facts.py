@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from waystage.kernel import Event, events
-from waystage.plugin import Championed, Deployed, Fact, Signalled, Undeployed, Verified
+from waystage.plugin import Championed, Deployed, Fact, Signalled, Signed, Undeployed, Verified
 from waystage.store import Connection, rare
 from waystage.store.codec import micros
 from waystage.store.inside import open_runs_beside, superseded_open_runs
@@ -26,6 +26,8 @@ def apply_fact(tx: Transaction, touched: Touched, fact: Fact) -> None:
         _undeployed(tx, touched, fact)
     elif isinstance(fact, Verified):
         _verified(tx, touched, fact)
+    elif isinstance(fact, Signed):
+        _signed(tx, touched, fact)
     elif isinstance(fact, Championed):
         _championed(tx, touched)
     elif isinstance(fact, Signalled):
@@ -50,6 +52,12 @@ def _undeployed(tx: Transaction, touched: Touched, fact: Undeployed) -> None:
 
 def _verified(tx: Transaction, touched: Touched, fact: Verified) -> None:
     tx.batch.rest.append(rare.verify(touched.hot.no, fact.stage, micros(tx.now)))
+
+
+def _signed(tx: Transaction, touched: Touched, fact: Signed) -> None:
+    row = {"snapshot": _name(touched), "digest": touched.hot.run.snapshot.get("digest", ""),
+           "signer": fact.by, "mark": fact.mark, "run": touched.hot.no}  # fmt: skip
+    tx.batch.rest.append(rare.keep_signature(micros(tx.now), **row))
 
 
 def _championed(tx: Transaction, touched: Touched) -> None:

@@ -55,6 +55,7 @@ class Transaction:
     next_due: int | None = None
     draining: bool = False  # the daemon is about to end: it orders, but others call
     sent: bool = False  # COMMIT is on its way
+    mark: Callable[[str], str] | None = None  # of the keys that a signer has now
     room: Callable[[Transaction, c.StartStep, Run], bool] | None = None  # may it begin at once
     taken: Counter[str] = field(default_factory=Counter)  # calls that this batch begins, by lane
     foreign: dict[int, Newer] = field(default_factory=dict)  # runs that cannot be read here

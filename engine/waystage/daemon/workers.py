@@ -52,6 +52,10 @@ class Workers:
         self._unsure = self._ended = False
         self._renewing, self._renew_at = False, 0.0  # by the monotonic clock
 
+    def mark_of(self, signer: str) -> str:
+        """Give the mark of the keys that a signer has now; raises `Hopeless`."""
+        return str(self._connections.mark_of(signer))
+
     def start(self) -> None:
         """Prepare what takes a while, in the background."""
         self._lanes.start()

@@ -12,6 +12,7 @@ from waystage.plugin.answers import (
     Registered,
     Role,
     Signalled,
+    Signed,
     Undeployed,
     Verified,
     Waiting,
@@ -49,6 +50,7 @@ from waystage.plugin.scoring import (
     new_request_id,
 )
 from waystage.plugin.secret import Secret
+from waystage.plugin.signer import Examined, Signer
 from waystage.plugin.snapshot import Column, Lineage, Snapshot
 from waystage.plugin.storage import Storage
 from waystage.plugin.values import Json, JsonObject, Value
@@ -66,6 +68,7 @@ __all__ = [
     "Difference",
     "Done",
     "Endpoint",
+    "Examined",
     "Fact",
     "Grouped",
     "Handle",
@@ -84,11 +87,11 @@ __all__ = [
     "Notifier",
     "Observation",
     "OnlineRuntime",
+    "Outcome",
     "Phase",
     "PlacedRuntime",
     "Placement",
     "Plugin",
-    "Outcome",
     "Refused",
     "Registered",
     "Repeat",
@@ -101,6 +104,8 @@ __all__ = [
     "SecretStore",
     "Services",
     "Signalled",
+    "Signed",
+    "Signer",
     "Slice",
     "Snapshot",
     "Step",

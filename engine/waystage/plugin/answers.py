@@ -49,6 +49,17 @@ class Verified(Value):
     stage: str
 
 
+class Signed(Value):
+    """The run's snapshot bears a signature of this signer of the project over its very files.
+
+    `mark` is that of the keys by which it was verified; a stage counts it while the signer
+    still has them.
+    """
+
+    by: str = Field(min_length=1, max_length=63)
+    mark: str = Field(min_length=1, max_length=100)
+
+
 class Championed(Value):
     """The run's snapshot is the champion of its service now; the old one's run is told so."""
 
@@ -68,7 +79,7 @@ class Signalled(Value):
     payload: JsonObject = {}
 
 
-Fact: TypeAlias = Deployed | Undeployed | Verified | Championed | Registered | Signalled
+Fact: TypeAlias = Deployed | Undeployed | Verified | Signed | Championed | Registered | Signalled
 
 
 @dataclass(frozen=True, slots=True)

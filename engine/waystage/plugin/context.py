@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from waystage.plugin.kinds import BatchRuntime, Notifier, OnlineRuntime, Repository
     from waystage.plugin.scoring import ScoringLog
+    from waystage.plugin.signer import Signer
     from waystage.plugin.storage import Storage
 
 Mode: TypeAlias = Literal["online", "batch"]
@@ -150,6 +151,11 @@ class Context(Services, Protocol):
     @property
     def repository(self) -> Repository:
         """The repository that the project has for this service."""
+        ...
+
+    @property
+    def signers(self) -> Mapping[str, Signer]:
+        """Those whose signatures the project believes, by their names in waystage.yaml."""
         ...
 
     def runtime(self, mode: Mode | None = None, *, stage: str | None = None) -> PlacedRuntime:

@@ -40,9 +40,10 @@ class Step(Plugin):
     `next` need not say what follows. `changes` says what the step does to its stage: `forward`
     brings something new and waits for the stage's windows and conditions, `back` takes
     something back and waits for strict freezes alone. `promotes` says that it brings the
-    snapshot into the stage. `needs_runtime` says the mode of the runtime that `run` asks for, if
-    it asks for one, and `needs_capabilities` what that runtime must be able to do: words of its
-    own `capabilities`.
+    snapshot into the stage. `verifies` says that it looks at the snapshot's signature: it
+    tells `Signed` for each signer whose it is, and names them in its output's `signed_by`.
+    `needs_runtime` says the mode of the runtime that `run` asks for, if it asks for one, and
+    `needs_capabilities` what that runtime must be able to do: words of its own `capabilities`.
     """
 
     kind: ClassVar[str] = "step"
@@ -52,6 +53,7 @@ class Step(Plugin):
     refuses: ClassVar[bool] = True
     changes: ClassVar[Change] = "none"
     promotes: ClassVar[bool] = False
+    verifies: ClassVar[bool] = False
     needs_runtime: ClassVar[Literal["any", "online", "batch"] | None] = None
     needs_capabilities: ClassVar[frozenset[str]] = frozenset()
 
@@ -223,6 +225,13 @@ class Repository(Plugin):
 
         Raises `Hopeless` when the digest is not the expected one.
         """
+
+    def signature(self, ctx: Services, snapshot: Snapshot) -> bytes | None:
+        """Give the signature that lies with the snapshot, as it is now; None: there is none.
+
+        It is no part of the snapshot's files and may come later than they.
+        """
+        return None
 
     @abstractmethod
     def register(self, ctx: Services, source: Path, manifest: JsonObject, *, key: str) -> Snapshot:

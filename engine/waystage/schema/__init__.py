@@ -17,6 +17,7 @@ from waystage.plugin import (
     Plugin,
     Repository,
     ScoringLog,
+    Signer,
     Step,
     Storage,
 )
@@ -56,7 +57,7 @@ def _plugged(shape: Schema, catalog: Mapping[str, type[Plugin]]) -> Schema:
     kinds: dict[str, tuple[type[Plugin], ...]] = {
         "Step": (Step,), "Undo": (Step,), "Monitor": (Monitor,),
         "Runtime": (OnlineRuntime, BatchRuntime), "RepositoryConnection": (Repository,),
-        "ScoringLog": (ScoringLog,), "Channel": (Notifier,),
+        "ScoringLog": (ScoringLog,), "Channel": (Notifier,), "Signer": (Signer,),
         "DataConnection": (Storage,),
     }  # fmt: skip
     for name, kind in kinds.items():
@@ -67,11 +68,11 @@ def _plugged(shape: Schema, catalog: Mapping[str, type[Plugin]]) -> Schema:
 
 
 def _split_connections(shape: Schema) -> None:
-    """Tell the connection of the scoring log from those of channels."""
+    """Tell the connections of scoring log, channels and signers from each other."""
     connection = shape["definitions"].pop("Connection")
-    shape["definitions"]["ScoringLog"] = copy.deepcopy(connection)
-    shape["definitions"]["Channel"] = connection
-    for key, name in (("scoring_log", "ScoringLog"), ("channels", "Channel")):
+    kinds = {"scoring_log": "ScoringLog", "channels": "Channel", "signers": "Signer"}
+    for key, name in kinds.items():
+        shape["definitions"][name] = copy.deepcopy(connection)
         _repoint(shape["properties"][key], f"#/definitions/{name}")
 
 

@@ -200,6 +200,7 @@ WORDS: dict[str, dict[str, str]] = {
         "tags": "Tags of the snapshot and the values that they must have.",
         "formats": "The model formats that may enter.",
         "verified_in": "Stages in which the snapshot passed its checks.",
+        "signed_by": "Signers of the project; one of them must have signed the snapshot.",
     },
     "Project": {
         "project": "Its name; the first key of the file.",
@@ -209,6 +210,7 @@ WORDS: dict[str, dict[str, str]] = {
         "scoring_log": "Where requests, answers and labels are kept; monitors read it.",
         "connections": "Where inputs and outputs of jobs are kept: object stores, databases.",
         "channels": "Ways to reach people, by the names that messages go to.",
+        "signers": "Whose signatures of snapshots are believed, by the names that stages ask for.",
         "services": "The business uses of models, by their tags.",
         "people": "Who may decide or operate, by their names.",
         "roles": "What each role may do: `decide`, `operate`, `override`.",

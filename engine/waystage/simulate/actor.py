@@ -75,6 +75,8 @@ class Actor:
         self.script = Script(prepared, self.spec)
         self.people = world.people(self.spec.roles)
         self.sim = Simulation(prepared, world, run, self.spec.begins, self)
+        if caller is not None:  # one snapshot: whoever verifies it does so for both
+            self.sim.signed = caller[0].sim.signed
         self.children: list[Actor] = []
         self.problems: list[Problem] = []
         self.why = ""

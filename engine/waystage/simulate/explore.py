@@ -13,7 +13,7 @@ from waystage.errors import Conflict, WaystageError
 from waystage.kernel import Event, Run, events
 from waystage.kernel import commands as c
 from waystage.kernel.macrostep import Macrostep
-from waystage.plugin import Step
+from waystage.plugin import Plugin, Step
 from waystage.simulate import outputs
 from waystage.simulate.measure import judged_so
 from waystage.simulate.prepared import Prepared
@@ -113,8 +113,14 @@ class Explorer:
         wrong = [text for _, text in outputs.unfit_output(plugin, said)]
         if wrong:
             raise Conflict("; ".join(wrong))
-        output = {**outputs.sampled(plugin, self.chance), **said}
+        output = {**outputs.sampled(plugin, self.chance), **self._signed(plugin), **said}
         self._tell(order, events.step_done(*_where(order), output), {})
+
+    def _signed(self, plugin: type[Plugin]) -> dict[str, Any]:
+        """Have the snapshot signed as the stages want it, unless somebody says otherwise."""
+        stages = self.world.stages.values()
+        wanted = sorted({each for stage in stages for each in stage.requires.signed_by})
+        return {"signed_by": wanted} if getattr(plugin, "verifies", False) else {}
 
     def _tell(self, order: c.StartStep, event: Event, given: Given) -> None:
         _nothing(given)

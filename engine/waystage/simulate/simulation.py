@@ -109,7 +109,10 @@ class Pending:
 
 @dataclass(slots=True)
 class Simulation:
-    """A run with its clock; `visits`, `sent`, `parked` and `taken` are what has happened."""
+    """A run with its clock; `visits`, `sent`, `parked` and `taken` are what has happened.
+
+    A step that `verifies` tells in its output's `signed_by` whose signature it has found.
+    """
 
     prepared: Prepared
     world: World
@@ -121,6 +124,7 @@ class Simulation:
     sent: list[Sent] = field(default_factory=list)
     parked: list[Parked] = field(default_factory=list)
     taken: list[Way] = field(default_factory=list)
+    signed: set[str] = field(default_factory=set)  # whose signatures steps have verified
     _queue: deque[Event] = field(default_factory=deque)
     _asked: deque[c.AskStage] = field(default_factory=deque)
 
@@ -146,6 +150,7 @@ class Simulation:
 
     def _advance(self, event: Event) -> None:
         definition = self.prepared.definition
+        self._note_signers(event)
         self.prepared.chosen.clear()
         step = advance(definition, self.run, event, self.now)
         self.run = step.run
@@ -159,6 +164,17 @@ class Simulation:
         for state in new:
             self.watcher.entered(state)
 
+    def _note_signers(self, event: Event) -> None:
+        """Keep whose signature a step has verified that is done now."""
+        if event.kind != "step.done" or event.state not in self.prepared.definition.nodes:
+            return
+        order = self.pending.orders.get(self._region(event.state))
+        if order is None or (order.entry, str(order.index)) != (event.entry, event.name):
+            return
+        said = event.data.get("signed_by")
+        if getattr(self.world.catalog.get(order.use), "verifies", False) and isinstance(said, list):
+            self.signed |= {str(each) for each in said}
+
     def _note_arrows(self, records: list[c.Record]) -> None:
         """Keep the arrows that were not only chosen but also taken."""
         moves = deque((r.state, r.name, r.detail) for r in records if r.what == "moved")
@@ -170,7 +186,8 @@ class Simulation:
     def _ask(self, asked: c.AskStage) -> None:
         if self.run.entered.get(asked.state) == asked.entry:
             said = self.watcher.staged(asked)
-            self._queue.append(said or gates.answer(self.world, self.run, asked, self.now))
+            own = gates.answer(self.world, self.run, asked, self.now, self.signed)
+            self._queue.append(said or own)
 
     def start_step(self, order: c.StartStep) -> None:
         """Keep an order; one that no plugin could take fails as it would in a daemon."""

@@ -92,6 +92,7 @@ class Project(Spec):
     scoring_log: Connection | None = None
     connections: tuple[DataConnection, ...] = ()
     channels: dict[KebabName, Connection] = {}
+    signers: dict[KebabName, Connection] = {}
     services: dict[KebabName, Service] = {}
     people: dict[str, Person] = {}
     roles: dict[str, tuple[Literal["decide", "operate", "override"], ...]] = {}

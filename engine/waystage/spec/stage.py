@@ -98,19 +98,14 @@ class Requires(Spec):
     """What a snapshot must be before something new is made of it in the stage.
 
     `tags` names the values that a tag of the snapshot may have, `formats` the formats, and
-    `verified_in` the stages in which the snapshot must have passed `runtime.probe`.
+    `verified_in` the stages in which the snapshot must have passed `runtime.probe`. One of the
+    signers in `signed_by` must have signed it, and a step must have verified that.
     """
 
     tags: dict[str, Annotated[tuple[str, ...], OneOrMore]] = {}
     formats: Annotated[tuple[str, ...], OneOrMore] = ()
     verified_in: Annotated[tuple[StageName, ...], OneOrMore] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_signatures(cls, value: Any) -> Any:
-        if isinstance(value, dict) and "signed_by" in value:
-            raise ValueError("signed_by: nothing checks signatures yet, so nothing may ask for one")
-        return value
+    signed_by: Annotated[tuple[KebabName, ...], OneOrMore] = ()
 
     def lacks(self, snapshot: Mapping[str, Any]) -> str:
         """Say what the stage takes and the snapshot does not show; empty if it shows all."""

@@ -27,6 +27,7 @@ from waystage.plugin import (
     Repository,
     Role,
     ScoringLog,
+    Signer,
     Snapshot,
     Step,
     Storage,
@@ -74,7 +75,8 @@ class FakeContext:
 
     Directories are real ones below `root`; `runtimes` maps names to plugins (there in every
     stage) or to `PlacedRuntime`s (there in their own stage); `notifiers` maps channels to
-    plugins, `storages` names of connections to plugins, `secrets` references to texts.
+    plugins, `storages` and `signers` names of the project to plugins, `secrets` references to
+    texts.
     """
 
     root: Path
@@ -92,6 +94,7 @@ class FakeContext:
     runtimes: dict[str, AnyRuntime] = field(default_factory=dict)
     notifiers: dict[str, Notifier] = field(default_factory=dict)
     storages: dict[str, Storage] = field(default_factory=dict)
+    signers: dict[str, Signer] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
     inventory: list[Placement] = field(default_factory=list)
     repository: _Part[Repository] = field(

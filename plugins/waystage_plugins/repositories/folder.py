@@ -25,8 +25,10 @@ from waystage_plugins.repositories.manifest import (
 )
 from waystage_plugins.repositories.tree import (
     MANIFEST,
+    SIGNATURE,
     copy_tree,
     difference,
+    read_signature,
     sync_directory,
     tree_digest,
     tree_files,
@@ -42,7 +44,8 @@ class Folder(Repository):
           with: {path: models}
 
     `path` starts at the project. A version whose manifest states no digest is taken to be
-    complete when nothing in it changed for `settle` seconds.
+    complete when nothing in it changed for `settle` seconds. The signature of a version is its
+    file `model.sig`; like the manifest, it is no part of the digest.
     """
 
     use: ClassVar[str] = "folder"
@@ -86,6 +89,10 @@ class Folder(Repository):
         sync_directory(into)
         return target
 
+    def signature(self, ctx: Services, snapshot: Snapshot) -> bytes | None:
+        """Give `model.sig` of the version; it may be put there, or replaced, at any time."""
+        return read_signature(self._directory(ctx, snapshot.name, snapshot.version))
+
     def register(self, ctx: Services, source: Path, manifest: JsonObject, *, key: str) -> Snapshot:
         """Keep a new version; the next number if the manifest names none.
 
@@ -108,7 +115,8 @@ class Folder(Repository):
                 earlier = layout.version_of_key(home, key)
                 if earlier is not None:
                     return earlier.snapshot
-                return self._keep(ctx, home, beside, wanted | {"files": {**files}, "key": key})
+                wanted |= {"files": {**files}, "key": key}
+                return self._keep(ctx, home, beside, wanted, read_signature(source))
             finally:
                 shutil.rmtree(beside, ignore_errors=True)
 
@@ -170,8 +178,10 @@ class Folder(Repository):
             raise NotFound(f"repository folder {self.path} has no {name}/{version}")
         return directory
 
-    def _keep(self, ctx: Services, home: Path, beside: Path, wanted: JsonObject) -> Snapshot:
-        """Give what was copied its manifest and its place, in one rename."""
+    def _keep(
+        self, ctx: Services, home: Path, beside: Path, wanted: JsonObject, signature: bytes | None
+    ) -> Snapshot:
+        """Give what was copied its manifest, its signature and its place, in one rename."""
         version = wanted.get("version") or layout.next_version(home)
         files = wanted["files"]
         manifest: JsonObject = {
@@ -187,6 +197,8 @@ class Folder(Repository):
         if target.exists():
             raise Conflict(f"{snapshot.id} is in repository folder {self.path} already")
         write_durably(beside / MANIFEST, write_manifest(manifest))
+        if signature is not None:
+            write_durably(beside / SIGNATURE, signature)
         beside.rename(target)
         sync_directory(home)
         return snapshot

@@ -16,6 +16,9 @@ from pathlib import Path, PurePosixPath
 from waystage.errors import Hopeless
 
 MANIFEST = "manifest.yaml"
+SIGNATURE = "model.sig"
+BESIDE = (PurePosixPath(MANIFEST), PurePosixPath(SIGNATURE))  # in the directory, not in the tree
+MAX_SIGNATURE = 8 << 20
 MAX_FILES = 10_000
 _CHUNK = 1 << 20
 
@@ -29,7 +32,7 @@ def tree_digest(files: Mapping[str, str]) -> str:
 
 
 def tree_files(root: Path) -> dict[str, str]:
-    """Give path and digest of every file below `root` but its manifest.
+    """Give path and digest of every file below `root` but its manifest and its signature.
 
     Raises `Hopeless` naming the path when something in the tree is not a plain file or
     directory, has the setuid or setgid bit, or could not be kept apart elsewhere by its name.
@@ -51,6 +54,25 @@ def copy_tree(root: Path, into: Path) -> dict[str, str]:
     for directory in [into, *(path for path in into.rglob("*") if path.is_dir())]:
         sync_directory(directory)
     return files
+
+
+def read_signature(root: Path) -> bytes | None:
+    """Give the signature that lies in a directory of model files; None if there is none.
+
+    Raises `Hopeless` for one that is no plain file or far too large.
+    """
+    place = root / SIGNATURE
+    try:
+        with os.fdopen(os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            _check_mode(place, os.fstat(file.fileno()).st_mode)
+            found = file.read(MAX_SIGNATURE + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Hopeless(f"{place} cannot be read: {error.strerror or error}") from error
+    if len(found) > MAX_SIGNATURE:
+        raise Hopeless(f"{place} is larger than {MAX_SIGNATURE >> 20} MiB: no signature")
+    return found
 
 
 def difference(expected: Mapping[str, str], actual: Mapping[str, str]) -> str:
@@ -104,7 +126,7 @@ def _walk(root: Path, below: PurePosixPath, seen: dict[str, str]) -> Iterator[Pu
         mode = entry.stat(follow_symlinks=False).st_mode
         if stat.S_ISDIR(mode):
             yield from _walk(root, relative, seen)
-        elif relative != PurePosixPath(MANIFEST):
+        elif relative not in BESIDE:
             _check_mode(root / relative, mode)
             yield relative
 

@@ -17,31 +17,39 @@ from waystage_plugins.steps.artifact import fetch_artifact
 from waystage_plugins.steps.graph import UnopenedError, graph_problems
 from waystage_plugins.steps.pickles import pickle_kind
 from waystage_plugins.steps.savedmodel import Unservable, model_files, model_problems
+from waystage_plugins.steps.signature import look_at_signature
 
 SAFE_FORMATS = ("onnx", "savedmodel")
 
 
 class CheckModel(Step):
-    """Refuse a snapshot whose bytes, format, schema, example or author are not as they must be.
+    """Refuse a snapshot whose bytes, format, schema, signature or author are not as they must be.
 
         - use: model.check
-          with: {allow: [pickle]}
+          with: {allow: [pickle], signed_by: models-ca}
 
     Formats that run code when they are loaded (pickle, joblib, torch, …) are refused unless
     `allow` names them, as are formats other than onnx and savedmodel. Nothing is unpickled. What
     an ONNX graph or the serving signature of a SavedModel takes is held against the manifest.
+
+    A signature (`model.sig`, of OpenSSF model-signing) is held against the `signers:` of the
+    project: one that is of none of them, or for other files, is refused. With `signed_by`, so is
+    a snapshot that this signer has not signed. What holds is told to the stages that ask for it.
     """
 
     use: ClassVar[str] = "model.check"
     needs_runtime: ClassVar[Literal["any", "online", "batch"] | None] = None
+    verifies: ClassVar[bool] = True
 
     allow: tuple[str, ...] = Field(default=(), max_length=20)
+    signed_by: str = Field(default="", max_length=63)
 
     class Output(BaseModel):
-        """What was looked at, and what could not be."""
+        """What was looked at, whose signature it bears, and what could not be looked at."""
 
         digest: str
         files: int
+        signed_by: list[str]
         notes: list[str]
 
     def run(self, ctx: Context) -> Answer:
@@ -60,9 +68,17 @@ class CheckModel(Step):
             reasons += self._savedmodel_problems(ctx, source, files)
         else:
             reasons += _content_problems(ctx.snapshot, source, files, notes)
+        seal = look_at_signature(ctx, files, self.signed_by)
+        reasons += seal.reasons
         if reasons:
             return _refusal(reasons)
-        return Done(self.Output(digest=ctx.snapshot.digest, files=len(files), notes=notes))
+        output = self.Output(
+            digest=ctx.snapshot.digest,
+            files=len(files),
+            signed_by=[each.by for each in seal.signed],
+            notes=[*notes, *seal.notes],
+        )
+        return Done(output, facts=tuple(seal.signed))
 
     def _format_problems(self, snapshot: Snapshot) -> Iterator[str]:
         allowed = (*SAFE_FORMATS, *self.allow)

@@ -1,0 +1,388 @@
+"""Signatures that the package model-signing made, held against the project's signers."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from model_signer import Authority, make_key, sign_with_key
+
+from waystage.errors import Hopeless
+from waystage.plugin import Signer
+from waystage.testing import FakeContext
+from waystage_plugins.repositories.tree import tree_digest, tree_files
+from waystage_plugins.signing import CertifiedSigner, KeySigner
+from waystage_plugins.signing.bundle import read_bundle, signed_files
+
+pytest.importorskip("model_signing", reason="model-signing is not installed")
+
+
+@pytest.fixture
+def ctx(tmp_path: Path) -> FakeContext:
+    return FakeContext(tmp_path)
+
+
+@pytest.fixture
+def keys(ctx: FakeContext) -> Path:
+    place = ctx.project / "keys"
+    place.mkdir()
+    return place
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A directory as a repository keeps it."""
+    place = tmp_path / "model"
+    (place / "variables").mkdir(parents=True)
+    (place / "saved_model.pb").write_bytes(b"graph")
+    (place / "variables" / "variables.index").write_bytes(b"weights")
+    (place / "variables.txt").write_bytes(b"beside the directory in the order of paths")
+    (place / "manifest.yaml").write_text("name: credit\n")
+    return place
+
+
+@pytest.fixture
+def authority(keys: Path, ctx: FakeContext) -> Authority:
+    return Authority(keys, ctx.now)
+
+
+def objection(ctx: FakeContext, signer: Signer, model: Path) -> str:
+    signature = (model / "model.sig").read_bytes()
+    return signer.examine(ctx, tree_files(model), signature).objection
+
+
+CURVES = [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()]
+
+
+@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: curve.name)
+def test_what_the_key_signed_holds(
+    ctx: FakeContext, keys: Path, model: Path, curve: ec.EllipticCurve
+) -> None:
+    private, _ = make_key(keys, curve=curve)
+    sign_with_key(model, private)
+    assert objection(ctx, KeySigner(public_key="keys/models.pub"), model) == ""
+
+
+def test_the_digest_of_a_snapshot_is_the_one_that_is_signed(keys: Path, model: Path) -> None:
+    private, _ = make_key(keys)
+    bundle = read_bundle(sign_with_key(model, private).read_bytes())
+    (subject,) = json.loads(bundle.payload)["subject"]
+    assert f"sha256:{subject['digest']['sha256']}" == tree_digest(tree_files(model))
+    assert signed_files(bundle) == tree_files(model)
+
+
+def change(model: Path) -> None:
+    (model / "saved_model.pb").write_bytes(b"Graph")
+
+
+def add(model: Path) -> None:
+    (model / "extra.bin").write_bytes(b"")
+
+
+def remove(model: Path) -> None:
+    (model / "variables.txt").unlink()
+
+
+def swap(model: Path) -> None:
+    """Leave the digest of the whole as it is: it does not know names."""
+    (model / "saved_model.pb").rename(model / "saved_other.pb")
+
+
+@pytest.mark.parametrize(("tamper", "says"), [
+    (change, "is for another saved_model.pb"),
+    (add, "does not cover extra.bin"),
+    (remove, "covers variables.txt, which is not there"),
+    (swap, "covers saved_model.pb, which is not there"),
+])  # fmt: skip
+def test_a_file_that_is_not_as_it_was_signed_is_named(
+    ctx: FakeContext, keys: Path, model: Path, tamper: Callable[[Path], None], says: str
+) -> None:
+    private, _ = make_key(keys)
+    sign_with_key(model, private)
+    tamper(model)
+    assert objection(ctx, KeySigner(public_key="keys/models.pub"), model) == says
+
+
+def test_what_the_signature_was_told_to_ignore_is_not_covered(
+    ctx: FakeContext, keys: Path, model: Path
+) -> None:
+    private, _ = make_key(keys)
+    (model / "code.py").write_bytes(b"import os")
+    sign_with_key(model, private, ("manifest.yaml", "model.sig", "code.py"))
+    said = objection(ctx, KeySigner(public_key="keys/models.pub"), model)
+    assert said == "does not cover code.py"
+
+
+def test_a_signed_manifest_is_told_how_to_be_left_out(
+    ctx: FakeContext, keys: Path, model: Path
+) -> None:
+    private, _ = make_key(keys)
+    sign_with_key(model, private, ["model.sig"])
+    said = objection(ctx, KeySigner(public_key="keys/models.pub"), model)
+    assert "sign with --ignore-paths manifest.yaml" in said
+
+
+def test_another_key_is_not_believed(ctx: FakeContext, keys: Path, model: Path) -> None:
+    private, _ = make_key(keys)
+    make_key(keys, "others")
+    sign_with_key(model, private)
+    said = objection(ctx, KeySigner(public_key="keys/others.pub"), model)
+    assert said == "was made by another key, or changed since"
+
+
+def test_the_signature_of_another_snapshot_does_not_hold(
+    ctx: FakeContext, keys: Path, model: Path, tmp_path: Path
+) -> None:
+    private, _ = make_key(keys)
+    other = tmp_path / "other"
+    shutil.copytree(model, other)
+    change(other)
+    shutil.copy(sign_with_key(other, private), model / "model.sig")
+    said = objection(ctx, KeySigner(public_key="keys/models.pub"), model)
+    assert said == "is for another saved_model.pb"
+
+
+def test_a_signature_that_is_cut_anywhere_does_not_hold(
+    ctx: FakeContext, keys: Path, model: Path
+) -> None:
+    private, _ = make_key(keys)
+    whole = sign_with_key(model, private).read_bytes()
+    signer, files = KeySigner(public_key="keys/models.pub"), tree_files(model)
+    for length in range(0, len(whole.rstrip()), 7):
+        said = signer.examine(ctx, files, whole[:length]).objection
+        assert said == "is cut off or no signature file"
+
+
+def test_a_statement_that_was_changed_anywhere_does_not_hold(
+    ctx: FakeContext, keys: Path, model: Path
+) -> None:
+    private, _ = make_key(keys)
+    bundle = json.loads(sign_with_key(model, private).read_text())
+    statement = base64.b64decode(bundle["dsseEnvelope"]["payload"])
+    signer, files = KeySigner(public_key="keys/models.pub"), tree_files(model)
+    for place in range(0, len(statement), 3):
+        flipped = bytearray(statement)
+        flipped[place] ^= 1
+        bundle["dsseEnvelope"]["payload"] = base64.b64encode(flipped).decode()
+        said = signer.examine(ctx, files, json.dumps(bundle).encode()).objection
+        assert said == "was made by another key, or changed since"
+
+
+def forged(model: Path, private: Path, change: Callable[[Any], None]) -> bytes:
+    """Sign another statement with the right key: what a signer's tool could have written."""
+    bundle = json.loads((model / "model.sig").read_text())
+    statement = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
+    change(statement)
+    payload = json.dumps(statement).encode()
+    kind = bundle["dsseEnvelope"]["payloadType"].encode()
+    signed = b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+    key: Any = load_pem_private_key(private.read_bytes(), None)
+    made = key.sign(signed, ec.ECDSA(hashes.SHA256()))
+    bundle["dsseEnvelope"]["payload"] = base64.b64encode(payload).decode()
+    bundle["dsseEnvelope"]["signatures"][0]["sig"] = base64.b64encode(made).decode()
+    return json.dumps(bundle).encode()
+
+
+@pytest.mark.parametrize(("change", "says"), [
+    (lambda s: s.update(predicateType="https://model_signing/Digests/v0.1"), "Digests/v0.1"),
+    (lambda s: s.update(_type="text"), "no model of model-signing"),
+    (lambda s: s["predicate"]["serialization"].update(method="shards"), "shards and sha256"),
+    (lambda s: s["predicate"]["serialization"].update(hash_type="blake3"), "files and blake3"),
+    (lambda s: s["predicate"].update(resources=[]), "lists no files"),
+    (lambda s: s["predicate"]["resources"].append(s["predicate"]["resources"][0]), "twice"),
+    (lambda s: s["predicate"]["resources"][0].update(digest="00"), "without a sha256 digest"),
+    (lambda s: s["predicate"]["resources"][0].update(name=7), "lists 7 without"),
+    (lambda s: s["predicate"]["resources"].pop(), "contradicts itself"),
+    (lambda s: s.update(subject=[]), "subject is missing"),
+    (lambda s: s.pop("predicate"), "predicate is missing"),
+])  # fmt: skip
+def test_a_statement_of_another_kind_is_refused_though_the_key_is_right(
+    ctx: FakeContext, keys: Path, model: Path, change: Callable[[Any], None], says: str
+) -> None:
+    private, _ = make_key(keys)
+    sign_with_key(model, private)
+    raw = forged(model, private, change)
+    said = KeySigner(public_key="keys/models.pub").examine(ctx, tree_files(model), raw).objection
+    assert says in said
+
+
+@pytest.mark.parametrize(("change", "says"), [
+    (lambda b: b.update(mediaType="text"), "no signature file of model-signing"),
+    (lambda b: b["dsseEnvelope"].update(payloadType="text"), "has another payload"),
+    (lambda b: b["dsseEnvelope"].update(signatures=[]), "not exactly one signature"),
+    (lambda b: b["dsseEnvelope"]["signatures"].append({"sig": "AA=="}), "exactly one"),
+    (lambda b: b["dsseEnvelope"]["signatures"][0].update(sig="?"), "sig is no base64"),
+    (lambda b: b["dsseEnvelope"]["signatures"][0].update(sig=""), "sig is no base64"),
+    (lambda b: b.pop("dsseEnvelope"), "dsseEnvelope is missing"),
+    (lambda b: b.pop("verificationMaterial"), "verificationMaterial is missing"),
+    (lambda b: b.update(verificationMaterial={"certificate": {}}), "without a key"),
+    (lambda b: b.update(verificationMaterial={"x509CertificateChain": {}}), "a chain of no"),
+])  # fmt: skip
+def test_a_file_of_another_kind_is_refused(
+    ctx: FakeContext, keys: Path, model: Path, change: Callable[[Any], None], says: str
+) -> None:
+    private, _ = make_key(keys)
+    bundle = json.loads(sign_with_key(model, private).read_text())
+    change(bundle)
+    raw = json.dumps(bundle).encode()
+    said = KeySigner(public_key="keys/models.pub").examine(ctx, tree_files(model), raw).objection
+    assert says in said
+
+
+def test_a_key_that_is_there_twice_is_refused(ctx: FakeContext, keys: Path, model: Path) -> None:
+    private, _ = make_key(keys)
+    text = sign_with_key(model, private).read_text()
+    raw = text.replace("{", '{"mediaType": "other", ', 1).encode()
+    said = KeySigner(public_key="keys/models.pub").examine(ctx, tree_files(model), raw).objection
+    assert said == "is cut off or no signature file"
+
+
+def test_what_a_certified_signer_signed_holds(
+    ctx: FakeContext, authority: Authority, model: Path
+) -> None:
+    authority.sign(model, *authority.issue())
+    assert objection(ctx, certified(authority), model) == ""
+    ctx.clock.turn(timedelta(days=90))
+    assert "was valid until" in objection(ctx, certified(authority), model)
+
+
+def certified(authority: Authority, identity: str = "") -> CertifiedSigner:
+    return CertifiedSigner(authorities=(f"keys/{authority.file.name}",), identity=identity)
+
+
+SERVER = ExtendedKeyUsageOID.SERVER_AUTH
+
+
+@pytest.mark.parametrize(("issued", "says"), [
+    ({"lasts": timedelta(hours=1)}, "has a certificate that was valid until 2026-01-04 10:00 UTC"),
+    ({"begins": timedelta(hours=1)}, "valid only from 2026-01-05 10:00 UTC"),
+    ({"usage": "key_agreement"}, "key usage is not digitalSignature"),
+    ({"purposes": [SERVER]}, "extended key usage is not codeSigning"),
+    ({"usage": "", "purposes": None}, "does not say what it is for"),
+    ({"usage": ""}, ""),
+    ({"purposes": None}, ""),
+])  # fmt: skip
+def test_a_certificate_is_for_signing_and_valid_now(
+    ctx: FakeContext, authority: Authority, model: Path, issued: dict[str, Any], says: str
+) -> None:
+    if "begins" in issued:
+        issued = {**issued, "begins": ctx.now + issued["begins"]}
+    authority.sign(model, *authority.issue(**issued))
+    said = objection(ctx, certified(authority), model)
+    assert says in said
+    assert bool(said) == bool(says)
+
+
+def test_an_authority_that_is_over_is_not_believed(
+    ctx: FakeContext, authority: Authority, model: Path
+) -> None:
+    authority.sign(model, *authority.issue(lasts=timedelta(days=9000)))
+    ctx.clock.turn(timedelta(days=3400))
+    assert "that no authority vouches for" in objection(ctx, certified(authority), model)
+
+
+def test_the_certificate_of_another_authority_is_not_believed(
+    ctx: FakeContext, authority: Authority, model: Path, keys: Path
+) -> None:
+    other = Authority(keys, ctx.now, "Other CA")
+    other.sign(model, *other.issue())
+    said = objection(ctx, certified(authority), model)
+    assert said.startswith("has a certificate (CN=Model signing) that no authority vouches for")
+
+
+def test_an_authority_of_the_same_name_is_not_believed(
+    ctx: FakeContext, authority: Authority, model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "forged").mkdir()
+    forger = Authority(tmp_path / "forged", ctx.now)
+    forger.sign(model, *forger.issue())
+    assert "no authority vouches for" in objection(ctx, certified(authority), model)
+
+
+def test_a_signer_is_no_authority(ctx: FakeContext, authority: Authority, model: Path) -> None:
+    private, certificate = authority.issue()
+    below = Authority(authority.place, ctx.now, "Model signing")
+    below.key = load_pem_private_key(private.read_bytes(), None)  # type: ignore[assignment]  # a key on a curve
+    made = below.issue("Nobody")
+    below.file = certificate
+    below.sign(model, *made)
+    assert "no authority vouches for" in objection(ctx, certified(authority), model)
+
+
+@pytest.mark.parametrize(("identity", "says"), [
+    ("models@bank.example", ""),
+    ("Model signing", ""),
+    ("model", "has the certificate of Model signing, models@bank.example, not of model"),
+])  # fmt: skip
+def test_only_who_is_named_may_sign(
+    ctx: FakeContext, authority: Authority, model: Path, identity: str, says: str
+) -> None:
+    authority.sign(model, *authority.issue(mail="models@bank.example"))
+    assert objection(ctx, certified(authority, identity), model) == says
+
+
+def test_bare_keys_and_certificates_do_not_stand_for_each_other(
+    ctx: FakeContext, authority: Authority, model: Path, keys: Path
+) -> None:
+    private, _ = make_key(keys)
+    sign_with_key(model, private)
+    assert "with a bare key" in objection(ctx, certified(authority), model)
+    authority.sign(model, *authority.issue())
+    said = objection(ctx, KeySigner(public_key="keys/models.pub"), model)
+    assert said == "was made with a certificate, not with this bare key"
+
+
+def test_other_keys_have_another_mark(ctx: FakeContext, keys: Path, authority: Authority) -> None:
+    make_key(keys)
+    signers = [KeySigner(public_key="keys/models.pub"), certified(authority),
+               certified(authority, "ada")]  # fmt: skip
+    before = [signer.mark(ctx) for signer in signers]
+    assert before == [signer.mark(ctx) for signer in signers]
+    assert len(set(before)) == 3
+    make_key(keys)
+    Authority(keys, ctx.now)
+    assert not {signer.mark(ctx) for signer in signers} & set(before)
+
+
+def test_keys_that_cannot_be_used_are_named(ctx: FakeContext, keys: Path) -> None:
+    private, public = make_key(keys)
+    signer = KeySigner(public_key="keys/models.pub")
+    assert signer.diagnose(ctx) == []
+    rsa_key = rsa.generate_private_key(65537, 2048).public_key()
+    for content, says in [
+        (b"no key", "keys/models.pub is no public key in PEM"),
+        (rsa_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), "needs a key on"),
+        (private.read_bytes(), "holds a private key, which does not belong here"),
+    ]:
+        public.write_bytes(content)
+        with pytest.raises(Hopeless, match=says):
+            signer.diagnose(ctx)
+    public.unlink()
+    with pytest.raises(Hopeless, match=r"keys/models\.pub cannot be read: No such file"):
+        signer.mark(ctx)
+
+
+def test_certificates_that_end_soon_are_told(ctx: FakeContext, authority: Authority) -> None:
+    signer = certified(authority)
+    assert signer.diagnose(ctx) == []
+    ctx.clock.turn(timedelta(days=3650 - 365 - 10))
+    assert "CN=Model CA is valid until" in signer.diagnose(ctx)[0]
+    ctx.clock.turn(timedelta(days=20))
+    assert "CN=Model CA was valid until" in signer.diagnose(ctx)[0]
+    authority.file.write_text("nothing")
+    with pytest.raises(Hopeless, match=r"keys/model-ca\.pem holds no certificate in PEM"):
+        signer.diagnose(ctx)
