@@ -25,8 +25,11 @@ def where_verb(ctx: click.Context, service: str | None, at: str | None, as_json:
         shown = [(r["runtime"], r["role"], r["snapshot"], _health(r), when(r["since"]))
                  for r in rows if r["stage"] == stage]  # fmt: skip
         table(stage, ("runtime", "role", "snapshot", "seen", "since (UTC)"), shown)
-        for url in dict.fromkeys(_url(r) for r in rows if r["stage"] == stage and _url(r)):
-            click.echo(f"  requests go to {url}\n")
+        told = [line for r in rows if r["stage"] == stage for line in _endpoints(r)]
+        for line in dict.fromkeys(told):
+            click.echo(f"  requests go to {line}")
+        if told:
+            click.echo()
     if not rows:
         click.echo(f"{service} runs nowhere." if service else "Nothing runs anywhere.")
 
@@ -81,9 +84,12 @@ def _health(row: dict[str, Any]) -> str:
     return f"{row['seen']}: {row['seen_why']}" if row["seen_why"] else str(row["seen"])
 
 
-def _url(row: dict[str, Any]) -> str:
-    endpoints = row["body"]["deployed"].get("endpoints") or []
-    return str(endpoints[0]["url"]) if endpoints else ""
+def _endpoints(row: dict[str, Any]) -> list[str]:
+    """Give the addresses; where there are several, with what is spoken there and their names."""
+    found = row["body"]["deployed"].get("endpoints") or []
+    if len(found) == 1:
+        return [str(found[0]["url"])]
+    return [f"{each['url']} ({each['protocol']}, {each['name']})" for each in found]
 
 
 def _value(body: dict[str, Any]) -> str:

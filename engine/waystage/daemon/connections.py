@@ -21,6 +21,7 @@ from waystage.plugin import (
     Mode,
     Notifier,
     OnlineRuntime,
+    Opening,
     PlacedRuntime,
     Plugin,
     Repository,
@@ -192,7 +193,8 @@ class Connections:
         kind = OnlineRuntime if runtime.mode == "online" else BatchRuntime
         name = f"runtime {stage}/{runtime.name}"
         plugin = self._once(name, runtime.use, runtime.with_, kind)
-        return PlacedRuntime(runtime.name, stage, runtime.mode, plugin)
+        wanted = tuple(Opening(name=e.name, protocol=e.protocol) for e in runtime.endpoints)
+        return PlacedRuntime(runtime.name, stage, runtime.mode, plugin, wanted)
 
     def _once(self, name: str, use: str, settings: Mapping[str, Any], kind: type[P]) -> P:
         if name not in self._built:

@@ -193,6 +193,7 @@ def _spec(
         service=row.service, stage=row.stage, source=str(source), role=deployed.role, run=row.run,
         snapshot=Snapshot.model_validate(row.body["snapshot"]), image=deployed.image,
         scoring_log=log_of,
+        endpoints=connections.named_runtime(row.stage, row.runtime).endpoints,
     )  # fmt: skip
 
 

@@ -13,11 +13,20 @@ from waystage.plugin.values import JsonObject, Value
 Role: TypeAlias = Literal["champion", "challenger"]
 
 
-class Endpoint(Value):
-    """Where requests reach an online deployment."""
+Speech: TypeAlias = Literal["rest", "grpc", "kafka"]
+SPEECHES: tuple[Speech, ...] = ("rest", "grpc", "kafka")
+
+
+class Opening(Value):
+    """An endpoint as a stage asks for it: its name, and what is spoken there."""
 
     name: str = "score"
-    protocol: Literal["rest", "grpc", "kafka"] = "rest"
+    protocol: Speech = "rest"
+
+
+class Endpoint(Opening):
+    """Where requests reach an online deployment."""
+
     url: str
 
 

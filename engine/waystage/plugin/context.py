@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from waystage.plugin.answers import Deployed, Role
+from waystage.plugin.answers import Deployed, Opening, Role
 from waystage.plugin.snapshot import Snapshot
 from waystage.plugin.values import JsonObject
 
@@ -64,6 +64,7 @@ class PlacedRuntime:
     stage: str
     mode: Mode
     plugin: OnlineRuntime | BatchRuntime
+    endpoints: tuple[Opening, ...] = ()
 
     @property
     def online(self) -> OnlineRuntime:

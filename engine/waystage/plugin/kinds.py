@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, TypeAlias
 from pydantic import BaseModel, Field
 
 from waystage.errors import Hopeless
-from waystage.plugin.answers import Answer, Done, Role
+from waystage.plugin.answers import SPEECHES, Answer, Done, Opening, Role
 from waystage.plugin.base import Plugin
 from waystage.plugin.context import Context, Services
 from waystage.plugin.observed import Observation
@@ -82,6 +82,7 @@ class DeploySpec(Value):
     scoring_log: JsonObject | None = (
         None  # `{use, with}` of the project's log; online ones write it
     )
+    endpoints: tuple[Opening, ...] = ()  # to be opened and told, no others; none: the usual one
 
 
 class Handle(Value):
@@ -94,11 +95,17 @@ class OnlineRuntime(Plugin):
     """A place where models answer requests.
 
     With the capability `switch` a deployment gets no requests of its service before
-    `set_traffic` sends them there; with `split` it may send a share of them.
+    `set_traffic` sends them there; with `split` it may send a share of them. With `rest`,
+    `grpc` or `kafka` it opens such endpoints; a runtime that names none of them speaks REST.
     """
 
     kind: ClassVar[str] = "online_runtime"
     capabilities: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def speaks(cls) -> frozenset[str]:
+        """Give the protocols of endpoints that it can open."""
+        return cls.capabilities & frozenset(SPEECHES) or frozenset({"rest"})
 
     def check(self, spec: DeploySpec) -> list[str]:
         """Say, offline, why this could never run; an empty list is fine."""

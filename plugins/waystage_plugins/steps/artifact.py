@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from waystage.errors import Hopeless
-from waystage.plugin import Context, DeploySpec, JsonObject, Role, Snapshot
+from waystage.plugin import Context, DeploySpec, JsonObject, Opening, Role, Snapshot
 from waystage_plugins.repositories.layout import locked
 from waystage_plugins.repositories.tree import sync_directory, tree_digest, tree_files
 
@@ -30,7 +30,12 @@ def fetch_artifact(ctx: Context, snapshot: Snapshot | None = None) -> Path:
 
 
 def deploy_spec(
-    ctx: Context, stage: str, source: Path, role: Role = "champion", image: str = ""
+    ctx: Context,
+    stage: str,
+    source: Path,
+    role: Role = "champion",
+    image: str = "",
+    endpoints: tuple[Opening, ...] = (),
 ) -> DeploySpec:
     """Say what should run: the run's snapshot from `source`, answering into the scoring log."""
     return DeploySpec(
@@ -42,6 +47,7 @@ def deploy_spec(
         run=ctx.run,
         image=image,
         scoring_log=_scoring_log(ctx),
+        endpoints=endpoints,
     )
 
 

@@ -73,7 +73,8 @@ class Deploy(Step):
         if isinstance(remembered, dict):
             handle = Handle(ref=remembered)
         else:
-            spec = deploy_spec(ctx, need_stage(ctx), fetch_artifact(ctx), self.role, self.image)
+            artifact, wanted = fetch_artifact(ctx), placed.endpoints
+            spec = deploy_spec(ctx, need_stage(ctx), artifact, self.role, self.image, wanted)
             if problems := placed.online.check(spec):
                 return Refused("; ".join(problems), output={"reasons": [*problems]})
             handle = placed.online.apply(ctx, spec)
@@ -90,7 +91,7 @@ class Deploy(Step):
                 placed.online.set_traffic(ctx, handle, 100)
                 seen = placed.online.observe(ctx, handle)
             if seen.phase == "ready":
-                return self._done(placed, handle, seen.endpoints)
+                return self._done(placed, handle, _named(placed, seen.endpoints))
         if waited(ctx) >= self.ready_within.total_seconds():
             raise Retryable(
                 f"{ctx.snapshot.id} is not ready in {placed.stage}/{placed.name} after "
@@ -118,6 +119,24 @@ class Deploy(Step):
             endpoints=list(endpoints),
         )
         return Done(output, facts=(fact,))
+
+
+def _named(placed: PlacedRuntime, found: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+    """Give what is open in the order and by the names of the stage's file.
+
+    Raises `Hopeless` when it does not open what the stage asks for.
+    """
+    spoken = {each.protocol: each for each in found}
+    if lacking := [each.protocol for each in placed.endpoints if each.protocol not in spoken]:
+        raise Hopeless(
+            f"{placed.stage}/{placed.name} opens no {' and no '.join(lacking)} endpoint, which "
+            "the stage's file asks for"
+        )
+    if not placed.endpoints:
+        return found
+    return tuple(
+        spoken[each.protocol].model_copy(update={"name": each.name}) for each in placed.endpoints
+    )
 
 
 def _failure(ctx: Context, placed: PlacedRuntime, seen: Observation) -> Exception:
