@@ -77,7 +77,7 @@ def takes(wanted: Type, found: Type) -> bool:
 def _thresholds(subject: Subject, scope: Scope) -> Iterator[Problem]:
     for name, monitor in subject.spec.monitors.items():
         for level in ("warn", "breach"):
-            for side in ("below", "above"):
+            for side in ("below", "above", "clear"):
                 value = getattr(getattr(monitor, level), side, None)
                 found = type_of(value, scope) if value is not None else None
                 if found and found.kind not in ("int", "double", "dyn"):

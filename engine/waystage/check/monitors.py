@@ -5,7 +5,8 @@
 - W-MONITOR-BLIND: it has neither `warn` nor `breach`, so that it is always `ok`.
 - E-THRESHOLD: a threshold looks at the side on which the value is good; `warn` and `breach`
   look at different sides; or a breach would be no warning, with the numbers as written or
-  with the parameters of one of the services.
+  with the parameters of one of the services; `clear` lies on the bad side of its threshold, so
+  that an alarm would end while the value is still bad.
 - E-SCORING-LOG: the project has no `scoring_log`, which monitors read.
 
 Why it hurts: it would alarm on good values or never. To mend it, see the message; `breach`
@@ -52,6 +53,7 @@ def _monitor(subject: Subject, name: str, monitor: Monitor, *, used: bool) -> It
     yield from wrong
     if not wrong:
         yield from _order(subject, name, monitor)
+    yield from _clears(subject, name, monitor)
 
 
 def _sides(subject: Subject, name: str, monitor: Monitor) -> Iterator[Problem]:
@@ -87,6 +89,20 @@ def _order(subject: Subject, name: str, monitor: Monitor) -> Iterator[Problem]:
             yield subject.problem("E-THRESHOLD", path, text, "the pair is swapped")
 
 
+def _clears(subject: Subject, name: str, monitor: Monitor) -> Iterator[Problem]:
+    for level in ("warn", "breach"):
+        threshold: Threshold | None = getattr(monitor, level)
+        for _, params in _parameters(subject) if threshold and threshold.clear else ():
+            assert threshold is not None
+            limit, clear = _limit(threshold, params), _number(threshold.clear, params)
+            if limit is None or clear is None:
+                continue
+            if clear < limit if threshold.below is not None else clear > limit:
+                text = f"clear ({clear:g}) is on the bad side of {level} ({limit:g})"
+                yield subject.problem("E-THRESHOLD", ("monitors", name, level, "clear"), text)
+                break
+
+
 def _parameters(subject: Subject) -> Iterator[tuple[str, dict[str, Any]]]:
     defaults = {name: field.default for name, field in subject.spec.params.items()}
     yield "", defaults
@@ -109,7 +125,10 @@ def limits(subject: Subject, monitor: Monitor) -> Iterator[tuple[str, str, float
 
 
 def _limit(threshold: Threshold, params: dict[str, Any]) -> float | None:
-    said = threshold.below if threshold.below is not None else threshold.above
+    return _number(threshold.below if threshold.below is not None else threshold.above, params)
+
+
+def _number(said: float | str | None, params: dict[str, Any]) -> float | None:
     try:
         value = compile_template(said).render({"params": params})
     except ExpressionError:

@@ -19,7 +19,7 @@ MONITOR: dict[str, Any] = {
     "type": "object",
     "properties": dict.fromkeys(("value", "low", "high"), NUMBER)
     | dict.fromkeys(("verdict", "reason", "method", "insufficient"), TEXT)
-    | {"counts": COUNTS, "notes": {}},
+    | {"counts": COUNTS, "notes": {}, "noise": NUMBER, "stale": {"type": "boolean"}},
     "additionalProperties": False,
 }
 

@@ -51,7 +51,7 @@ def texts(subject: Subject) -> Iterator[Text]:
     for name, monitor in subject.spec.monitors.items():
         for level in ("warn", "breach"):
             if threshold := getattr(monitor, level):
-                for side in ("below", "above"):
+                for side in ("below", "above", "clear"):
                     yield Text(("monitors", name, level, side), getattr(threshold, side), None)
     for place in subject.places:
         yield from _of_state(place)

@@ -152,6 +152,7 @@ def _measure(
     config = order["config"]
     window = Window(**{k: datetime.fromisoformat(v) for k, v in config["window"].items()})
     minimum = Minimum.model_validate(config["minimum"])
+    ctx.memo = config.get("kept") or {}
     measurement = plugin.model_validate(config["with"]).measure(ctx, window, minimum)
     return Answered(events.step_done(*where, as_output(measurement)))
 

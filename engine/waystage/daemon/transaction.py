@@ -20,6 +20,7 @@ from waystage.daemon.pausing import measured_meanwhile
 from waystage.errors import Newer
 from waystage.kernel import Definition, Event, Run, advance
 from waystage.kernel import commands as c
+from waystage.kernel.judge import PRIVATE, is_stale
 from waystage.kernel.migration import MIGRATED
 from waystage.store import Connection, Store, rare
 from waystage.store.codec import chained, dump, micros
@@ -299,10 +300,12 @@ class Transaction:
         judged = run.monitors.get(name)
         if judged is None or judged is before.monitors.get(name):
             return
+        spec = touched.definition.spec.monitors.get(name)
+        stale = {"stale": True} if spec is not None and is_stale(spec, judged) else {}
         window = order["config"]["window"]
-        kept = {k: v for k, v in judged.items() if k not in ("recent", "verdict")}
+        kept = {k: v for k, v in judged.items() if k not in (*PRIVATE, "verdict")}
         statement = rare.keep_measurement(
-            kept, monitor=name, use=order["use"], service=run.service,
+            kept | stale, monitor=name, use=order["use"], service=run.service,
             stage=order["stage"], snapshot=snapshot_id(run), run=touched.hot.no,
             start=micros(datetime.fromisoformat(window["start"])),
             end=micros(datetime.fromisoformat(window["end"])),

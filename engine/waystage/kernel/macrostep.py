@@ -10,6 +10,7 @@ from typing import Any
 from waystage.kernel.commands import Command, OpenIncident, Record
 from waystage.kernel.definition import Definition, Node
 from waystage.kernel.events import Event
+from waystage.kernel.judge import is_stale
 from waystage.kernel.run import Run
 
 
@@ -67,11 +68,19 @@ class Macrostep:
             "stage": node.stage,
             "steps": run.steps,
             "tasks": run.tasks,
-            "monitors": run.monitors,
+            "monitors": self._monitors(),
             "event": {"name": self.event.name, "actor": self.event.actor, "payload": self.payload},
             "run": {"id": run.id, "lifecycle": run.lifecycle, "starter": run.starter},
             "now": self.now,
             **more,
+        }
+
+    def _monitors(self) -> dict[str, Any]:
+        """Give what is known of the monitors, and whether they have been without a verdict long."""
+        specs = self.definition.spec.monitors
+        return {
+            name: memory | {"stale": name in specs and is_stale(specs[name], memory)}
+            for name, memory in self.run.monitors.items()
         }
 
     def park(self, state: str, kind: str, message: str, **resume: Any) -> None:

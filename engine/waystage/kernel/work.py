@@ -278,11 +278,13 @@ def _undo_next(m: Macrostep, node: Node) -> None:
 def _monitor_config(m: Macrostep, node: Node, name: str) -> dict[str, Any]:
     spec = m.definition.spec.monitors[name]
     start, end = m.run.activities[node.path]["window"]
+    kept = m.run.monitors.get(name, {}).get("kept")
     return {
         "with": spec.with_,
         "window": {"start": start, "end": end},
         "minimum": spec.minimum.model_dump(),
         "monitor": name,
+        **({"kept": kept} if kept else {}),
     }
 
 

@@ -92,17 +92,18 @@ def _put(body: dict[str, Any], path: str, value: Any) -> None:
 def rejudged(
     was: Monitor, spec: Monitor, found: Iterable[Measured], params: Mapping[str, Any]
 ) -> list[Judged]:
-    """Judge measurements, the oldest first, each run with its own memory."""
+    """Judge measurements, the oldest window first, each run with its own memory."""
     memory: dict[str, dict[str, Any]] = {}
-    judged = []
-    for each in found:
+    judged: dict[int, Judged] = {}
+    # by window, so that the order of arrival changes nothing; told in the order of arrival
+    for number, each in sorted(enumerate(found), key=lambda one: (one[1].window[1], one[1].at)):
         names = {**each.names, "params": {**each.names.get("params", {}), **params}}
         answer = judge(spec, _measurement(each), memory.get(each.run), list(each.window),
                        names, each.at)  # fmt: skip
         memory[each.run] = answer
         limits = (_limit(was.breach, each.names), _limit(spec.breach, names))
-        judged.append(Judged(each, answer["verdict"], answer["reason"], *limits))
-    return judged
+        judged[number] = Judged(each, answer["verdict"], answer["reason"], *limits)
+    return [judged[number] for number in sorted(judged)]
 
 
 def _measurement(each: Measured) -> dict[str, Any]:

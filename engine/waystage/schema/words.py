@@ -54,6 +54,7 @@ WORDS: dict[str, dict[str, str]] = {
         "warn": "Where the value gives a warning.",
         "breach": "Where the value is a breach; it lies beyond `warn`.",
         "cooldown": "How long after a breach another one only warns.",
+        "stale_after": "How long without a verdict makes it stale; 3 windows unless said.",
     },
     "WindowSpec": {
         "length": "How long the window is.",
@@ -69,6 +70,7 @@ WORDS: dict[str, dict[str, str]] = {
     "Threshold": {
         "below": "Bad is what lies below this number.",
         "above": "Bad is what lies above this number.",
+        "clear": "Where the value must come back to before the alarm ends.",
         "datapoints": "How many of the last windows must be bad.",
         "of": "How many windows are looked back on.",
         "confidence": "`point` judges the value, `upper95` the end of its interval.",

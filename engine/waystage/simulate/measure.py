@@ -37,7 +37,7 @@ def judged_so(
     for before in _memories(monitor, memory, now):
         for value in _values(monitor, environment):
             found = {"value": value, "low": value, "high": value}
-            verdict = judge(monitor, found, before, ["", ""], environment, now)["verdict"]
+            verdict = judge(monitor, found, before, ["", "~"], environment, now)["verdict"]
             if verdict == word:
                 return found, before
     return None
@@ -48,7 +48,7 @@ def _memories(monitor: Monitor, memory: Memory, now: datetime) -> Iterator[dict[
     fresh = {k: v for k, v in kept.items() if k != "breached"}
     for level in ("", "warn", "breach"):
         count = max((t.datapoints for t in (monitor.warn, monitor.breach) if t), default=1) - 1
-        recent = [{"window": [str(n), ""], "level": level} for n in range(count if level else 0)]
+        recent = [{"window": ["", f"0{n:03}"], "level": level} for n in range(count if level else 0)]
         yield fresh | {"recent": recent}
     if monitor.cooldown is not None:  # a breach that only warns needs one before it
         yield fresh | {"recent": [], "breached": now.isoformat()}

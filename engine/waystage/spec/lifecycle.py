@@ -259,6 +259,7 @@ class Threshold(Spec):
 
     below: float | str | None = None
     above: float | str | None = None
+    clear: float | str | None = None
     datapoints: int = Field(default=1, ge=1, le=100)
     of: int | None = Field(default=None, ge=1, le=100)
     confidence: Literal["point", "upper95"] = "point"
@@ -299,6 +300,7 @@ class Monitor(Spec):
     warn: Threshold | None = None
     breach: Threshold | None = None
     cooldown: Duration | None = None
+    stale_after: Duration | None = None
 
 
 class Lifecycle(Spec):

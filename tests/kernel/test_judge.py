@@ -1,0 +1,174 @@
+"""Verdicts over several windows: hysteresis, late labels, staleness, noise, and any order."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from waystage.kernel.judge import MEMORY, PRIVATE, is_stale, judge
+from waystage.spec.lifecycle import Monitor
+
+START = datetime(2026, 1, 5, tzinfo=UTC)
+WEEK = timedelta(days=7)
+
+
+def monitor(**more: Any) -> Monitor:
+    return Monitor.model_validate({"use": "drift.psi", "window": {"length": "P7D"}} | more)
+
+
+def window(number: int) -> list[str]:
+    return [(START + number * WEEK).isoformat(), (START + (number + 1) * WEEK).isoformat()]
+
+
+def measured(
+    spec: Monitor, found: dict[str, Any], memory: dict[str, Any] | None, number: int
+) -> dict[str, Any]:
+    """Judge the measurement of a window a day after its end."""
+    now = START + (number + 1) * WEEK + timedelta(days=1)
+    return judge(spec, found, memory, window(number), {}, now)
+
+
+def verdicts(spec: Monitor, *values: float | None) -> list[str]:
+    """Give the verdicts of windows one after the other; None is insufficient."""
+    memory, told = None, []
+    for number, value in enumerate(values):
+        found = {"insufficient": "too few"} if value is None else {"value": value}
+        memory = measured(spec, found, memory, number)
+        told.append(memory["verdict"])
+    return told
+
+
+def test_an_alarm_stays_until_the_value_is_clear() -> None:
+    spec = monitor(warn={"above": 0.1, "clear": 0.08}, breach={"above": 0.25, "clear": 0.2})
+    told = verdicts(spec, 0.09, 0.11, 0.09, 0.07, 0.3, 0.22, 0.15, 0.09, 0.08)
+    assert told == ["ok", "warn", "warn", "ok", "breach", "breach", "warn", "warn", "ok"]
+
+
+def test_without_clear_the_alarm_ends_at_its_threshold() -> None:
+    spec = monitor(warn={"above": 0.1}, breach={"above": 0.25})
+    assert verdicts(spec, 0.11, 0.09, 0.3, 0.24) == ["warn", "ok", "breach", "warn"]
+
+
+def test_an_alarm_outlives_a_window_without_a_verdict() -> None:
+    spec = monitor(warn={"above": 0.1, "clear": 0.08})
+    assert verdicts(spec, 0.11, None, 0.09, 0.07) == ["warn", "insufficient", "warn", "ok"]
+
+
+def test_a_value_that_is_held_only_keeps_an_alarm_that_was_there() -> None:
+    spec = monitor(breach={"above": 0.25, "clear": 0.2, "datapoints": 2, "of": 3})
+    assert verdicts(spec, 0.22, 0.3, 0.22, 0.3, 0.22) == ["ok", "warn", "ok", "breach", "breach"]
+
+
+def test_late_labels_supersede_and_do_not_tell_a_breach_twice() -> None:
+    spec = monitor(breach={"above": 0.25})
+    first = measured(spec, {"value": 0.3}, None, 0)
+    second = measured(spec, {"value": 0.4}, first, 0)
+    third = measured(spec, {"value": 0.5}, second, 0)
+    assert [each["verdict"] for each in (first, second, third)] == ["breach", "warn", "warn"]
+    assert second["reason"] == "the breach of this window was told already"
+    assert third["value"] == 0.5
+    assert third["recent"] == [{"window": window(0), "level": "breach"}]
+    assert measured(spec, {"value": 0.3}, third, 1)["verdict"] == "breach"
+
+
+def test_late_labels_may_tell_a_breach_for_the_first_time_or_take_it_back() -> None:
+    spec = monitor(breach={"above": 0.25})
+    fine = measured(spec, {"value": 0.1}, None, 0)
+    assert measured(spec, {"value": 0.3}, fine, 0)["verdict"] == "breach"
+    bad = measured(spec, {"value": 0.3}, None, 0)
+    assert measured(spec, {"value": 0.1}, bad, 0)["verdict"] == "ok"
+
+
+def test_an_old_window_that_comes_late_only_warns() -> None:
+    spec = monitor(breach={"above": 0.25})
+    memory = measured(spec, {"value": 0.1}, None, 3)
+    late = measured(spec, {"value": 0.3}, memory, 1)
+    assert late["verdict"] == "warn"
+    assert "older than the newest one measured" in late["reason"]
+
+
+VALUES = st.lists(st.sampled_from([0.05, 0.09, 0.15, 0.22, 0.3, None]), min_size=4, max_size=4)
+
+
+@given(VALUES)
+@settings(max_examples=30)
+def test_windows_in_any_order_lead_to_the_same_memory_and_the_same_last_verdict(
+    values: list[float | None],
+) -> None:
+    spec = monitor(
+        warn={"above": 0.1, "clear": 0.08}, breach={"above": 0.25, "datapoints": 2, "of": 3}
+    )
+    seen, last = set(), set()
+    for order in permutations(range(4)):
+        memory: dict[str, Any] | None = None
+        for number in (*order, 3):  # the newest window is measured once more at the end
+            value = values[number]
+            found = {"insufficient": "too few"} if value is None else {"value": value}
+            memory = measured(spec, found, memory, number)
+        assert memory is not None
+        seen.add(str(memory["recent"]))
+        last.add(memory["verdict"] if memory["verdict"] != "breach" else "warn")
+    assert len(seen) == len(last) == 1
+
+
+def test_a_monitor_is_stale_when_it_was_insufficient_for_too_long() -> None:
+    spec, memory, stale = monitor(breach={"above": 0.25}), None, []
+    for number, value in enumerate([0.1, None, None, None, None, 0.1]):
+        found = {"insufficient": "too few"} if value is None else {"value": value}
+        memory = measured(spec, found, memory, number)
+        stale.append(is_stale(spec, memory))
+    assert stale == [False, False, False, False, True, False]
+
+
+def test_how_long_is_too_long_may_be_said() -> None:
+    spec = monitor(breach={"above": 0.25}, stale_after="P7D")
+    memory = measured(spec, {"insufficient": "too few"}, None, 0)
+    assert not is_stale(spec, memory)
+    assert is_stale(spec, measured(spec, {"error": "the log is gone"}, memory, 1))
+
+
+@pytest.mark.parametrize(
+    ("noise", "verdict"),
+    [(None, "breach"), (0.05, "breach"), (0.1, "breach"), (0.11, "insufficient")],
+)
+def test_a_threshold_within_the_noise_says_nothing(noise: float | None, verdict: str) -> None:
+    spec = monitor(warn={"above": 0.1}, breach={"above": 0.25})
+    memory = measured(spec, {"value": 0.4, "noise": noise}, None, 0)
+    assert memory["verdict"] == verdict
+    if verdict == "insufficient":
+        assert memory["reason"] == (
+            "with this few data the value is up to 0.11 in 95 of 100 windows in which nothing has "
+            "changed, and warn begins at 0.1; lengthen the window"
+        )
+
+
+def test_what_a_monitor_kept_stays_until_it_keeps_something_else() -> None:
+    spec = monitor()
+    memory = measured(spec, {"value": 0.1, "keep": {"bins": [1, 2]}}, None, 0)
+    memory = measured(spec, {"value": 0.1}, memory, 1)
+    assert memory["kept"] == {"bins": [1, 2]}
+    assert measured(spec, {"error": "gone"}, memory, 2)["kept"] == {"bins": [1, 2]}
+    assert measured(spec, {"value": 0, "keep": {"a": 1}}, memory, 2)["kept"] == {"a": 1}
+
+
+def test_memory_stops_growing_and_keeps_an_alarm_that_is_on() -> None:
+    spec = monitor(warn={"above": 0.1, "clear": 0.08})
+    memory = measured(spec, {"value": 0.2}, None, 0)
+    for number in range(1, MEMORY + 20):
+        memory = measured(spec, {"value": 0.09}, memory, number)
+    assert len(memory["recent"]) == MEMORY
+    assert memory["verdict"] == "warn"
+    assert set(memory) & set(PRIVATE) == {"recent", "base"}
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf"), "0.3", True])
+def test_what_is_no_finite_number_is_an_error_and_never_ok(value: Any) -> None:
+    memory = measured(monitor(breach={"above": 0.25}), {"value": value}, None, 0)
+    assert memory["verdict"] == "error"
+    assert "is no finite number" in memory["reason"]
+    assert "value" not in memory
