@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import resource
 import threading
 import time
@@ -27,6 +28,7 @@ from waystage.spec.load import load_project
 from waystage.store import Store
 
 STEPS = 10
+OWN = f"w1|{os.getpid()}|"  # what opens the runs of this process
 PROJECT = "project: bench\ndatabase: sqlite:///w1.db\n"
 SNAPSHOT = {"name": "bench", "version": "1", "digest": "sha256:" + "0" * 64, "author": "bench"}
 HEAD = "lifecycle: w1\nservices: [bench]\ninitial: s1\nstates:\n"
@@ -78,7 +80,7 @@ class Load:
         if number >= self._runs:
             return
         began = time.perf_counter()
-        opening = Opening(self._definition, "bench", SNAPSHOT, f"w1|{id(self)}|{number}", "bench")
+        opening = Opening(self._definition, "bench", SNAPSHOT, f"{OWN}{id(self)}|{number}", "bench")
         self._engine.open(opening).add_done_callback(
             lambda future: self._began.update({future.result(): began})
         )
@@ -115,16 +117,18 @@ def measure(place: Path, runs: int, in_flight: int, database: str = "") -> dict[
     definition = definitions.by_name("w1")
     _drive(engine, definition, in_flight, in_flight)  # warm up
     cpu = _cpu_seconds()
-    began = time.perf_counter()
+    began = time.time()
     load = _drive(engine, definition, runs, in_flight)
-    seconds, cpu = time.perf_counter() - began, _cpu_seconds() - cpu
+    ended, cpu = time.time(), _cpu_seconds() - cpu
     engine.stop()
     _durable(store, runs + in_flight)
     history = _history_bytes(store)
     store.close()
     took = sorted(load.took)
     return {
-        "rate": runs * STEPS / seconds,
+        "rate": runs * STEPS / (ended - began),
+        "began": began,
+        "ended": ended,
         "p99_seconds": took[int(len(took) * 0.99)],
         "cpu_microseconds": cpu / (runs * STEPS) * 1e6,
         "history_bytes": history / ((runs + in_flight) * STEPS),
@@ -143,9 +147,13 @@ def _drive(engine: Engine, definition: Definition, runs: int, in_flight: int) ->
 
 def _durable(store: Store, runs: int) -> None:
     """Hold the figure against the database: every run ended, every answer in its history."""
-    body = "convert_from(body, 'UTF8')" if store.shared else "CAST(body AS TEXT)"
-    ended = _one(store, "SELECT count(*) FROM runs WHERE lifecycle = 'w1' AND status = 'ended'")
-    answers = _one(store, f"SELECT count(*) FROM history WHERE {body} LIKE '%step.done%'")
+    body = "convert_from(h.body, 'UTF8')" if store.shared else "CAST(h.body AS TEXT)"
+    own = f"r.opened_by LIKE '{OWN}%'"
+    ended = _one(store, f"SELECT count(*) FROM runs r WHERE {own} AND r.status = 'ended'")
+    joined = "history h JOIN runs r ON r.no = h.run"
+    answers = _one(
+        store, f"SELECT count(*) FROM {joined} WHERE {own} AND {body} LIKE '%step.done%'"
+    )
     if (ended, answers) != (runs, runs * STEPS):
         raise SystemExit(f"{ended} runs and {answers} answers are durable, not {runs} x {STEPS}")
 
