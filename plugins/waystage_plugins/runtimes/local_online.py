@@ -128,7 +128,7 @@ class LocalOnline(OnlineRuntime):
         return Handle(
             ref={
                 "directory": str(directory), "service": spec.service, "version": number,
-                "role": spec.role, "key": key, "place": _place_id(ctx.state, make=True),
+                "role": spec.role, "key": key, "place": place_id(ctx.state, make=True),
             }
         )  # fmt: skip
 
@@ -236,7 +236,7 @@ class LocalOnline(OnlineRuntime):
         """Whether what a handle stands for is this daemon's; machines may have equal paths."""
         home, parent = _home(ctx, self.home), Path(str(handle.ref["directory"])).parent
         told = handle.ref.get("place")
-        return parent.resolve() == home.resolve() and told in (None, _place_id(ctx.state))
+        return parent.resolve() == home.resolve() and told in (None, place_id(ctx.state))
 
 
 def stop_all(ctx: Services) -> int:
@@ -255,7 +255,7 @@ def _home(ctx: Services, home: str) -> Path:
     return ctx.state / home
 
 
-def _place_id(state: Path, *, make: bool = False) -> str:
+def place_id(state: Path, *, make: bool = False) -> str:
     """Give what the daemon's directory is known by; nothing if nothing ever ran below it."""
     if make:
         beside = state / f"{PLACE}.{os.getpid()}.{threading.get_ident()}"
