@@ -83,6 +83,12 @@ class Unavailable(WaystageError):
     code = "E-UNAVAILABLE"
 
 
+class Busy(WaystageError):
+    """As much as can be taken at once is waiting already; try again in a moment."""
+
+    code = "E-BUSY"
+
+
 class StoreLocked(WaystageError):
     """Another daemon is at work on this SQLite database; only PostgreSQL takes several."""
 

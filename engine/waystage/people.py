@@ -20,19 +20,25 @@ class AnswerUnfit(WaystageError):
 
 
 OWN_TOKEN, OWNER, ON_BEHALF = "own token", "local owner", "on behalf: local owner"
+SERVICE_TOKEN = "token of a service"  # noqa: S105  # the word for it, no token
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who acts, and by which means: OWN_TOKEN, OWNER or ON_BEHALF."""
+    """Who acts, and by which means: OWN_TOKEN, OWNER, ON_BEHALF or SERVICE_TOKEN.
+
+    `service` is that of a program which may write this service's part of the scoring log and
+    do nothing else.
+    """
 
     person: str
     via: str
+    service: str = ""
 
     @property
     def owns(self) -> bool:
         """Whether it is the user whose daemon it is, in whatever name."""
-        return self.via != OWN_TOKEN
+        return self.via in (OWNER, ON_BEHALF)
 
 
 def holder_acts(holder: str, named: str) -> Caller:
@@ -40,6 +46,13 @@ def holder_acts(holder: str, named: str) -> Caller:
     if named not in ("", holder):
         raise Forbidden(f"this token is {holder}'s and does not act as {named}")
     return Caller(holder, OWN_TOKEN)
+
+
+def service_acts(service: str, named: str) -> Caller:
+    """Give who acts with a service's token; raises `Forbidden` if they name a person."""
+    if named:
+        raise Forbidden(f"this token is that of service {service} and does not act as {named}")
+    return Caller(f"service {service}", SERVICE_TOKEN, service)
 
 
 def owner_acts(project: Project, owner: str, named: str) -> Caller:

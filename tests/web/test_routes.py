@@ -53,6 +53,7 @@ ACTS: dict[str, tuple[set[str], dict[str, Any]]] = {
     "/v1/lifecycles/{lifecycle}/resume": (OPERATE, {}),
     "/v1/purges": (OVERRIDE, {"ended_before": "2020-01-01T00:00Z"}),
     "/v1/purges/vacuum": (OVERRIDE, {}),
+    "/v1/scores": (OPERATE | {"owner"}, {"rows": []}),
     "/v1/labels": (OPERATE | {"owner"}, {"labels": []}),
     "/v1/tokens": ({"owner"}, {"person": "dana"}),
     "/v1/tokens/revoke": ({"owner"}, {"person": "victor"}),

@@ -11,13 +11,14 @@ import click
 import httpx
 
 from waystage.cli.place import find_project
-from waystage.errors import Conflict, Forbidden, NotFound, Unavailable, WaystageError
+from waystage.errors import Busy, Conflict, Forbidden, NotFound, Unavailable, WaystageError
 
 KINDS: dict[int, type[WaystageError]] = {
     401: Forbidden,
     403: Forbidden,
     404: NotFound,
     409: Conflict,
+    429: Busy,
     503: Unavailable,
 }
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})

@@ -17,6 +17,7 @@ from waystage.daemon.children import CHILD
 from waystage.daemon.connections import Connections
 from waystage.daemon.definitions import Definitions
 from waystage.daemon.engine import LEASE_SECONDS, Engine
+from waystage.daemon.intake import Intake
 from waystage.daemon.masks import nothing
 from waystage.daemon.opening import Opening
 from waystage.daemon.presence import Presence
@@ -67,6 +68,7 @@ class Daemon:
             connections=self.connections, execution=self.files.project.spec.execution,
             lease=lease,
         )  # fmt: skip
+        self.intake = Intake(self.connections.scoring_log)
         self.presence = Presence(self)
         self.unfit: StoreUnfit | None = None  # why it has to end
         self._uncover = nothing
@@ -100,6 +102,7 @@ class Daemon:
     def stop(self) -> None:
         """Finish what is being called or sent, within a grace, and let go of everything."""
         self.drain()
+        self.intake.close()
         end = time.monotonic() + GRACE_SECONDS
         for thread in self._threads:  # while the writer still writes what they have done
             if thread.is_alive():
@@ -189,6 +192,11 @@ class Daemon:
             except Exception as error:  # noqa: BLE001  # runs are kept until it can be done
                 if not self._stopping.is_set():
                     log.warning("retention was not done: %s", error)
+            try:
+                retention.tend_log(self)
+            except Exception as error:  # noqa: BLE001  # rows are kept until it can be done
+                if not self._stopping.is_set():
+                    log.warning("the scoring log was not tended: %s", error)
             self._stopping.wait(RETIRE_SECONDS)
 
     def _be_present(self) -> None:

@@ -81,6 +81,15 @@ def by_rule(daemon: Daemon) -> int:
     return count
 
 
+def tend_log(daemon: Daemon) -> None:
+    """Have the scoring log remove what it keeps no longer, and count the days that ended."""
+    if daemon.files.project.spec.scoring_log is None:
+        return
+    done = daemon.connections.scoring_log().tend(daemon.clock.now())
+    if done.removed:
+        log.info("%s rows of the scoring log were past their time and are removed", done.removed)
+
+
 def give_back_room(daemon: Daemon, caller: Caller) -> None:
     """Give the disk back what removed rows took."""
     need_right(daemon.files.project.spec, caller.person, "override")

@@ -15,15 +15,15 @@ from waystage import __version__
 from waystage.clock import TurnedClock
 from waystage.daemon import decisions
 from waystage.daemon.choice import explain
-from waystage.errors import Conflict, Forbidden, NotFound, Unavailable, WaystageError
+from waystage.errors import Busy, Conflict, Forbidden, NotFound, Unavailable, WaystageError
 from waystage.people import need_right
-from waystage.plugin import Label
 from waystage.spec.values import parse_duration
 from waystage.web import models as m
 from waystage.web import tokens
 from waystage.web.changes import change_routes
 from waystage.web.gates import gate_routes, standing, waits
 from waystage.web.guard import caller_of, guard, need_owner, person_of, refusal
+from waystage.web.intake import intake_routes
 from waystage.web.metrics import metrics_routes
 from waystage.web.operate import operate_routes, pauses_by_run
 
@@ -34,8 +34,10 @@ STATUS: dict[type[WaystageError], int] = {
     NotFound: 404,
     Forbidden: 403,
     Conflict: 409,
+    Busy: 429,
     Unavailable: 503,
 }
+AGAIN, RETRY_SECONDS = (429, 503), "1"
 
 
 def create_app(daemon: Daemon, token: str) -> FastAPI:
@@ -53,13 +55,17 @@ def create_app(daemon: Daemon, token: str) -> FastAPI:
     change_routes(app, daemon)
     operate_routes(app, daemon)
     metrics_routes(app, daemon)
+    intake_routes(app, daemon)
     return app
 
 
 def _refused(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, WaystageError)
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 400)
-    return refusal(status, error.code, str(error))
+    answer = refusal(status, error.code, str(error))
+    if status in AGAIN:
+        answer.headers["Retry-After"] = RETRY_SECONDS
+    return answer
 
 
 def _malformed(_request: Request, error: Exception) -> JSONResponse:
@@ -190,22 +196,15 @@ def _acts(app: FastAPI, daemon: Daemon) -> None:
 
 
 def _operations(app: FastAPI, daemon: Daemon) -> None:
-    @app.post("/v1/labels")
-    def labels(request: Request, body: m.Labels) -> Any:
-        if not caller_of(request).owns:
-            need_right(daemon.files.project.spec, person_of(request), "operate")
-        rows = [Label(row.request_id, row.event, row.at) for row in body.labels]
-        return {"changed": daemon.connections.scoring_log().label(rows)}
-
     @app.post("/v1/tokens")
     def token(request: Request, body: m.NewToken) -> Any:
         need_owner(request)
-        return tokens.issue(daemon, body.person, body.days)
+        return tokens.issue(daemon, tokens.holder_named(daemon, body), body.days)
 
     @app.post("/v1/tokens/revoke")
     def revoke(request: Request, body: m.RevokeTokens) -> Any:
         need_owner(request)
-        return tokens.revoke(daemon, body.person)
+        return tokens.revoke(daemon, tokens.whose(body))
 
     @app.get("/v1/clock")
     def clock() -> Any:

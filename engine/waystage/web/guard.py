@@ -19,6 +19,9 @@ PERSON_HEADER = "X-Waystage-Person"
 # what tells no more than that the daemon lives and works
 OPEN = frozenset({"/v1/health", "/v1/ready"})
 
+# where alone the token of a service is good
+INTAKE = frozenset({"/v1/scores", "/v1/labels"})
+
 Next = Callable[[Request], Awaitable[Response]]
 Known = Callable[[str, str], Caller | None]
 
@@ -71,6 +74,9 @@ async def _stranger(request: Request, known: Known) -> Response | None:
             return refusal(503, error.code, str(error))
     if caller is None:
         return refusal(401, "E-TOKEN", "the token is missing, wrong or has ended")
+    if caller.service and request.url.path not in INTAKE:
+        told = f"the token of service {caller.service} is for its scores and labels alone"
+        return refusal(403, "E-FORBIDDEN", told)
     request.state.caller = caller
     return None
 

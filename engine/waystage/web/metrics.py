@@ -74,6 +74,16 @@ def _lines(daemon: Daemon, found: Figures) -> Iterator[str]:
         for label, value in bounded(values, summed=name in SUMMED).items():
             yield _series(shown, labels, label, value)
     yield from _counted(daemon)
+    yield from _intake(daemon)
+
+
+def _intake(daemon: Daemon) -> Iterator[str]:
+    counted = daemon.intake.counted
+    yield from _family("intake_total", "counter", "Rows and labels for the scoring log.")
+    for answer, value in (("taken", counted.taken), ("refused", counted.refused)):
+        yield _series("intake_total", ("answer",), (answer,), value)
+    yield from _family("intake_waiting", "gauge", "Rows and labels that are not written yet.")
+    yield _series("intake_waiting", (), (), counted.waiting)
 
 
 def _counted(daemon: Daemon) -> Iterator[str]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from math import isfinite
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 
 def _finite(value: Any) -> Any:
@@ -71,34 +70,30 @@ class Repair(Body):
     values: Object = {}
 
 
-class LabelRow(Body):
-    """What became of a request."""
-
-    request_id: str = Field(max_length=200)
-    event: int = Field(ge=0, le=1)
-    at: datetime
-
-
-class Labels(Body):
-    """Some labels."""
-
-    labels: list[LabelRow] = Field(max_length=5000)
-
-
 class Turn(Body):
     """How far the clock is turned forward."""
 
     by: str
 
 
-class NewToken(Body):
+class Whose(Body):
+    """A person, or a service whose programs write the scoring log; one of the two."""
+
+    person: str = Field(default="", max_length=100)
+    service: str = Field(default="", max_length=63)
+
+    @model_validator(mode="after")
+    def _one(self) -> Whose:
+        if self.person and self.service:
+            raise ValueError("say a person or a service, one of the two")
+        return self
+
+
+class NewToken(Whose):
     """Whose token, and for how long."""
 
-    person: str = Field(max_length=100)
     days: int = Field(default=90, ge=1, le=3660)
 
 
-class RevokeTokens(Body):
+class RevokeTokens(Whose):
     """Whose tokens end."""
-
-    person: str = Field(max_length=100)
