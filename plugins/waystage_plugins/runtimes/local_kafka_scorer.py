@@ -106,6 +106,9 @@ class KafkaScorer(LocalOnline):
         le=timedelta(minutes=5),
         description="after this silence others of the group take over",
     )
+    most_lag: int = Field(
+        default=0, ge=0, description="degraded when more requests wait; 0: however many"
+    )
     probe_within: timedelta = Field(
         default=timedelta(seconds=10), gt=timedelta(), le=timedelta(minutes=2)
     )
@@ -186,6 +189,12 @@ class KafkaScorer(LocalOnline):
         if waits := self._unproved(ctx, handle, entry):
             return said("pending", "no_answer", waits)
         told = f"{found.message}; {_told(lane)}"
+        if self.most_lag and lane["lag"] > self.most_lag:
+            late = f"{lane['lag']} requests wait in {link.requests}, more than {self.most_lag}"
+            return found.model_copy(
+                update={"phase": "degraded", "reason": "behind", "message": late,
+                        "endpoints": _endpoints(link)}
+            )  # fmt: skip
         return found.model_copy(update={"endpoints": _endpoints(link), "message": told})
 
     def _unproved(self, ctx: Services, handle: Handle, entry: Entry) -> str:

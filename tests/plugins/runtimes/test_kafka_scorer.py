@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import time
@@ -277,6 +278,18 @@ def test_a_full_log_holds_answers_back_until_it_can_be_written(
     (ctx.project / "scores.db").rmdir()
     answered(cluster, {f"r{n}" for n in range(30)})
     assert logged(ctx) == {f"r{n}": 1 for n in range(30)}
+    until(lambda: runtime.observe(ctx, handle).phase == "ready")
+
+
+def test_a_scorer_that_falls_behind_is_told(
+    ctx: FakeContext, release: Release, cluster: KafkaCluster
+) -> None:
+    runtime = scorer(cluster, most_lag=20, batch=1)
+    handle = deployed(ctx, runtime, release())
+    cluster.send_all(REQUESTS, [asked(f"r{n}") for n in range(1500)])
+    seen = until(lambda: troubled(runtime, ctx, handle, "behind"))
+    assert (seen.phase, seen.endpoints[0].protocol) == ("degraded", "kafka")
+    assert re.fullmatch(rf"\d+ requests wait in {REQUESTS}, more than 20", seen.message)
     until(lambda: runtime.observe(ctx, handle).phase == "ready")
 
 
