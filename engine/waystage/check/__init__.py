@@ -45,6 +45,7 @@ from waystage.check import (
     tasks,
     timers,
     unread,
+    variables,
 )
 from waystage.check.subject import Catalog, Subject
 from waystage.errors import Problem
@@ -71,6 +72,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (
     tasks.check,
     fillable.check,
     unread.check,
+    variables.check,
     people.check,
     four_eyes.check,
     stages.check,

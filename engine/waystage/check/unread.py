@@ -11,6 +11,7 @@ evidence, or take it away.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from waystage.check.fillable import fields
 from waystage.check.places import YamlPath
@@ -18,6 +19,8 @@ from waystage.check.subject import Subject
 from waystage.check.texts import compiled, conditions, texts
 from waystage.errors import Problem
 from waystage.expressions import BadExpression, compile_expression
+
+Name: TypeAlias = tuple[str, ...]
 
 
 def check(subject: Subject) -> Iterator[Problem]:
@@ -28,13 +31,13 @@ def check(subject: Subject) -> Iterator[Problem]:
         return  # told by the check of expressions
     for path, _ in fields(subject):
         name = _name(path)
-        if name[0] != "data" and not any(_reads(each, name) for each in read):
+        if name[0] != "data" and not any(reads(each, name) for each in read):
             text, whole = "nothing reads what is given here", ".".join(name)
             hint = f"write {{{{ {whole} }}}} where it decides, or take it away"
             yield subject.problem("W-FIELD-UNREAD", path, text, hint)
 
 
-def read_paths(subject: Subject) -> frozenset[tuple[str, ...]]:
+def read_paths(subject: Subject) -> frozenset[Name]:
     """Give every name that the lifecycle reads, such as `tasks.approve.form.tag`."""
     read = [compile_expression(each.text).references for each in conditions(subject)]
     read += [
@@ -42,17 +45,17 @@ def read_paths(subject: Subject) -> frozenset[tuple[str, ...]]:
         for text in texts(subject)
         for _, expression in compiled(text.value).expressions
     ]
-    return frozenset[tuple[str, ...]]().union(*read)
+    return frozenset[Name]().union(*read)
 
 
-def _name(path: YamlPath) -> tuple[str, ...]:
+def _name(path: YamlPath) -> Name:
     """Give the name by which expressions read a field."""
     if path[0] == "states":
         return ("tasks", str(path[-4]), "form", str(path[-1]))
     return (str(path[0]), str(path[1]))
 
 
-def _reads(read: tuple[str, ...], name: tuple[str, ...]) -> bool:
+def reads(read: Name, name: Name) -> bool:
     """Whether a name that is read is the field, a part of it, or a whole that it belongs to."""
     shared = min(len(read), len(name))
     return read[:shared] == name[:shared]
