@@ -12,6 +12,7 @@ from waystage.testing.contracts import (
     no_secret_told,
 )
 from waystage.testing.scoring_contract import check_scoring_log
+from waystage.testing.signer_contract import check_signer
 
 __all__ = [
     "FakeContext",
@@ -21,6 +22,7 @@ __all__ = [
     "check_repository",
     "check_scoring_log",
     "check_secret_store",
+    "check_signer",
     "check_step",
     "examples",
     "no_secret_told",
