@@ -59,7 +59,7 @@ def _root() -> bytes:
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name in ("models", "usr", "tmp"):
             folder = tarfile.TarInfo(name)
-            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+            folder.type, folder.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
             archive.addfile(folder)
         for name in ("bin", "lib", "lib64", "sbin"):
             if Path(f"/{name}").is_symlink():

@@ -49,11 +49,7 @@ class Engine:
         wanted = f"{name.name}@{name.digest}" if name.digest else str(name)
         found = self.image(wanted)
         if found is None:
-            said = self._api.pull(
-                name.name, tag=name.version, stream=True, decode=True, platform=platform,
-                auth_config=_auth(login),
-            )  # fmt: skip
-            self._listen(said, f"pulling {wanted}")
+            self._pull(name, login, platform, f"pulling {wanted}")
             found = self.image(wanted)
         if found is None:
             raise Retryable(f"the engine pulled {wanted} and does not have it")
@@ -110,6 +106,20 @@ class Engine:
             self._api.remove_image(name, noprune=True)
         except docker.errors.ImageNotFound:
             return
+
+    def _pull(
+        self, name: Reference, login: tuple[str, str] | None, platform: str, what: str
+    ) -> None:
+        import docker.errors
+
+        try:
+            said = self._api.pull(
+                name.name, tag=name.version, stream=True, decode=True, platform=platform,
+                auth_config=_auth(login),
+            )  # fmt: skip
+        except docker.errors.APIError as error:  # it may say so before it begins
+            raise _failure(what, str(error.explanation or error)) from None
+        self._listen(said, what)
 
     def _take(self, place: Path) -> None:
         with place.open("rb") as file:

@@ -31,6 +31,8 @@ def lead(
     Nothing is changed when it is not available: the label stays where it was.
     """
     base = url(rest_port(found.find(served.name) or {"HostConfig": {}}))
+    if served.labels.get(label) == number and states(ctx, base, served) is None:
+        return served  # the server reads it when it is up
     need(states(ctx, base, served), number)
     served = served.having_answered(number).leading(label, number)
     _write(found, directory, served)

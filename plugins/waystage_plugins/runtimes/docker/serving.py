@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from waystage_plugins.images.layer import Layer
 from waystage_plugins.runtimes.docker.containers import Containers, Held, PortTaken, archive_of
 from waystage_plugins.runtimes.docker.served import MODELS_CONFIG, MONITORING, ROOT, Served
 from waystage_plugins.runtimes.docker.settings import SETTINGS, DockerPlace, fingerprint
+from waystage_plugins.runtimes.kubernetes.names import OWNER
 
 Thing = dict[str, Any]
 REST, GRPC = 8501, 8500  # in the container, as TensorFlow Serving's image has them
@@ -28,14 +29,42 @@ FLAGS = (
     "--max_num_load_retries=0",
 )
 SECOND = 1_000_000_000
+ORIGIN = "waystage.dev/place"
+
+
+class Own(NamedTuple):
+    """By which labels containers and volumes are known to be of this project and this daemon.
+
+    Two daemons with directories of their own must not take one another's containers.
+    """
+
+    owner: str
+    origin: str
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Give the labels."""
+        return {OWNER: self.owner, ORIGIN: self.origin}
+
+    def made(self, labels: Mapping[str, str] | None) -> bool:
+        """Whether something with these labels is ours."""
+        return self.labels.items() <= dict(labels or {}).items()
+
+    def refusal(self, what: str) -> Hopeless:
+        """Say that something is there that is not ours."""
+        return Hopeless(
+            f"{what} is there already and not made by this daemon for owner {self.owner}; it is "
+            f"left alone: remove it, or give owner: another name"
+        )
 
 
 class Wanted(NamedTuple):
-    """The container that there shall be."""
+    """The container that there shall be. `own` are the labels by which it is known as ours."""
 
     name: str
     image: Held
     labels: dict[str, str]
+    own: Own
     place: DockerPlace
     address: str
     fixed_port: int
@@ -72,13 +101,10 @@ def bring(found: Containers, wanted: Wanted, served: Served, layer: Layer | None
 
     A container that was made otherwise is replaced; the one before comes back when that fails.
     """
-    mend(found, wanted.name)
+    mend(found, wanted.name, wanted.own)
     there = found.find(wanted.name)
-    if there is not None and not wanted.place.is_ours(there["Config"]["Labels"]):
-        raise Hopeless(
-            f"container {wanted.name} is there already and not of owner {wanted.place.owner}; "
-            f"it is left alone"
-        )
+    if there is not None and not wanted.own.made(there["Config"]["Labels"]):
+        raise wanted.own.refusal(f"container {wanted.name}")
     _own_volume(found, wanted)
     if there is None:
         return _made(found, wanted, served, layer, served.port)
@@ -91,9 +117,10 @@ def bring(found: Containers, wanted: Wanted, served: Served, layer: Layer | None
     return port
 
 
-def mend(found: Containers, name: str) -> None:
+def mend(found: Containers, name: str, own: Own) -> None:
     """Finish what a replacement left that was cut off: the old container comes back."""
-    if found.find(f"{name}{BEFORE}") is None:
+    before = found.find(f"{name}{BEFORE}")
+    if before is None or not own.made(before["Config"]["Labels"]):
         return
     there = found.find(name)
     if there is not None and there["State"].get("Running"):
@@ -104,13 +131,13 @@ def mend(found: Containers, name: str) -> None:
     found.start(name)
 
 
-def take_away(found: Containers, name: str, place: DockerPlace) -> None:
+def take_away(found: Containers, name: str, own: Own) -> None:
     """Remove container and volume if they are ours; harmless without."""
     for each in (f"{name}{BEFORE}", name):
         there = found.find(each)
-        if there is not None and place.is_ours(there["Config"]["Labels"]):
+        if there is not None and own.made(there["Config"]["Labels"]):
             found.remove(each)
-    if place.is_ours(dict(found.volume_labels(name) or {})):
+    if own.made(found.volume_labels(name)):
         found.remove_volume(name)
 
 
@@ -171,7 +198,7 @@ def _replaced(
         port = _made(found, wanted, served, layer, port)
     except BaseException:
         with suppress(Exception):  # what went wrong before is what counts
-            mend(found, wanted.name)
+            mend(found, wanted.name, wanted.own)
         raise
     found.remove(before)
     return port
@@ -210,11 +237,8 @@ def _own_volume(found: Containers, wanted: Wanted) -> None:
     labels = found.volume_labels(wanted.name)
     if labels is None:
         found.volume(wanted.name, wanted.labels)
-    elif not wanted.place.is_ours(dict(labels)):
-        raise Hopeless(
-            f"volume {wanted.name} is there already and not of owner {wanted.place.owner}; it is "
-            f"left alone"
-        )
+    elif not wanted.own.made(labels):
+        raise wanted.own.refusal(f"volume {wanted.name}")
 
 
 def _volume(name: str) -> Thing:

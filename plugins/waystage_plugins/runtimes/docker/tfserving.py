@@ -12,8 +12,10 @@ from pydantic import Field
 
 from waystage.errors import Hopeless, Retryable, WaystageError
 from waystage.plugin import (
+    ELSEWHERE,
     Context,
     DeploySpec,
+    Difference,
     Endpoint,
     Handle,
     JsonObject,
@@ -32,6 +34,7 @@ from waystage_plugins.runtimes.docker.containers import Containers, Held, contai
 from waystage_plugins.runtimes.docker.reasons import Trouble
 from waystage_plugins.runtimes.docker.served import MODELS, Served
 from waystage_plugins.runtimes.docker.serving import (
+    Own,
     Wanted,
     bring,
     forgotten,
@@ -54,6 +57,7 @@ from waystage_plugins.runtimes.kubernetes.names import (
     shared_name,
     version_name,
 )
+from waystage_plugins.runtimes.local_online import place_id
 from waystage_plugins.runtimes.serving.config import Entry, read_config, write_config
 from waystage_plugins.tfserving.messages import installed
 from waystage_plugins.tfserving.packing import pack_model
@@ -61,6 +65,7 @@ from waystage_plugins.tfserving.rest import METRICS, Rest, over_http, predict
 from waystage_plugins.tfserving.rows import inputs_of, instances
 
 MISSING = "the Docker SDK is not installed: pip install 'waystage[docker]'"
+BY_HAND = ("stopped", "paused")  # what a container that ran does not do by itself
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # addresses that are not ones to ask at
 
 
@@ -81,7 +86,7 @@ class DockerServing(DockerPlace, OnlineRuntime):
     """
 
     use: ClassVar[str] = "docker.tfserving"
-    capabilities: ClassVar[frozenset[str]] = frozenset({"labels", "logs", "switch"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"grpc", "labels", "logs", "rest", "switch"})
 
     image: str = Field(default="", description="TensorFlow Serving's, when no step built one")
     registry: Registry | None = Field(default=None, description="that images come from")
@@ -140,13 +145,15 @@ class DockerServing(DockerPlace, OnlineRuntime):
         return Handle(
             ref={
                 "name": name, "service": spec.service, "stage": spec.stage, "version": number,
-                "role": spec.role, "key": ctx.key,
+                "role": spec.role, "key": ctx.key, "place": place_id(ctx.state, make=True),
             }
         )  # fmt: skip
 
     def observe(self, ctx: Services, handle: Handle) -> Observation:
         """Say what really runs; a version that cannot be loaded is kept out from then on."""
         directory, number, role = _parts(ctx, handle)
+        if not _is_here(ctx, handle):
+            return said("unknown", ELSEWHERE, f"another daemon deployed {directory.name}")
         served = read_config(directory, Served)
         entry = served.find(number, role) if served else None
         if served is None or entry is None:
@@ -155,11 +162,13 @@ class DockerServing(DockerPlace, OnlineRuntime):
             return said("failed", refused.reason, refused.message, generation=entry.key)
         with self._reached(ctx) as found:
             seen = found.find(served.name)
-            if seen is None or not self.is_ours(seen["Config"]["Labels"]):
-                return said("absent", "gone", f"somebody took container {served.name} away")
+            if seen is None or not self._own(ctx).made(seen["Config"]["Labels"]):
+                told = f"somebody took container {served.name} away"
+                return said("absent", "gone", told, differs=_differs(served.name, "nothing"))
             why = trouble(seen, lambda: found.logs(served.name, 1))
         if other := foreign(served, seen):
-            return said("degraded", "digest_mismatch", other, generation=entry.key)
+            differs = (Difference(what="image", wanted=served.image_id, found=seen["Image"]),)
+            return said("degraded", "digest_mismatch", other, generation=entry.key, differs=differs)
         if why is not None:
             return self._troubled(ctx, directory, served, entry, why)
         return self._answering(ctx, directory, served, entry, rest_port(seen))
@@ -196,7 +205,7 @@ class DockerServing(DockerPlace, OnlineRuntime):
                     moving.leave(ctx, found, directory, served, number, role, self._url)
                 return
             with self._reached(ctx) as found:
-                take_away(found, directory.name, self)
+                take_away(found, directory.name, self._own(ctx))
             forgotten(directory)
 
     def logs(self, ctx: Services, handle: Handle, lines: int = 50) -> str:
@@ -224,7 +233,7 @@ class DockerServing(DockerPlace, OnlineRuntime):
         )  # fmt: skip
         write_config(directory, served)
         with self._reached(ctx) as found:
-            port = bring(found, self._wanted(spec, served, image), served, layer)
+            port = bring(found, self._wanted(ctx, spec, served, image), served, layer)
         write_config(directory, served.model_copy(update={"port": port}))
         moving.tell(served, self._url(port))
         return number
@@ -233,11 +242,16 @@ class DockerServing(DockerPlace, OnlineRuntime):
         base = f"{IMAGE_MODELS}/{spec.service}" if spec.image else MODELS
         return Served(name=name, model=self.model or spec.service, stage=spec.stage, base_path=base)
 
-    def _wanted(self, spec: DeploySpec, served: Served, image: Held) -> Wanted:
-        labels = labels_of(spec.service, spec.stage, self.owner) | {DEPLOYMENT_LABEL: served.name}
+    def _wanted(self, ctx: Context, spec: DeploySpec, served: Served, image: Held) -> Wanted:
+        own = self._own(ctx)
+        labels = labels_of(spec.service, spec.stage, self.owner) | own.labels
         return Wanted(
-            served.name, image, labels, self, self.address, self.port, self.arguments, served.model
-        )
+            served.name, image, labels | {DEPLOYMENT_LABEL: served.name}, own, self,
+            self.address, self.port, self.arguments, served.model,
+        )  # fmt: skip
+
+    def _own(self, ctx: Services) -> Own:
+        return Own(self.owner, place_id(ctx.state, make=True))
 
     def _image(self, ctx: Context, spec: DeploySpec) -> Held:
         """Give the image, pulled before anything is touched; refuse that of another snapshot."""
@@ -262,7 +276,7 @@ class DockerServing(DockerPlace, OnlineRuntime):
                         found.put(name, "/waystage", known.files())
                 return
             with self._reached(ctx) as found:
-                take_away(found, name, self)
+                take_away(found, name, self._own(ctx))
             forgotten(directory)
 
     def _answering(
@@ -309,7 +323,8 @@ class DockerServing(DockerPlace, OnlineRuntime):
         if why.lasting and entry.number in served.newcomers:
             return self._refused(ctx, directory, served.newcomers, why, entry)
         phase: Phase = "failed" if why.lasting else "pending"
-        return said(phase, why.reason, why.message, generation=entry.key)
+        differs = _differs(served.name, why.message) if why.reason in BY_HAND else ()
+        return said(phase, why.reason, why.message, generation=entry.key, differs=differs)
 
     def _refused(
         self, ctx: Services, directory: Path, numbers: tuple[int, ...], why: Trouble, entry: Entry
@@ -327,7 +342,7 @@ class DockerServing(DockerPlace, OnlineRuntime):
                     if served.loaded:
                         found.put(served.name, "/waystage", served.files())
                     else:
-                        take_away(found, served.name, self)
+                        take_away(found, served.name, self._own(ctx))
         return said("failed", why.reason, why.message, generation=entry.key)
 
     def _lead(self, ctx: Services, directory: Path, label: str, number: int) -> None:
@@ -365,6 +380,14 @@ def _parts(ctx: Services, handle: Handle) -> tuple[Path, int, str]:
     home = _home(ctx)
     home.mkdir(parents=True, exist_ok=True)
     return home / Path(str(ref["name"])).name, int(str(ref["version"])), str(ref["role"])
+
+
+def _is_here(ctx: Services, handle: Handle) -> bool:
+    return handle.ref.get("place") == place_id(ctx.state)
+
+
+def _differs(name: str, found: str) -> tuple[Difference, ...]:
+    return (Difference(what="container", wanted=name, found=found),)
 
 
 def _latest(served: Served, role: str) -> int:

@@ -56,7 +56,7 @@ class World:
         )
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def world(networked_engine: DockerEngine) -> Iterator[World]:
     """Count what is there; whatever a failed test leaves is taken away."""
     made = World(networked_engine)

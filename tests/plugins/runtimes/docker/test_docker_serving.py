@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
+from at_docker import NAME, asked, deployed
 from docker_engine import DockerEngine
 
-from waystage.errors import Retryable
-from waystage.plugin import DeploySpec, Handle
+from waystage.errors import Hopeless, Retryable
+from waystage.plugin import DeploySpec
 from waystage.testing import FakeContext
 from waystage.testing.runtime_contracts import check_online_runtime, wait_until_ready
 from waystage_plugins.runtimes.docker import DockerServing
@@ -18,24 +18,6 @@ from waystage_plugins.runtimes.docker import DockerServing
 pytestmark = pytest.mark.heavy
 Release = Callable[..., DeploySpec]
 Runtime = Callable[..., DockerServing]
-NAME = "ws-credit-risk-dev"
-
-
-def deployed(runtime: DockerServing, ctx: FakeContext, spec: DeploySpec, key: str) -> Handle:
-    """Deploy as the step does: apply, wait, and for a champion lead the requests here."""
-    ctx.key = key
-    handle = runtime.apply(ctx, spec)
-    wait_until_ready(runtime, ctx, handle)
-    if spec.role == "champion":
-        runtime.set_traffic(ctx, handle)
-    return handle
-
-
-def asked(url: str, income: float = 100.0) -> float:
-    body = {"instances": [{"income": income, "owner": False}]}
-    answer = httpx.post(f"{url}:predict", json=body, trust_env=False)
-    assert answer.status_code == 200, answer.text
-    return float(answer.json()["predictions"][0])
 
 
 def test_it_holds_to_the_contract(
@@ -170,7 +152,10 @@ def test_what_others_made_is_left_alone(
     assert stranger.observe(ctx, handle).phase == "absent"
     before = world()
     other = FakeContext(ctx.root.parent / "other")
-    with pytest.raises(Exception, match="not of owner somebody; it is left alone"):
+    assert docker.observe(other, handle).reason == "elsewhere"
+    with pytest.raises(Hopeless, match=r"container .* not made by this daemon for owner waystage"):
+        docker.apply(other, release())
+    with pytest.raises(Hopeless, match="not made by this daemon for owner somebody; it is"):
         stranger.apply(other, release())
     assert world() == before
     assert docker.observe(ctx, handle).phase == "ready"
