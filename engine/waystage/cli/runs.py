@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from waystage.cli.client import Client
-from waystage.cli.show import emit_json, json_option, table, when
+from waystage.cli.show import clean, emit_json, json_option, table, when
 from waystage.cli.told import told
 
 
@@ -121,6 +121,9 @@ def _reasons(run: dict[str, Any]) -> list[str]:
     if run["paused"]:
         lines.append(f"paused     by {run['paused']['by']}: {run['paused']['reason']}")
         lines.append(f"           let it go on: waystage resume {run['id']}")
+    for step in run["steps"]:
+        said = f": {step['said']}" if step["said"] else ""
+        lines.append(f"at work    {step['use']} in {step['state']}{clean(said)}")
     for task in run["tasks"]:
         who = task["claimed_by"] or ", ".join(task["body"]["for"])
         lines.append(f"waits for  task {task['id']} “{task['body']['title']}” ({who})")

@@ -185,6 +185,24 @@ class Reader:
         )
         return [_timer(row) for row in self._all(query)]
 
+    def at_work(self, run: str) -> list[dict[str, Any]]:
+        """Give the steps of a run that are called or wait to be: state, use, attempt, said.
+
+        `said` is what the step left for people with its last `Waiting`, as `said` of its memo.
+        """
+        query = (
+            select(t.work.c.body, t.work.c.memo)
+            .join(t.runs, t.runs.c.no == t.work.c.run)
+            .where(t.runs.c.id == run)
+            .order_by(t.work.c.slot)
+        )
+        found = []
+        for row in self._all(query):
+            order, memo = load(row.body), load(row.memo) or {}
+            told = {name: order.get(name) for name in ("state", "use", "attempt")}
+            found.append(told | {"said": str(memo.get("said") or "")})
+        return found
+
     def snapshots(self) -> list[dict[str, Any]]:
         """Give every snapshot that a repository has shown."""
         return [

@@ -67,4 +67,5 @@ def standing(store: Store, row: RunRow) -> dict[str, Any]:
         "parent": parent and {"run": parent["run"], "state": parent["state"]},
         "children": [asdict(child) for child in store.children(row.id)],
         "waits": waits(store, row.id).get(row.id, []),
+        "steps": store.at_work(row.id),
     }
