@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import sys
 from collections.abc import Collection
@@ -30,6 +29,7 @@ from waystage_plugins.runtimes.job_runner import (
     STARTED,
     end_orphans,
 )
+from waystage_plugins.runtimes.job_words import variable
 
 KEPT = (
     "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV",
@@ -131,7 +131,7 @@ class LocalProcess(BatchRuntime):
         place = ctx.project / self.directory
         if not place.is_dir():
             raise Hopeless(f"job {job.name} cannot start in {place}: there is no such directory")
-        inputs = {_variable(name): str(ctx.project / path) for name, path in job.inputs.items()}
+        inputs = {variable(name): str(ctx.project / path) for name, path in job.inputs.items()}
         own = {
             "WAYSTAGE_OUTPUT": str(directory / OUTPUT),
             "WAYSTAGE_PROGRESS": str(directory / PROGRESS),
@@ -154,10 +154,6 @@ class LocalProcess(BatchRuntime):
 
 def _runner(directory: Path) -> list[str]:
     return [sys.executable, "-P", "-m", "waystage_plugins.runtimes.job_runner", str(directory)]
-
-
-def _variable(name: str) -> str:
-    return "WAYSTAGE_INPUT_" + re.sub(r"[^A-Z0-9]", "_", name.upper())
 
 
 def _directory(ctx: Services, ref: JsonObject) -> Path:

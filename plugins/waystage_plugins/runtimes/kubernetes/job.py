@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Collection
@@ -15,6 +14,7 @@ from waystage.errors import Hopeless
 from waystage.plugin import BatchRuntime, Context, DeploySpec, Job, JobStatus, JsonObject, Services
 from waystage_plugins.repositories.layout import locked
 from waystage_plugins.runtimes.files import read_json, read_share, write_json
+from waystage_plugins.runtimes.job_words import score_job, variable
 from waystage_plugins.runtimes.kubernetes.api import Api
 from waystage_plugins.runtimes.kubernetes.cluster import LABEL, Cluster
 from waystage_plugins.runtimes.kubernetes.job_manifest import JOB_LABEL, JobPlan, job_manifest
@@ -22,6 +22,7 @@ from waystage_plugins.runtimes.kubernetes.job_status import ended, job_log, job_
 from waystage_plugins.runtimes.kubernetes.kinds import JOB
 from waystage_plugins.runtimes.kubernetes.names import KEY, MANAGED, OWNER, plain, short_hash
 from waystage_plugins.runtimes.kubernetes.sizes import Resources
+from waystage_plugins.runtimes.shared_files import SharedFiles
 
 Thing = dict[str, Any]
 OUTPUT, CLOSED = "output", "closed.json"
@@ -125,25 +126,18 @@ class KubernetesJob(Cluster, BatchRuntime):
 
     def score_command(self, spec: DeploySpec, rows: str) -> Job:
         """Give the job that scores a JSON-lines file with the snapshot."""
-        needed = {"name", "version", "digest", "inputs", "outputs"}
-        manifest = spec.snapshot.model_dump(mode="json", include=needed)
-        model = "$(WAYSTAGE_INPUT_MODEL)"
-        return Job(
-            name="score",
-            command=("python", "-m", "waystage_plugins.runtimes.score", "--model", model),
-            inputs={"rows": rows, "model": spec.source},
-            environment={"WAYSTAGE_SNAPSHOT": json.dumps(manifest)},
-        )
+        return score_job(spec, rows)
 
     def _plan(self, ctx: Services, job: Job, key: str, name: str, place: Path) -> JobPlan:
+        shared = SharedFiles(self._local(ctx), self.mount)
         inputs = {
-            _variable(label): self._given(ctx, ctx.project / path, place / "inputs" / plain(label))
+            variable(label): shared.given(ctx.project / path, place / "inputs" / plain(label))
             for label, path in job.inputs.items()
         }
-        project = self._seen(ctx, ctx.project)
+        project = shared.seen(ctx.project)
         own = {
-            "WAYSTAGE_OUTPUT": self._seen(ctx, place / OUTPUT),
-            "WAYSTAGE_PROGRESS": self._seen(ctx, place / TOLD / PROGRESS),
+            "WAYSTAGE_OUTPUT": shared.seen(place / OUTPUT),
+            "WAYSTAGE_PROGRESS": shared.seen(place / TOLD / PROGRESS),
         } | ({"WAYSTAGE_PROJECT": project} if project else {})
         return JobPlan(
             name=name, key=key, image=self.image, command=job.command, claim=self.claim,
@@ -151,28 +145,6 @@ class KubernetesJob(Cluster, BatchRuntime):
             environment=job.environment | inputs | own, requests=self.resources.requests,
             limits=self.resources.limits, pull_secret=self.pull_secret, seconds=self.seconds,
         )  # fmt: skip
-
-    def _given(self, ctx: Services, source: Path, beside: Path) -> str:
-        """Give where a job finds an input; put it on the volume when it is not there."""
-        if there := self._seen(ctx, source):
-            return there
-        target = beside / source.name
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        if source.is_dir():
-            shutil.copytree(source, target)
-        elif source.is_file():
-            shutil.copyfile(source, target)
-        else:
-            raise Hopeless(f"the job's input {source} is not there")
-        return self._seen(ctx, target)
-
-    def _seen(self, ctx: Services, path: Path) -> str:
-        """Give the path by which jobs see a file of the volume, or nothing for another one."""
-        local, whole = self._local(ctx).resolve(), path.resolve()
-        if not whole.is_relative_to(local):
-            return ""
-        return str(Path(self.mount) / whole.relative_to(local))
 
     def _local(self, ctx: Services) -> Path:
         return ctx.project / self.directory
@@ -199,7 +171,3 @@ def _closed(place: Path) -> JobStatus:
     if why is None:
         return JobStatus(phase="absent", message="there is no such job")
     return JobStatus(phase="failed", message=str(why))
-
-
-def _variable(name: str) -> str:
-    return "WAYSTAGE_INPUT_" + re.sub(r"[^A-Z0-9]", "_", name.upper())
