@@ -32,7 +32,10 @@ def authorities(name: str, pem: bytes) -> list[Certificate]:
 def proved(
     chain: Sequence[bytes], trusted: Sequence[Certificate], identity: str, now: datetime
 ) -> Certificate:
-    """Give the signer's certificate, proved up to an authority; raises `Unsound`."""
+    """Give the signer's certificate, proved up to an authority.
+
+    Raises `Unsound`, and what the library raises on certificates that cannot be read.
+    """
     from cryptography.x509 import load_der_x509_certificate
     from cryptography.x509.verification import (
         ExtensionPolicy,
@@ -43,10 +46,7 @@ def proved(
 
     if not chain:
         raise Unsound("was made with a bare key, not with a certificate")
-    try:
-        leaf, *others = [load_der_x509_certificate(each) for each in chain]
-    except ValueError as error:
-        raise Unsound("has a certificate that cannot be read") from error
+    leaf, *others = [load_der_x509_certificate(each) for each in chain]
     _need_valid(leaf, now)
     _need_for_signing(leaf)
     builder = PolicyBuilder().store(Store(list(trusted))).time(now).max_chain_depth(LONGEST)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 CURVES = ("secp256r1", "secp384r1", "secp521r1")
 MAX_KEY_BYTES = 1 << 20
+MAX_WORDS = 500  # characters of an objection: names in it are those of whoever made the file
 INSTALL = "cryptography is not installed; pip install 'waystage[signing]'"
 
 
@@ -28,15 +29,15 @@ def objection(
 ) -> str:
     """Say why a signature does not stand for these files and no others; empty if it does.
 
-    `key_of` gives the key that must have made it, or raises `Unsound`.
+    `key_of` gives the key that must have made it, or raises: then there is none.
     """
     try:
         bundle = read_bundle(signature)
-        _verify(bundle, key_of(bundle))
+        _verify(bundle, _key(bundle, key_of))
         signed = signed_files(bundle)
     except Unsound as error:
-        return str(error)
-    return _difference(signed, files)
+        return str(error)[:MAX_WORDS]
+    return _difference(signed, files)[:MAX_WORDS]
 
 
 def read_keys(ctx: Services, names: Iterable[str]) -> list[bytes]:
@@ -82,6 +83,17 @@ def _difference(signed: Mapping[str, str], files: Mapping[str, str]) -> str:
         if signed[path] != files[path]:
             return f"is for another {path}"
     return ""
+
+
+def _key(
+    bundle: Bundle, key_of: Callable[[Bundle], EllipticCurvePublicKey]
+) -> EllipticCurvePublicKey:
+    try:
+        return key_of(bundle)
+    except Unsound:
+        raise
+    except Exception as error:  # of several kinds: the bytes come from whoever made the file
+        raise Unsound("has a certificate that cannot be read") from error
 
 
 def _verify(bundle: Bundle, key: EllipticCurvePublicKey) -> None:

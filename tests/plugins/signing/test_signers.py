@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from model_signer import Authority, make_key, sign_with_key
 
 from waystage.errors import Hopeless
@@ -26,7 +28,7 @@ from waystage.plugin import Signer
 from waystage.testing import FakeContext
 from waystage_plugins.repositories.tree import tree_digest, tree_files
 from waystage_plugins.signing import CertifiedSigner, KeySigner
-from waystage_plugins.signing.bundle import read_bundle, signed_files
+from waystage_plugins.signing.bundle import Bundle, Unsound, read_bundle, signed_files
 
 pytest.importorskip("model_signing", reason="model-signing is not installed")
 
@@ -65,6 +67,10 @@ def objection(ctx: FakeContext, signer: Signer, model: Path) -> str:
     return signer.examine(ctx, tree_files(model), signature).objection
 
 
+KEYS = st.sampled_from([
+    "mediaType", "dsseEnvelope", "payloadType", "signatures", "verificationMaterial", "subject",
+    "predicate", "resources", "serialization", "name", "digest", "_type", "predicateType",
+])  # fmt: skip
 CURVES = [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()]
 
 
@@ -287,6 +293,20 @@ def test_a_certificate_is_for_signing_and_valid_now(
     assert bool(said) == bool(says)
 
 
+def test_a_certificate_that_was_changed_anywhere_does_not_hold(
+    ctx: FakeContext, authority: Authority, model: Path
+) -> None:
+    bundle = json.loads(authority.sign(model, *authority.issue()).read_text())
+    chain = bundle["verificationMaterial"]["x509CertificateChain"]["certificates"]
+    whole, files = base64.b64decode(chain[0]["rawBytes"]), tree_files(model)
+    for place in range(len(whole)):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1
+        chain[0]["rawBytes"] = base64.b64encode(flipped).decode()
+        raw = json.dumps(bundle).encode()
+        assert certified(authority).examine(ctx, files, raw).objection, place
+
+
 def test_an_authority_that_is_over_is_not_believed(
     ctx: FakeContext, authority: Authority, model: Path
 ) -> None:
@@ -344,6 +364,27 @@ def test_bare_keys_and_certificates_do_not_stand_for_each_other(
     authority.sign(model, *authority.issue())
     said = objection(ctx, KeySigner(public_key="keys/models.pub"), model)
     assert said == "was made with a certificate, not with this bare key"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_whatever_lies_in_the_signatures_place_is_an_objection(raw: bytes) -> None:
+    with pytest.raises(Unsound):
+        read_bundle(raw)
+
+
+@settings(max_examples=300, deadline=None)
+@given(JSON)
+def test_whatever_was_signed_is_read_or_an_objection(payload: Any) -> None:
+    with pytest.raises(Unsound):
+        signed_files(Bundle(json.dumps(payload).encode(), b"", ()))
 
 
 def test_other_keys_have_another_mark(ctx: FakeContext, keys: Path, authority: Authority) -> None:
