@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from waystage.plugin import Snapshot
+from waystage.plugin import Opening, Snapshot
 from waystage.plugin.values import Value
 from waystage_plugins.runtimes.docker.containers import archive_of
 from waystage_plugins.runtimes.numbers import number_among
@@ -39,6 +39,7 @@ class Served(Config):
     refused: dict[int, Refusal] = {}
     answered: tuple[int, ...] = ()
     left: dict[int, str] = {}
+    openings: tuple[Opening, ...] = ()
 
     def number_of(self, snapshot: Snapshot) -> int:
         """Give the version number that a snapshot has, or would get."""

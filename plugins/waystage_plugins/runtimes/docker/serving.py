@@ -70,6 +70,7 @@ class Wanted(NamedTuple):
     fixed_port: int
     arguments: tuple[str, ...]
     model: str
+    grpc: bool  # whether its gRPC is published too
 
     @property
     def told(self) -> Thing:
@@ -85,11 +86,14 @@ class Wanted(NamedTuple):
     @property
     def fingerprint(self) -> str:
         """Give digits that change with anything that needs another container."""
-        return fingerprint({"image": self.image.id, "address": self.address, **self.told})
+        own = {"image": self.image.id, "address": self.address, "grpc": self.grpc}
+        return fingerprint(own | self.told)
 
     def with_port(self, port: int) -> Thing:
         """Give how it is made, with its REST interface at this port and gRPC one below."""
-        bound = {f"{REST}/tcp": (self.address, port), f"{GRPC}/tcp": (self.address, port - 1)}
+        bound = {f"{REST}/tcp": (self.address, port)}
+        if self.grpc:
+            bound[f"{GRPC}/tcp"] = (self.address, port - 1)
         told = self.told
         told["labels"] = self.labels | {SETTINGS: self.fingerprint}
         told["host"] = told["host"] | {"port_bindings": bound}

@@ -60,6 +60,7 @@ from waystage_plugins.runtimes.kubernetes.names import (
 from waystage_plugins.runtimes.local_online import place_id
 from waystage_plugins.runtimes.serving.config import Entry, read_config, write_config
 from waystage_plugins.tfserving.messages import installed
+from waystage_plugins.tfserving.openings import endpoints, openings_of, speaks_grpc
 from waystage_plugins.tfserving.packing import pack_model
 from waystage_plugins.tfserving.rest import METRICS, Rest, over_http, predict
 from waystage_plugins.tfserving.rows import inputs_of, instances
@@ -115,6 +116,8 @@ class DockerServing(DockerPlace, OnlineRuntime):
             problems.append(f"image {spec.image} is named without its digest: write …@sha256:…")
         if self.registry and spec.image and not spec.image.startswith(f"{self.registry.host}/"):
             problems.append(f"image {spec.image} is not of the registry {self.registry.host}")
+        asked = {each.protocol for each in spec.endpoints} - self.speaks()
+        problems += [f"{self.use} does not speak {each}" for each in sorted(asked)]
         if self.network == "host":
             problems.append("network: host has no ports of its own to publish; name another")
         return problems
@@ -229,7 +232,10 @@ class DockerServing(DockerPlace, OnlineRuntime):
         entry = Entry(number=number, snapshot=spec.snapshot, role=spec.role, key=ctx.key)
         again = number in known.refused
         served = known.admitting(number).with_entry(entry, again=again).model_copy(
-            update={"image": spec.image or self.image, "image_id": image.id}
+            update={
+                "image": spec.image or self.image, "image_id": image.id,
+                "openings": openings_of(spec),
+            }
         )  # fmt: skip
         write_config(directory, served)
         with self._reached(ctx) as found:
@@ -247,7 +253,7 @@ class DockerServing(DockerPlace, OnlineRuntime):
         labels = labels_of(spec.service, spec.stage, self.owner) | own.labels
         return Wanted(
             served.name, image, labels | {DEPLOYMENT_LABEL: served.name}, own, self,
-            self.address, self.port, self.arguments, served.model,
+            self.address, self.port, self.arguments, served.model, speaks_grpc(served.openings),
         )  # fmt: skip
 
     def _own(self, ctx: Services) -> Own:
@@ -309,8 +315,11 @@ class DockerServing(DockerPlace, OnlineRuntime):
             phase="ready",
             digest=entry.snapshot.digest,
             endpoints=(
-                Endpoint(url=f"{url}/v1/models/{served.model}/{target}"),
-                Endpoint(name="grpc", protocol="grpc", url=moving.grpc_address(url)),
+                *endpoints(
+                    served.openings,
+                    f"{url}/v1/models/{served.model}/{target}",
+                    moving.grpc_address(url),
+                ),
                 Endpoint(name="metrics", url=url + METRICS),
             ),
             message=f"version {entry.number} answers{others}",

@@ -23,9 +23,14 @@ from waystage_plugins.runtimes.kubernetes.names import (
     shared_name,
     version_name,
 )
+from waystage_plugins.tfserving.prometheus import CONFIG
+from waystage_plugins.tfserving.rest import METRICS
 
 CONTAINER = "model"
-REST = "rest"
+REST, GRPC = "rest", "grpc"
+# the server's configuration is an annotation of its pod, read back as a file: no object beside it
+MONITORING = "waystage.dev/monitoring"
+MONITORING_PLACE, MONITORING_FILE = "/etc/waystage", "monitoring.config"
 SHUTDOWN_SECONDS = 30
 POD_SECURITY = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 CONTAINER_SECURITY = {
@@ -64,6 +69,8 @@ class Plan(BaseModel):
     arguments: tuple[str, ...] = ()
     autoscale: dict[str, int] | None = None
     min_available: int | None = None
+    grpc_port: int = 0  # none
+    prometheus: bool = False
 
     @classmethod
     def names(cls, spec: DeploySpec, key: str) -> dict[str, str]:
@@ -86,6 +93,18 @@ class Plan(BaseModel):
         return labels_of(self.service, self.stage, self.owner) | {
             ROLE_LABEL: self.role,
             DEPLOYMENT_LABEL: self.name,
+        }
+
+    @property
+    def scraped(self) -> dict[str, str]:
+        """What whoever scrapes a pod looks at, and the configuration that its server reads."""
+        if not self.prometheus:
+            return {}
+        return {
+            "prometheus.io/scrape": "true",
+            "prometheus.io/port": str(self.port),
+            "prometheus.io/path": METRICS,
+            MONITORING: CONFIG,
         }
 
     @property
@@ -118,9 +137,9 @@ def deployment(plan: Plan) -> Thing:
             # the key stays out of it: asking again for the same must not restart anything
             "metadata": {
                 "labels": plan.labels,
-                "annotations": {DIGEST: plan.digest, SNAPSHOT: plan.snapshot},
+                "annotations": {DIGEST: plan.digest, SNAPSHOT: plan.snapshot} | plan.scraped,
             },
-            "spec": pod_spec(plan, container(plan, CONTAINER, REST)),
+            "spec": pod_spec(plan, _with_grpc(plan, container(plan, CONTAINER, REST))),
         },
     }
     if plan.autoscale is None:
@@ -138,6 +157,10 @@ def pod_spec(plan: Plan, server: Thing) -> Thing:
         "containers": [server],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}}],
     }
+    if plan.prometheus:
+        path = f"metadata.annotations['{MONITORING}']"
+        item = {"path": MONITORING_FILE, "fieldRef": {"fieldPath": path}}
+        spec["volumes"].append({"name": "monitoring", "downwardAPI": {"items": [item]}})
     if plan.pull_secret:
         spec["imagePullSecrets"] = [{"name": plan.pull_secret}]
     return spec
@@ -159,24 +182,44 @@ def container(plan: Plan, name: str, port: str) -> Thing:
         "readinessProbe": asked | {"periodSeconds": 5, "timeoutSeconds": 3},
         "livenessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 10, "failureThreshold": 6},
     }
-    if plan.arguments:
-        made["args"] = list(plan.arguments)
+    if plan.prometheus:
+        own = {"name": "monitoring", "mountPath": MONITORING_PLACE, "readOnly": True}
+        made["volumeMounts"].append(own)
+    if arguments := [*monitored(plan), *plan.arguments]:
+        made["args"] = arguments
     return made
 
 
-def service(name: str, labels: dict[str, str], target: str, port: int) -> Thing:
+def monitored(plan: Plan) -> list[str]:
+    """Give the server's flag that has it tell Prometheus its figures."""
+    if not plan.prometheus:
+        return []
+    return [f"--monitoring_config_file={MONITORING_PLACE}/{MONITORING_FILE}"]
+
+
+def service(name: str, labels: dict[str, str], target: str, port: int, grpc_port: int = 0) -> Thing:
     """Give a Service that leads to the pods of one snapshot."""
+    named = {REST: port} | ({GRPC: grpc_port} if grpc_port else {})
     spec = {
         "type": "ClusterIP",
         "selector": {DEPLOYMENT_LABEL: target},
-        "ports": [{"name": REST, "port": port, "targetPort": REST, "protocol": "TCP"}],
+        "ports": [
+            {"name": name, "port": number, "targetPort": name, "protocol": "TCP"}
+            for name, number in named.items()
+        ],
     }
     return head(SERVICE, name, labels, {}) | {"spec": spec}
 
 
+def _with_grpc(plan: Plan, made: Thing) -> Thing:
+    if plan.grpc_port:
+        made["ports"].append({"name": GRPC, "containerPort": plan.grpc_port, "protocol": "TCP"})
+    return made
+
+
 def version_service(plan: Plan) -> Thing:
     """Give the address of this snapshot alone."""
-    return service(plan.name, plan.labels, plan.name, plan.port)
+    return service(plan.name, plan.labels, plan.name, plan.port, plan.grpc_port)
 
 
 def autoscaler(plan: Plan) -> Thing:

@@ -36,7 +36,7 @@ class OpenShiftServing(ClusterServing):
     """
 
     use: ClassVar[str] = "openshift.tfserving"
-    capabilities: ClassVar[frozenset[str]] = frozenset({"logs", "split", "switch"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"grpc", "logs", "rest", "split", "switch"})
 
     project: str = Field(pattern=LABEL)
     create_project: bool = Field(default=False, description="ask for the project if it is missing")

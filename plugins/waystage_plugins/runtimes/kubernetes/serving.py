@@ -15,6 +15,7 @@ from waystage.plugin import (
     Handle,
     JsonObject,
     Observation,
+    Opening,
     Services,
 )
 from waystage_plugins.runtimes.kubernetes import manifests, sharing
@@ -31,6 +32,7 @@ from waystage_plugins.runtimes.kubernetes.kinds import (
 )
 from waystage_plugins.runtimes.kubernetes.manifests import Plan
 from waystage_plugins.runtimes.kubernetes.observing import logs_of, observe_deployment, ready_pod
+from waystage_plugins.tfserving.openings import endpoints, openings_of, speaks_grpc
 from waystage_plugins.tfserving.rest import over_http, predict
 
 Thing = dict[str, Any]
@@ -40,6 +42,10 @@ class ClusterServing(ImageServing):
     """The settings of a model server on a cluster, and what is done with them."""
 
     min_available: int | None = Field(default=None, ge=1, description="of a PodDisruptionBudget")
+    grpc_port: int = Field(default=8500, ge=1, le=65535, description="where gRPC is opened")
+    prometheus: bool = Field(
+        default=False, description="have the server tell its figures, and say so to who scrapes"
+    )
 
     def apply(self, ctx: Context, spec: DeploySpec) -> Handle:
         """Make the snapshot's own objects so; requests go there by `set_traffic`."""
@@ -56,6 +62,8 @@ class ClusterServing(ImageServing):
                 "owner": plan.owner, "service": plan.service, "stage": plan.stage,
                 "role": plan.role, "image": plan.image, "model": plan.model, "port": plan.port,
                 "replicas": None if plan.autoscale else plan.replicas, "key": plan.key,
+                "grpc_port": plan.grpc_port,
+                "openings": [each.model_dump() for each in openings_of(spec)],
             }
         )  # fmt: skip
 
@@ -66,10 +74,9 @@ class ClusterServing(ImageServing):
             seen = observe_deployment(api, ref)
             if seen.phase == "absent":
                 return seen
-            url = f"{self._address(api, ref)}/v1/models/{ref['model']}"
+            opened = self._opened(api, ref)
             led = self._led_elsewhere(api, ref) if ref["role"] == "champion" else ()
-        update = {"endpoints": (Endpoint(name="score", url=url),), "differs": (*seen.differs, *led)}
-        return seen.model_copy(update=update)
+        return seen.model_copy(update={"endpoints": opened, "differs": (*seen.differs, *led)})
 
     def restore(self, ctx: Context, spec: DeploySpec, handle: Handle, *, serves: bool) -> Handle:
         """Apply it anew, and take back the fields and the requests that others took."""
@@ -137,6 +144,17 @@ class ClusterServing(ImageServing):
     def _lead_back(self, api: Api, ref: JsonObject) -> None:
         self._point(api, ref)
 
+    def _opened(self, api: Api, ref: JsonObject) -> tuple[Endpoint, ...]:
+        """Give the endpoints; gRPC is reached from inside of the cluster alone."""
+        rest = f"{self._address(api, ref)}/v1/models/{ref['model']}"
+        inside = ClusterServing._address(self, api, ref).removeprefix("http://")
+        told = ref.get("openings")
+        opened = (
+            [Opening.model_validate(e) for e in told] if isinstance(told, list) else [Opening()]
+        )
+        grpc = f"{inside.rpartition(':')[0]}:{ref.get('grpc_port')}"
+        return endpoints(tuple(opened), rest, grpc)
+
     def _address(self, api: Api, ref: JsonObject) -> str:
         """Give the address of the service if it leads here, else that of the snapshot alone."""
         name = (
@@ -162,4 +180,8 @@ class ClusterServing(ImageServing):
             self._remove(api, SERVICE, str(ref["shared"]))
 
     def _budgeted(self, spec: DeploySpec, key: str) -> Plan:
-        return self._plan(spec, key).model_copy(update={"min_available": self.min_available})
+        opened = self.grpc_port if speaks_grpc(openings_of(spec)) else 0
+        more = {"grpc_port": opened, "prometheus": self.prometheus}
+        return self._plan(spec, key).model_copy(
+            update={"min_available": self.min_available, **more}
+        )

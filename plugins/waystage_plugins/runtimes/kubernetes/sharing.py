@@ -16,7 +16,10 @@ Thing = dict[str, Any]
 def address(ref: JsonObject) -> Thing:
     """Give the Service of the service, leading to what a handle stands for."""
     labels = shared_labels(ref)
-    return manifests.service(str(ref["shared"]), labels, str(ref["name"]), int(str(ref["port"])))
+    grpc_port = int(str(ref.get("grpc_port") or 0))
+    return manifests.service(
+        str(ref["shared"]), labels, str(ref["name"]), int(str(ref["port"])), grpc_port
+    )
 
 
 def shared_labels(ref: JsonObject) -> dict[str, str]:

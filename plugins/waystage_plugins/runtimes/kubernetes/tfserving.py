@@ -30,7 +30,7 @@ class KubernetesServing(ClusterServing):
     """
 
     use: ClassVar[str] = "kubernetes.tfserving"
-    capabilities: ClassVar[frozenset[str]] = frozenset({"logs", "switch"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"grpc", "logs", "rest", "switch"})
 
     namespace: str = Field(pattern=LABEL)
     reach: Literal["port_forward", "service"] = Field(

@@ -18,6 +18,7 @@ Thing = dict[str, Any]
 FULL: Thing = {
     "autoscale": {"min": 2, "max": 4}, "min_available": 1, "pull_secret": "pull",
     "arguments": ["--rest_api_timeout_in_ms=30000"], "resources": {"cpu_limit": "2"},
+    "prometheus": True, "grpc_port": 9000,
 }  # fmt: skip
 
 
@@ -77,6 +78,38 @@ def test_pods_keep_the_rules_of_restricted_v2(
     assert container["resources"]["requests"]
     assert container["resources"]["limits"]["memory"]
     assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container)
+
+
+def test_figures_are_told_to_prometheus_where_that_is_wanted(spec: Spec) -> None:
+    plain_pod = _applied(KubernetesServing(namespace="models"), spec())[0]["spec"]["template"]
+    assert "args" not in plain_pod["spec"]["containers"][0]
+    assert not [name for name in plain_pod["metadata"]["annotations"] if "prometheus" in name]
+    made = _applied(KubernetesServing(namespace="models", prometheus=True), spec())[0]
+    pod = made["spec"]["template"]
+    notes, (server,) = pod["metadata"]["annotations"], pod["spec"]["containers"]
+    assert notes["prometheus.io/scrape"] == "true"
+    assert notes["prometheus.io/port"] == "8501"
+    assert notes["prometheus.io/path"] == "/monitoring/prometheus/metrics"
+    assert server["args"] == ["--monitoring_config_file=/etc/waystage/monitoring.config"]
+    (volume,) = [each for each in pod["spec"]["volumes"] if each["name"] == "monitoring"]
+    (item,) = volume["downwardAPI"]["items"]
+    assert item["fieldRef"]["fieldPath"] == "metadata.annotations['waystage.dev/monitoring']"
+    assert "enable: true" in notes["waystage.dev/monitoring"]
+
+
+def test_endpoints_are_those_that_the_stage_asks_for(spec: Spec) -> None:
+    runtime = KubernetesServing(namespace="models")
+    usual = {"rest": 8501, "grpc": 8500}
+    for openings, ports in (
+        ([], usual),
+        ([{"name": "score", "protocol": "rest"}], {"rest": 8501}),
+        ([{"name": "fast", "protocol": "grpc"}], usual),  # probes speak REST in any case
+    ):
+        asked = DeploySpec.model_validate(spec().model_dump() | {"endpoints": openings})
+        deployment, service, *_ = _applied(runtime, asked)
+        (server,) = deployment["spec"]["template"]["spec"]["containers"]
+        assert {each["name"]: each["containerPort"] for each in server["ports"]} == ports
+        assert {each["name"]: each["port"] for each in service["spec"]["ports"]} == ports
 
 
 def test_no_deployment_config_is_ever_made(spec: Spec) -> None:
