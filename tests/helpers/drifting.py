@@ -17,6 +17,7 @@ from waystage.daemon import inventory
 from waystage.daemon.daemon import Daemon
 from waystage.registry import load_catalog
 from waystage.store import PlacementRow
+from waystage.store.codec import load
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 PROJECT = """
@@ -55,17 +56,24 @@ class Drifting:
 
     def __init__(
         self, root: Path, url: str, home: Path, *, clock: HandClock | None = None,
-        on_drift: str = "report", **stage: Any,
+        on_drift: str = "report", lease: float = 60.0, **stage: Any,
     ) -> None:  # fmt: skip
         self.root, self.home, self.clock = root, home, clock or HandClock(START)
         home.mkdir(exist_ok=True)
+        self.lease = lease
+        if not root.exists():
+            self.make(url, on_drift=on_drift, **stage)
+        self.boot()
+
+    def make(self, url: str, *, on_drift: str, **stage: Any) -> None:
+        """Write the project's files."""
+        root = self.root
         (root / "lifecycles").mkdir(parents=True)
         (root / "stages").mkdir()
         (root / "waystage.yaml").write_text(PROJECT.format(url=url))
         (root / "lifecycles/serve.yaml").write_text(LIFECYCLE)
         self.write_stage(on_drift=on_drift, **stage)
         self.model("1")
-        self.boot()
 
     def write_stage(self, *, on_drift: str = "report", restart: bool = False, **more: Any) -> None:
         """Say what the stage is; a daemon that runs does not look at it by itself."""
@@ -82,10 +90,10 @@ class Drifting:
         manifest = {"format": "onnx", "services": ["credit-risk"], "author": "dana"}
         (place / "manifest.yaml").write_text(yaml.safe_dump(manifest))
 
-    def boot(self, lease: float = 60.0) -> None:
+    def boot(self) -> None:
         """Start the daemon; nothing but its writer runs by itself."""
         catalog = load_catalog() | {"test.files": FilesRuntime}
-        self.daemon = Daemon(self.root, clock=self.clock, catalog=catalog, lease=lease)
+        self.daemon = Daemon(self.root, clock=self.clock, catalog=catalog, lease=self.lease)
         self.daemon.engine.start()
 
     def stop(self) -> None:
@@ -149,13 +157,11 @@ class Drifting:
 
     def messages(self) -> list[str]:
         """Give the titles that people were told, the oldest first."""
-        now = 1 << 62
-        return [body["title"] for body in self.bodies(now)]
+        return [body["title"] for body in self.bodies()]
 
-    def bodies(self, now: int = 1 << 62) -> list[dict[str, Any]]:
-        from waystage.store.codec import load
-
-        return [load(row.body) for row in self.daemon.store.due_messages(now, 500)]
+    def bodies(self) -> list[dict[str, Any]]:
+        """Give what people were told, the oldest first."""
+        return [load(row.body) for row in self.daemon.store.due_messages(1 << 62, 500)]
 
     def signals(self, run: str) -> list[tuple[str, str, dict[str, Any]]]:
         """Give the signals in a run's history: name, by whom, what they told."""

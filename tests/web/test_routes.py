@@ -11,6 +11,7 @@ import httpx
 import pytest
 from tests.web.conftest import all_rows
 
+from waystage.store import rare
 from waystage.store.codec import micros
 from waystage.store.schema import metadata
 from waystage.store.tokens import keep_token
@@ -51,6 +52,7 @@ ACTS: dict[str, tuple[set[str], dict[str, Any]]] = {
     "/v1/runs/{run}/resume": (OPERATE, {}),
     "/v1/lifecycles/{lifecycle}/pause": (OPERATE, {"reason": "because"}),
     "/v1/lifecycles/{lifecycle}/resume": (OPERATE, {}),
+    "/v1/placements/{placement}/restore": (OPERATE, {"reason": "because"}),
     "/v1/purges": (OVERRIDE, {"ended_before": "2020-01-01T00:00Z"}),
     "/v1/purges/vacuum": (OVERRIDE, {}),
     "/v1/scores": (OPERATE | {"owner"}, {"rows": []}),
@@ -74,7 +76,8 @@ class Doors:
         run, task = api.task()
         _, incident = api.incident()
         self.names = {"run": run, "task": task, "incident": incident, "kind": "retry",
-                      "stage": "DEV", "lifecycle": "asking"}  # fmt: skip
+                      "stage": "DEV", "lifecycle": "asking",
+                      "placement": self._placed()}  # fmt: skip
         self.tokens = {"owner": api.token}
         for person in INSIDERS[:-1]:
             self.tokens[person] = api.own_token(person)
@@ -114,6 +117,15 @@ class Doors:
         """Count the messages that are on their way."""
         rows = all_rows(self.api.daemon.store, *(metadata.tables.keys() - {"outbox"}))
         return sum(row.endswith(", None, '')") for row in rows)
+
+    def _placed(self) -> int:
+        """Put an entry into the inventory, of which nothing differs."""
+        row = {"service": "credit-risk", "stage": "DEV", "runtime": "nightly", "mode": "batch",
+               "role": "champion", "snapshot": "credit/1", "digest": "", "run": 1,
+               "since": 0}  # fmt: skip
+        engine = self.api.daemon.engine
+        engine.act(lambda tx: tx.batch.rest.extend(rare.place(row, {}))).result(20)
+        return int(self.api.daemon.store.placements()[0].id)
 
     def _keep(self, token: str, person: str, days: int) -> None:
         until = micros(datetime.now(UTC)) + days * 86_400_000_000

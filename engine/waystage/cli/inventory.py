@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from waystage.cli.client import Client
+from waystage.cli.drift import why
 from waystage.cli.show import emit_json, json_option, table, when
 
 
@@ -81,7 +82,9 @@ def measurements_verb(
 def _health(row: dict[str, Any]) -> str:
     if row["mode"] == "batch":
         return "batch"
-    return f"{row['seen']}: {row['seen_why']}" if row["seen_why"] else str(row["seen"])
+    if row["state"] in ("", "ok"):
+        return str(row["state"] or row["seen"])
+    return f"{row['state']}: {why(row)}"
 
 
 def _endpoints(row: dict[str, Any]) -> list[str]:

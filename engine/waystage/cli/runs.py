@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from waystage.cli.client import Client
+from waystage.cli.drift import why
 from waystage.cli.show import clean, emit_json, json_option, table, when
 from waystage.cli.told import told
 
@@ -121,6 +122,10 @@ def _reasons(run: dict[str, Any]) -> list[str]:
     if run["paused"]:
         lines.append(f"paused     by {run['paused']['by']}: {run['paused']['reason']}")
         lines.append(f"           let it go on: waystage resume {run['id']}")
+    for row in run["drifted"]:
+        since = f"since {when(row['state_since'])} UTC"
+        lines.append(f"{row['state']:10} in {row['stage']}/{row['runtime']} {since}: {why(row)}")
+        lines.append("           what is done about it: waystage drift")
     for step in run["steps"]:
         said = f": {step['said']}" if step["said"] else ""
         lines.append(f"at work    {step['use']} in {step['state']}{clean(said)}")

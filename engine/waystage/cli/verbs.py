@@ -34,6 +34,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "show": "runs",
         "history": "runs",
         "where": "inventory",
+        "drift": "drift",
         "why-runtime": "inventory",
         "measurements": "inventory",
         "labels": "labels",

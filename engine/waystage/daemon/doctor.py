@@ -110,6 +110,7 @@ def _database(files: ProjectFiles) -> Iterator[Found]:
     yield from _clocks(found, files)
     yield from _claims(found)
     yield from _others(found)
+    yield from _deployments(found)
 
 
 def _state(found: Condition) -> Iterator[Found]:
@@ -182,6 +183,16 @@ def _claims(found: Condition) -> Iterator[Found]:
         yield Found("leases", "wrong", text, "waystage up; if one runs, look at its log")
     if not (dead or found.stuck or found.overdue):
         yield Found("leases", "good", "no step is left behind")
+
+
+def _deployments(found: Condition) -> Iterator[Found]:
+    """Tell what did not run as it was deployed when a daemon looked last."""
+    for service, snapshot, stage, state in found.astray:
+        level: Level = "note" if state == "unknown" else "wrong"
+        text = f"{service}: {snapshot} in {stage} is {state}"
+        yield Found("inventory", level, text, "waystage drift")
+    if found.known and not found.astray:
+        yield Found("inventory", "good", "what was looked at runs as it was deployed")
 
 
 def _others(found: Condition) -> Iterator[Found]:

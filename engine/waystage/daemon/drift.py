@@ -131,6 +131,23 @@ def counted(kept: Kept, now: datetime) -> int:
     return sum(now - at < WINDOW for at in kept.restored)
 
 
+def standing(kept: Kept, state: str, on_drift: str, now: datetime) -> str:
+    """Say what is done about a drift, or why nothing is; empty where there is nothing to say."""
+    if state != "drifted":
+        return ""
+    last = f"; the last try failed: {kept.error}" if kept.error else ""
+    if kept.starting_since is not None:
+        return f"it was made as it was and is starting{last}"
+    if not (kept.restart or kept.asked_by or kept.begun or on_drift == "restore"):
+        return f"on_drift: report: it is left as it is{last}"
+    at = next_restore(kept, now)
+    if at is None:
+        return f"restored {MOST} times: someone else manages this, so it is only reported{last}"
+    if kept.held:
+        return f"it waits: {kept.held}{last}"
+    return f"it is made as it was at {max(at, now):%Y-%m-%d %H:%M:%S} UTC{last}"
+
+
 def say(each: Difference) -> str:
     """Say what differs: from what, to what, by whom and since when as far as that is known."""
     if each.what == "deleted":

@@ -139,7 +139,8 @@ def _take_in(tx: Transaction, found: Look, connections: Connections) -> Begun | 
     keep_look(tx.connection, row.id, **values)
     if not decided.begins:
         return None
-    restoring.record_begin(tx, row, kept)
+    if judged.kept.begun is None:  # else the daemon that died has written it
+        restoring.record_begin(tx, row, kept)
     return Begun(row, kept)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, func, select, text
 
 from waystage.store import schema as t
 from waystage.store.address import address
+from waystage.store.drift import astray
 from waystage.store.pooler import Pooling, look
 from waystage.store.presence import AtWork, present
 from waystage.store.upgrade import STEPS, known_revisions, revision, steps
@@ -34,6 +35,7 @@ class Condition:
     stuck: int  # steps whose holder's lease ran out
     owners: tuple[str, ...]
     daemons: tuple[AtWork, ...]  # that are at work on PostgreSQL
+    astray: tuple[tuple[str, str, str, str], ...]  # service, snapshot, stage, state
     pooling: Pooling
 
 
@@ -44,7 +46,7 @@ def condition(engine: Engine, now: int, wall: int, late: int) -> Condition:
         known, head = known_revisions()
         sqlite = engine.dialect.name == "sqlite"
         facts: dict[str, Any] = {"newest": None, "overdue": 0, "stuck": 0, "owners": (),
-                                 "daemons": ()}  # fmt: skip
+                                 "daemons": (), "astray": ()}  # fmt: skip
         ahead = None if found is None or found in known else steps(str(head), found)
         if found in known or (ahead == STEPS and not sqlite):
             facts = _facts(connection, now - late, wall)
@@ -67,6 +69,7 @@ def _facts(connection: Connection, before: int, wall: int) -> dict[str, Any]:
         "overdue": connection.execute(overdue).scalar_one(),
         "stuck": connection.execute(stuck).scalar_one(),
         "owners": tuple(str(owner) for owner in connection.execute(owners).scalars()),
+        "astray": tuple(astray(connection)),
         "daemons": tuple(present(connection)) if connection.dialect.name != "sqlite" else (),
     }
 

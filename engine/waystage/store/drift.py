@@ -61,3 +61,11 @@ def count_states(connection: Connection) -> dict[tuple[str, ...], float]:
     query = select(p.stage, p.state, func.count()).where(p.until.is_(None), p.mode == "online")
     counted = connection.execute(query.group_by(p.stage, p.state))
     return {(stage, state or "new"): float(count) for stage, state, count in counted}
+
+
+def astray(connection: Connection) -> list[tuple[str, str, str, str]]:
+    """Give service, snapshot, stage and state of what does not run as it should."""
+    p = t.placements.c
+    query = select(p.service, p.snapshot, p.stage, p.state)
+    query = query.where(p.until.is_(None), p.state.not_in(("", "ok"))).order_by(p.id)
+    return [(row.service, row.snapshot, row.stage, row.state) for row in connection.execute(query)]

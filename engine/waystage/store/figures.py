@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, Select, func, select
 
 from waystage.store import schema as t
+from waystage.store.drift import count_states
 from waystage.store.reads import Reader
 from waystage.store.shared import answering
 from waystage.store.work import HELD
@@ -30,6 +31,7 @@ class Figures:
     task_oldest: Labelled = field(default_factory=dict)
     queued: Labelled = field(default_factory=dict)  # what: steps, timers, messages
     queue_oldest: Labelled = field(default_factory=dict)
+    deployed: Labelled = field(default_factory=dict)  # stage, state
     leads: Labelled = field(default_factory=dict)  # stage: promotions of the last 30 days
     lead_seconds: Labelled = field(default_factory=dict)
 
@@ -42,6 +44,7 @@ def figures(reader: Reader, now: int) -> Figures:
         _people(connection, found, now)
         _queues(connection, found, now)
         _leads(connection, found, now)
+        found.deployed = count_states(connection)
     return found
 
 

@@ -21,6 +21,7 @@ from waystage.spec.values import parse_duration
 from waystage.web import models as m
 from waystage.web import tokens
 from waystage.web.changes import change_routes
+from waystage.web.drift import drift_routes
 from waystage.web.gates import gate_routes, standing, waits
 from waystage.web.guard import caller_of, guard, need_owner, person_of, refusal
 from waystage.web.intake import intake_routes
@@ -53,6 +54,7 @@ def create_app(daemon: Daemon, token: str) -> FastAPI:
     _operations(app, daemon)
     gate_routes(app, daemon)
     change_routes(app, daemon)
+    drift_routes(app, daemon)
     operate_routes(app, daemon)
     metrics_routes(app, daemon)
     intake_routes(app, daemon)

@@ -68,4 +68,6 @@ def standing(store: Store, row: RunRow) -> dict[str, Any]:
         "children": [asdict(child) for child in store.children(row.id)],
         "waits": waits(store, row.id).get(row.id, []),
         "steps": store.at_work(row.id),
-    }
+        "drifted": [asdict(each) for each in store.placements(service=row.service, drifted=True)
+                    if each.run == row.id],
+    }  # fmt: skip

@@ -38,11 +38,13 @@ GAUGES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("task_oldest", "task_oldest_seconds", ("lifecycle",), "Age of the oldest open task."),
     ("queued", "queue_due", ("queue",), "What is due and not taken yet."),
     ("queue_oldest", "queue_oldest_seconds", ("queue",), "For how long the oldest of it waits."),
+    ("deployed", "deployments", ("stage", "state"),
+     "What runs, by ok, degraded, drifted, unknown; new before the first look."),
     ("leads", "promotions_30d", ("stage",), "Champions of the last 30 days."),
     ("lead_seconds", "lead_seconds_30d", ("stage",),
      "From the opening of their runs to their promotion, added up."),
 )  # fmt: skip
-SUMMED = frozenset({"runs", "paused", "state_runs", "incidents", "tasks"})
+SUMMED = frozenset({"deployed", "runs", "paused", "state_runs", "incidents", "tasks"})
 
 
 def metrics_routes(app: FastAPI, daemon: Daemon) -> None:
