@@ -5,6 +5,11 @@ from waystage_plugins.monitors.auc import AucMonitor, GiniMonitor
 from waystage_plugins.monitors.brier import BrierMonitor
 from waystage_plugins.monitors.calibration import CalibrationMonitor
 from waystage_plugins.monitors.compare import ChallengerCompare
+from waystage_plugins.monitors.drift_chi2 import Chi2Monitor
+from waystage_plugins.monitors.drift_js import JsMonitor
+from waystage_plugins.monitors.drift_ks import DriftKsMonitor
+from waystage_plugins.monitors.drift_psi import PsiMonitor
+from waystage_plugins.monitors.drift_wasserstein import WassersteinMonitor
 from waystage_plugins.monitors.f1 import F1Monitor
 from waystage_plugins.monitors.ks import KsMonitor
 from waystage_plugins.monitors.lift import LiftMonitor
@@ -24,6 +29,11 @@ MONITORS = (
     AccuracyMonitor,
     R2Monitor,
     RmseMonitor,
+    PsiMonitor,
+    DriftKsMonitor,
+    JsMonitor,
+    WassersteinMonitor,
+    Chi2Monitor,
     VolumeMonitor,
     QualityMonitor,
 )
@@ -37,12 +47,17 @@ __all__ = [
     "BrierMonitor",
     "CalibrationMonitor",
     "ChallengerCompare",
+    "Chi2Monitor",
+    "DriftKsMonitor",
     "F1Monitor",
     "GiniMonitor",
+    "JsMonitor",
     "KsMonitor",
     "LiftMonitor",
+    "PsiMonitor",
     "QualityMonitor",
     "R2Monitor",
     "RmseMonitor",
     "VolumeMonitor",
+    "WassersteinMonitor",
 ]

@@ -63,9 +63,10 @@ def lack(counts: dict[str, int], minimum: Minimum) -> str:
 def insufficient(ctx: Context, window: Window, counts: dict[str, int], why: str) -> Measurement:
     """Answer that there is no value to be had, and why."""
     where = f"{ctx.snapshot.id} in {ctx.stage}, {day(window.start)} to {day(window.end)}"
-    return Measurement(
-        counts=counts, notes={"coverage": coverage(counts)}, insufficient=f"{where}: {why}"
-    )
+    notes: dict[str, str | float | bool] = {}
+    if "usable" in counts:  # who needs no labels counts none
+        notes["coverage"] = coverage(counts)
+    return Measurement(counts=counts, notes=notes, insufficient=f"{where}: {why}")
 
 
 def usable(ctx: Context, window: Window, minimum: Minimum) -> Measurement | Grouped:

@@ -31,12 +31,15 @@ from waystage_plugins.monitors import (
     QualityMonitor,
     VolumeMonitor,
 )
+from waystage_plugins.monitors.drifting import DriftMonitor
 from waystage_plugins.scoring import SqliteScoringLog
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 WINDOW = Window(start=START, end=START + timedelta(days=7))
 SOME = Minimum(events=1, nonevents=1, label_coverage=0)
 PERFORMANCE = [KsMonitor(), AucMonitor(), GiniMonitor()]
+BEFORE = {"since": START - timedelta(days=7)}  # of the baseline
+READY = [kind(**(BEFORE if issubclass(kind, DriftMonitor) else {})) for kind in MONITORS]
 SNAPSHOT = Snapshot(
     name="fraud",
     version="1",
@@ -175,7 +178,7 @@ def test_too_little_data_give_a_reason_and_no_value(
     ],
     ids=str,
 )
-@pytest.mark.parametrize("monitor", [kind() for kind in MONITORS], ids=lambda each: each.use)
+@pytest.mark.parametrize("monitor", READY, ids=lambda each: each.use)
 def test_only_the_runs_own_rows_count(
     ctx: FakeContext, monitor: Monitor, other: dict[str, object]
 ) -> None:
@@ -183,14 +186,14 @@ def test_only_the_runs_own_rows_count(
     assert monitor.measure(ctx, WINDOW, Minimum()).counts["rows"] == 0
 
 
-@pytest.mark.parametrize("monitor", [kind() for kind in MONITORS], ids=lambda each: each.use)
+@pytest.mark.parametrize("monitor", READY, ids=lambda each: each.use)
 def test_a_state_without_a_stage_has_nothing_to_measure(ctx: FakeContext, monitor: Monitor) -> None:
     ctx.stage = None
     with pytest.raises(Hopeless, match="belongs to no stage"):
         monitor.measure(ctx, WINDOW, SOME)
 
 
-@pytest.mark.parametrize("monitor", [kind() for kind in MONITORS], ids=lambda each: each.use)
+@pytest.mark.parametrize("monitor", READY, ids=lambda each: each.use)
 def test_a_measurement_is_json(ctx: FakeContext, monitor: Monitor) -> None:
     population(ctx)
     found = monitor.measure(ctx, WINDOW, Minimum())
@@ -291,6 +294,9 @@ def test_the_quality_of_nothing_is_insufficient(ctx: FakeContext) -> None:
     found = QualityMonitor().measure(ctx, WINDOW, Minimum())
     assert found.value is None
     assert "0 scored requests are fewer than the 1 needed" in found.insufficient
+    asked(ctx, GOOD)
+    found = QualityMonitor().measure(ctx, WINDOW, Minimum(rows=2))
+    assert "1 scored requests are fewer than the 2 needed" in found.insufficient
 
 
 def test_the_interval_of_quality_is_wilsons(ctx: FakeContext) -> None:
@@ -319,6 +325,11 @@ def test_each_monitor_says_which_way_is_better() -> None:
         "performance.accuracy": "higher",
         "performance.r2": "higher",
         "performance.rmse": "lower",
+        "drift.psi": "lower",
+        "drift.ks": "lower",
+        "drift.js": "lower",
+        "drift.wasserstein": "lower",
+        "drift.chi2": "lower",
         "volume": "neither",
         "quality.log": "lower",
     }

@@ -57,7 +57,7 @@ def binned(
 
 
 def ece(bins: Bins) -> float:
-    """Give the expected calibration error (Naeini et al., 2015): Σ share · |observed − predicted|."""
+    """Give Σ share · |observed − predicted|, the calibration error of Naeini et al. (2015)."""
     return float(np.abs(bins.events - bins.expected).sum() / bins.rows.sum())
 
 

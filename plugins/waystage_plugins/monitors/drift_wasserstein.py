@@ -1,0 +1,86 @@
+"""The monitor `drift.wasserstein`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from waystage_plugins.monitors.drifting import DriftMonitor, Found
+
+if TYPE_CHECKING:
+    from waystage_plugins.monitors.profile import Cells
+    from waystage_plugins.monitors.statistics.counts import Floats
+    from waystage_plugins.monitors.statistics.divergence import Distance
+
+NOTHING = Found(0.0, 1.0, 0.0)
+
+
+class WassersteinMonitor(DriftMonitor):
+    """Measure how far scores and numbers have moved, in standard deviations (Wasserstein distance).
+
+        - use: drift.wasserstein
+          with: {bins: 100}
+
+    The value is the area between the distribution functions of then and now of the farthest
+    column, divided by the baseline's standard deviation: what every value must move on the
+    average to make now into then. Within the frozen cells both functions are taken as straight,
+    beyond the outermost ones by the mean of what lies there. Missing values are left out.
+    Texts and booleans are not compared. What noise reaches is drawn, and p is at least 0.001.
+    """
+
+    use: ClassVar[str] = "drift.wasserstein"
+    numbers_only: ClassVar[bool] = True
+
+    bins: int = Field(default=100, ge=10, le=500)
+
+    @property
+    def cells(self) -> int:
+        """Percentiles, unless said otherwise."""
+        return self.bins
+
+    def compare(self, base: Cells, now: Cells, level: float) -> Found:
+        """Give the distance of a column, and draws of it without drift."""
+        from waystage_plugins.monitors.statistics import divergence as d
+
+        if base.seen.sum() == 0 or now.seen.sum() == 0:
+            return NOTHING
+        value = float(_distance(base, now)(base.seen, now.seen))
+        draws = d.null_distances(_distance(base, base), base.seen, now.seen)
+        p = (1 + int((draws >= value).sum())) / (1 + len(draws))
+        return Found(value, p, d.gamma_point(draws, level))
+
+    def reach(self, base: Cells, now: Cells) -> tuple[float, float]:
+        """Resample both samples."""
+        from waystage_plugins.monitors.statistics import divergence as d
+
+        if base.seen.sum() == 0 or now.seen.sum() == 0:
+            return 0.0, 0.0
+        return d.interval(_distance(base, now), base.seen, now.seen)
+
+
+def _distance(base: Cells, now: Cells) -> Distance:
+    """Give the distance as a function of counts in these cells, in standard deviations."""
+    import numpy as np
+
+    from waystage_plugins.monitors.statistics import divergence as d
+
+    edges = np.zeros(0) if base.edges is None else base.edges
+    widths = np.concatenate([[0.0], np.diff(edges), [0.0]])[: len(edges) + 1]
+    unit = base.spread or 1.0  # a constant has no deviation: its own unit stands
+
+    def beyond(cells: Cells, counts: d.Numbers, side: int) -> Floats:
+        """Give the area beyond an outermost edge; a value there is as far out as their mean."""
+        inside = int(cells.seen[side])
+        each = float(cells.outside[side]) / inside if inside else 0.0
+        found: Floats = counts[..., side] * each / counts.sum(axis=-1)
+        return found
+
+    def distance(then: d.Numbers, today: d.Numbers) -> Floats:
+        area = d.wasserstein(then, today, widths)
+        for side in (0, -1):
+            area = area + np.abs(beyond(base, then, side) - beyond(now, today, side))
+        found: Floats = area / unit
+        return found
+
+    return distance
