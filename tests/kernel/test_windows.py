@@ -16,7 +16,7 @@ from waystage.kernel import commands as c
 from waystage.kernel.advance import Step
 from waystage.kernel.windows import Closed, Stop, closed
 from waystage.spec.load import parse_lifecycle, parse_stage
-from waystage.spec.stage import ChangeWindow
+from waystage.spec.windows import ChangeWindow
 
 NOW = datetime(2026, 12, 24, 12, tzinfo=UTC)
 LATER = "2027-01-04T05:00:00+00:00"

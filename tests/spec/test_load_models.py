@@ -198,7 +198,7 @@ def test_a_stage_and_a_project_are_loaded() -> None:
         "  - deny: {from: 2026-12-20T00:00, to: 2027-01-04T06:00, zone: Europe/Berlin}\n"
     )
     assert stage.spec.windows[0].deny is not None
-    assert stage.spec.windows[0].deny.from_.day == 20
+    assert str(stage.spec.windows[0].deny.from_) == "2026-12-20 00:00:00"
     project = parse_project("project: p\npeople: {vera: {roles: validator}}\n")
     assert project.spec.people["vera"].roles == ("validator",)
 
@@ -209,7 +209,7 @@ def test_a_stage_and_a_project_are_loaded() -> None:
         ("stage: prod\n", "write it in upper case"),
         (
             "stage: A\nwindows: [{deny: {from: 2026-02-30, to: 2026-03-01}}]\n",
-            "windows[0].deny.from: needs a time such as 2026-12-20T00:00, not the text",
+            "windows[0].deny.from: needs a time such as 2026-12-20T00:00, or one of the week such as Fri 18:00",
         ),
         (
             "stage: A\nwindows: [{deny: {from: 2026-01-02T00:00, to: 2026-01-01T00:00}}]\n",

@@ -46,6 +46,7 @@ from waystage.check import (
     timers,
     unread,
     variables,
+    windows,
 )
 from waystage.check.subject import Catalog, Subject
 from waystage.errors import Problem
@@ -91,6 +92,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (
 PROJECT_CHECKS: tuple[Callable[[ProjectFiles, Catalog], Iterator[Problem]], ...] = (
     plugins.check_project_uses,
     order.check_stages,
+    windows.check_windows,
     signed.check_stage_signers,
     params.check_services,
     endpoints.check_endpoints,

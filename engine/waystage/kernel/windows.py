@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from waystage.spec.stage import ChangeWindow
+from waystage.spec.windows import ChangeWindow
+
+SHOWN = timedelta(weeks=4)  # a week of every zone, with a change of the hour between
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,26 @@ def closed(
     why = _why(windows, now, back=back)
     if why is None:
         return None
-    spans = [span for window in windows for span in (window.deny, window.allow) if span]
-    edges = sorted({edge for span in spans for edge in (span.start, span.end) if edge > now})
-    opens = (edge for edge in edges if _why(windows, edge, back=back) is None)
+    opens = (edge for edge in _edges(windows, now) if _why(windows, edge, back=back) is None)
     return Closed(why, next(opens, None))
+
+
+def _edges(windows: Sequence[ChangeWindow], at: datetime) -> Iterator[datetime]:
+    """Give all instants after `at` at which some span begins or ends, as long as they differ.
+
+    What comes every week goes on for ever; once all that comes only once is over, some weeks
+    have shown everything.
+    """
+    end = None
+    while found := [edge for window in windows if (edge := window.span.next_edge(at))]:
+        at = min(found)
+        if any(not window.span.weekly and window.span.next_edge(at) for window in windows):
+            end = None
+        elif end is None:
+            end = at + SHOWN
+        if end is not None and at > end:
+            return
+        yield at
 
 
 def _why(windows: Sequence[ChangeWindow], at: datetime, *, back: bool) -> str | None:

@@ -53,6 +53,7 @@ SHORTHANDS: dict[str, Callable[[Schema], Schema]] = {
     "_several": _one_or_more,
     "_assessed": _or_number,
     "_assessments": _assessments,
+    "_staged": lambda inner: {"anyOf": [{"const": "open"}, inner]},
     "_message": lambda inner: {"anyOf": [{"type": "string"}, inner]},
 }
 

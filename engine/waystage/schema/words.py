@@ -186,14 +186,14 @@ WORDS: dict[str, dict[str, str]] = {
         "allow": "An opening: changes happen in this time alone.",
     },
     "Span": {
-        "from": "When it begins; without an offset in the time of `zone`.",
-        "to": "When it ends.",
+        "from": "When it begins, in the time of `zone`; `Fri 18:00`: every week.",
+        "to": "When it ends, written like its beginning.",
         "zone": "The time zone.",
         "why": "What people are told.",
     },
     "Freeze": {
-        "from": "When it begins; without an offset in the time of `zone`.",
-        "to": "When it ends.",
+        "from": "When it begins, in the time of `zone`; `Fri 18:00`: every week.",
+        "to": "When it ends, written like its beginning.",
         "zone": "The time zone.",
         "why": "What people are told.",
         "strict": "Whether taking back is not allowed either.",

@@ -62,11 +62,6 @@ class StageAnswer(Spec):
     closed: Duration | None = None
     why: str = "as the scenario says"
 
-    @model_validator(mode="before")
-    @classmethod
-    def _word(cls, value: Any) -> Any:
-        return {"open": True} if value == "open" else value
-
     @model_validator(mode="after")
     def _one(self) -> StageAnswer:
         if sum(each is not None for each in (self.open, self.refused, self.closed)) != 1:
@@ -76,7 +71,15 @@ class StageAnswer(Spec):
         return self
 
 
-StageAnswers = Annotated[tuple[StageAnswer, ...], BeforeValidator(_several), Field(min_length=1)]
+def _staged(value: Any) -> Any:
+    return {"open": True} if value == "open" else value
+
+
+StageAnswers = Annotated[
+    tuple[Annotated[StageAnswer, BeforeValidator(_staged)], ...],
+    BeforeValidator(_several),
+    Field(min_length=1),
+]
 
 
 class ChildAnswer(Spec):

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from waystage.spec.values import (
-    Instant,
     KebabName,
     OneOrMore,
     PluginName,
     ServiceGlob,
     Spec,
     StageName,
-    Zone,
 )
+from waystage.spec.windows import ChangeWindow
 
 
 class EndpointSpec(Spec):
@@ -38,60 +35,6 @@ class Runtime(Spec):
     endpoints: tuple[EndpointSpec, ...] = ()
     prefer: bool = False
     with_: dict[str, Any] = Field(default={}, alias="with")
-
-
-class Span(Spec):
-    """A half-open span of time, and why it is one. What `zone` says holds where no offset is."""
-
-    from_: Instant = Field(alias="from")
-    to: Instant
-    zone: Zone = "UTC"
-    why: str = ""
-
-    @model_validator(mode="after")
-    def _forward(self) -> Span:
-        if (self.from_.tzinfo is None) != (self.to.tzinfo is None):
-            raise ValueError("from: and to: both say an offset, or both leave it to zone:")
-        if self.to <= self.from_:
-            raise ValueError("to: is later than from:")
-        return self
-
-    @property
-    def start(self) -> datetime:
-        """The first instant, in UTC."""
-        return self._instant(self.from_)
-
-    @property
-    def end(self) -> datetime:
-        """The first instant after it, in UTC."""
-        return self._instant(self.to)
-
-    def holds(self, at: datetime) -> bool:
-        """Whether an instant lies in it."""
-        return self.start <= at < self.end
-
-    def _instant(self, given: datetime) -> datetime:
-        local = given if given.tzinfo else given.replace(tzinfo=ZoneInfo(self.zone))
-        return local.astimezone(UTC)
-
-
-class Freeze(Span):
-    """A span in which nothing may change; a strict one holds for going back too."""
-
-    strict: bool = False
-
-
-class ChangeWindow(Spec):
-    """A freeze (`deny`) or an opening (`allow`)."""
-
-    deny: Freeze | None = None
-    allow: Span | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> ChangeWindow:
-        if (self.deny is None) == (self.allow is None):
-            raise ValueError("says exactly one of deny, allow")
-        return self
 
 
 class Requires(Spec):
