@@ -71,8 +71,8 @@ class AtWork:
         self.daemon.start()
 
     def stop(self) -> None:
-        stop_all(self.daemon.connections)
         self.daemon.stop()
+        stop_all(self.daemon.connections)  # while it works, it starts again what ends
 
     def model(self, version: str, weight: float) -> None:
         """Put a version into the repository."""

@@ -69,9 +69,12 @@ def test_a_model_reaches_production_though_the_daemon_is_killed_on_the_way(world
     assert 0 <= answer.json()["predictions"][0]["score"] <= 1
 
     kill_the_server(world)
-    world.until(lambda: "failed" in seen_in(world, "PROD"), "the dead server is not noticed")
-    world.until((world.root / "messages.jsonl").exists, "nobody is told")
-    assert "PROD" in (world.root / "messages.jsonl").read_text()
+    messages = world.root / "messages.jsonl"
+    world.until(lambda: "PROD: credit-risk has drifted" in told(messages), "nobody is told")
+    world.until(lambda: "is well again" in told(messages), "the dead server is not started again")
+    assert state_in(world, "PROD") == "ok"
+    answer = world.http.post(f"{_endpoint(world)}:predict", json={"instances": [manifest_row]})
+    assert answer.status_code == 200, "at the address that it had"
 
 
 def kill_the_server(world: World) -> None:
@@ -82,6 +85,10 @@ def kill_the_server(world: World) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def seen_in(world: World, stage: str) -> str:
+def state_in(world: World, stage: str) -> str:
     rows = world.api("placements", service="credit-risk")
-    return next(f"{row['seen']} {row['seen_why']}" for row in rows if row["stage"] == stage)
+    return next(str(row["state"]) for row in rows if row["stage"] == stage)
+
+
+def told(messages: Path) -> str:
+    return messages.read_text() if messages.exists() else ""

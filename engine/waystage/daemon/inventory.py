@@ -93,6 +93,8 @@ def _look_at(engine: Engine, connections: Connections, row: PlacementRow, turn: 
     changed = (found.phase, found.why, judged.state, judged.kept)
     stage = engine.definitions.stage(row.stage) or Stage(stage=row.stage)
     is_due = restoring.due(judged, stage, now)
+    if engine.ends:
+        return False  # what is taken down with the daemon is not brought back
     if is_due or changed != (row.seen, row.seen_why, row.state, kept):
         begun = engine.act(lambda tx: _take_in(tx, found, connections)).result(timeout=60)
         if begun is not None:
