@@ -86,6 +86,8 @@ class LocalOnline(OnlineRuntime):
             )
         if not self.python and find_spec("onnxruntime") is None:
             problems.append("onnxruntime is not installed: pip install 'waystage[onnx]'")
+        wanted = {each.protocol for each in spec.endpoints}
+        problems += [f"{self.use} does not speak {e}" for e in sorted(wanted - self.speaks())]
         return problems
 
     def diagnose(self, ctx: Services) -> list[str]:

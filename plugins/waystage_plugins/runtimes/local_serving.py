@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field
 
-from waystage.errors import Hopeless, Retryable
+from waystage.errors import Retryable
 from waystage.plugin import Context, DeploySpec, Handle, JsonObject, Observation, Services
 from waystage_plugins.runtimes.files import read_json
 from waystage_plugins.runtimes.holder import alive, end
 from waystage_plugins.runtimes.local_online import LocalOnline, stop_all
-from waystage_plugins.runtimes.serving.config import PROBE_HEADER, SERVER, Config, Entry
-from waystage_plugins.runtimes.serving.look import model_url, observed
+from waystage_plugins.runtimes.serving.config import SERVER, Config, Entry, read_config
+from waystage_plugins.runtimes.serving.look import observed
+from waystage_plugins.runtimes.serving.probe import by_grpc, by_rest
+from waystage_plugins.tfserving.messages import MISSING, installed
 
 __all__ = ["LocalServing", "stop_all"]
 
+NEAR = 1e-6  # scores of one model by two protocols: a column may be a float32 in one of them
+
 
 class LocalServing(LocalOnline):
-    """Serve ONNX models on loopback by TensorFlow Serving's REST protocol.
+    """Serve ONNX models on loopback by TensorFlow Serving's protocols, REST and gRPC.
 
         - use: local.serving
           with: {port: 8501, threads: 2}
@@ -27,52 +32,89 @@ class LocalServing(LocalOnline):
     One server process per service and stage holds all its versions side by side, with the
     labels `champion` and `challenger`, so that the address stays and a new version takes over
     without a gap. The process outlives the daemon. `port: 0` takes a free port and keeps it;
-    a fixed port suits a runtime that serves one service.
+    a fixed port suits a runtime that serves one service. Which protocols are opened is said by
+    the runtime's `endpoints` in the stage's file; without them it is REST. A change of them
+    starts the process anew.
     """
 
     use: ClassVar[str] = "local.serving"
-    capabilities: ClassVar[frozenset[str]] = frozenset({"labels", "logs", "in_place_update"})
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {"rest", "grpc", "labels", "logs", "in_place_update"}
+    )
     home: ClassVar[str] = "serving"
     program: ClassVar[str] = "waystage_plugins.runtimes.serving"
 
-    port: int = Field(default=0, ge=0, le=65535, description="0: any free port")
+    port: int = Field(default=0, ge=0, le=65535, description="for REST; 0: any free port")
+    grpc_port: int = Field(default=0, ge=0, le=65535, description="for gRPC; 0: any free port")
+
+    def check(self, spec: DeploySpec) -> list[str]:
+        """Say, offline, why this could never run."""
+        problems = super().check(spec)
+        if "grpc" in _speaks(spec) and not self.python and not installed():
+            problems.append(MISSING)
+        return problems
 
     def predict(self, ctx: Services, handle: Handle, rows: list[JsonObject]) -> list[JsonObject]:
-        """Send a real scoring request marked as a probe."""
-        import httpx
+        """Send a real scoring request, marked as a probe, to every endpoint.
 
+        Raises `Retryable` where they do not answer alike.
+        """
         directory, number, _ = self._parts(ctx, handle)
-        port = read_json(directory / SERVER).get("port")
-        if port is None or not alive(directory):
+        config, ports = read_config(directory, Config), read_json(directory / SERVER)
+        if config is None or "port" not in ports or not alive(directory):
             raise Retryable(f"no server runs for {handle.ref['service']}")
-        url = f"{model_url(port, str(handle.ref['service']))}/versions/{number}:predict"
-        try:
-            answer = ctx.http.post(url, json={"instances": rows}, headers={PROBE_HEADER: "1"})
-        except httpx.TransportError as error:
-            raise Retryable(f"{url}: {error or type(error).__name__}") from error
-        if answer.status_code != 200:
-            kind = Hopeless if 400 <= answer.status_code < 500 else Retryable
-            raise kind(f"{url}: HTTP {answer.status_code}: {answer.text[:500]}")
-        return [{"score": each["score"]} for each in answer.json()["predictions"]]
+        found: list[list[float | None]] = []
+        if "rest" in config.speaks:
+            found.append(by_rest(ctx, ports["port"], config.model, number, rows))
+        if "grpc" in config.speaks:
+            found.append(by_grpc(ports.get("grpc_port", 0), config.model, number, rows))
+        if not all(_near(found[0], others) for others in found[1:]):
+            raise Retryable(
+                f"version {number} of {config.model} answers otherwise by "
+                f"{' than by '.join(config.speaks)}: {found}"
+            )
+        return [{"score": score} for score in found[0]]
 
     def _settings(
         self, ctx: Context, directory: Path, known: Config | None, spec: DeploySpec
     ) -> dict[str, Any]:
-        kept = 0
+        ports, kept, kept_grpc = read_json(directory / SERVER), 0, 0
         if known and not known.fixed:
-            kept = read_json(directory / SERVER).get("port") or known.port
-        return {"port": self.port or kept, "fixed": bool(self.port)}
+            kept = ports.get("port") or known.port
+        if known and not known.grpc_fixed:
+            kept_grpc = ports.get("grpc_port") or known.grpc_port
+        return {
+            "port": self.port or kept, "fixed": bool(self.port), "speaks": _speaks(spec),
+            "grpc_port": self.grpc_port or kept_grpc, "grpc_fixed": bool(self.grpc_port),
+        }  # fmt: skip
 
     def _judged(
         self, ctx: Services, handle: Handle, seen: dict[str, Any], config: Any, entry: Entry
     ) -> Observation:
-        port = read_json(self._parts(ctx, handle)[0] / SERVER).get("port")
-        return observed(seen, config, entry, int(port or 0))
+        ports = read_json(self._parts(ctx, handle)[0] / SERVER)
+        return observed({**seen, **ports}, config, entry, int(ports.get("port") or 0))
 
     def _make_room(
         self, ctx: Services, directory: Path, known: Config | None, wanted: Config
     ) -> None:
-        """End a server that listens at another port than the one that is fixed now."""
-        port = read_json(directory / SERVER).get("port")
-        if self.port and port not in (None, self.port):
+        """End a server that listens elsewhere than it should now, or speaks otherwise."""
+        ports = read_json(directory / SERVER)
+        moved = [
+            fixed and ports.get(name) not in (None, fixed)
+            for name, fixed in (("port", self.port), ("grpc_port", self.grpc_port))
+        ]
+        if any(moved) or (known and set(known.speaks) != set(wanted.speaks)):
             end(directory)
+
+
+def _speaks(spec: DeploySpec) -> tuple[str, ...]:
+    return tuple(each.protocol for each in spec.endpoints) or ("rest",)
+
+
+def _near(some: list[float | None], others: list[float | None]) -> bool:
+    def alike(one: float | None, other: float | None) -> bool:
+        if one is None or other is None:
+            return one is other
+        return math.isclose(one, other, rel_tol=NEAR, abs_tol=NEAR)
+
+    return len(some) == len(others) and all(map(alike, some, others))

@@ -23,8 +23,10 @@ PASSING = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED", 
 class Grpc:
     """A server. `target` chooses a version: a number, a label, or `` for the latest one."""
 
-    def __init__(self, channel: Any, address: str) -> None:
-        self._channel, self._address = channel, address
+    def __init__(
+        self, channel: Any, address: str, metadata: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        self._channel, self._address, self._metadata = channel, address, tuple(metadata)
 
     def status(self, model: str, target: int | str = "") -> dict[int, VersionState]:
         """Give the state of a model's versions."""
@@ -98,7 +100,7 @@ class Grpc:
             response_deserializer=message(answer).FromString,
         )
         try:
-            return call(asked, timeout=SECONDS)
+            return call(asked, timeout=SECONDS, metadata=self._metadata)
         except grpc.RpcError as error:
             code = error.code().name
             line = " ".join(str(error.details()).split())[:500]
@@ -107,15 +109,18 @@ class Grpc:
 
 
 @contextmanager
-def over_grpc(address: str) -> Iterator[Grpc]:
-    """Reach a server at `host:port`, without TLS; raises `Hopeless` where gRPC is not installed."""
+def over_grpc(address: str, metadata: Sequence[tuple[str, str]] = ()) -> Iterator[Grpc]:
+    """Reach a server at `host:port`, without TLS; raises `Hopeless` where gRPC is not installed.
+
+    `metadata` goes with every call.
+    """
     try:
         import grpc
     except ImportError:
         raise Hopeless(MISSING) from None
     options = [("grpc.max_receive_message_length", LARGEST), ("grpc.enable_http_proxy", 0)]
     with grpc.insecure_channel(address, options=options) as channel:
-        yield Grpc(channel, address)
+        yield Grpc(channel, address, metadata)
 
 
 def predict_request(

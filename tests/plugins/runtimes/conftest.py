@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kafka_cluster import KafkaCluster
 
 from waystage.plugin import DeploySpec, Snapshot
 from waystage.testing import FakeContext
@@ -98,3 +99,12 @@ def processes() -> Callable[[Path], list[int]]:
         return [int(pid) for pid, state, _ in rows if not state.startswith("Z")]
 
     return find
+
+
+@pytest.fixture
+def cluster() -> Iterator[KafkaCluster]:
+    """Run a broker with the topics of the service."""
+    made = KafkaCluster()
+    made.create(*(f"credit-risk.{kind}" for kind in ("requests", "answers", "refused")))
+    yield made
+    made.close()

@@ -37,14 +37,6 @@ Release = Callable[..., DeploySpec]
 Processes = Callable[[Path], list[int]]
 
 
-@pytest.fixture
-def cluster() -> Iterator[KafkaCluster]:
-    made = KafkaCluster()
-    made.create(REQUESTS, ANSWERS)
-    yield made
-    made.close()
-
-
 class Told:
     """What came out so far: the names of the answers and those in the log."""
 

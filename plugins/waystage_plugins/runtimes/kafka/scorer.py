@@ -35,7 +35,7 @@ def score(directory: Path, lock: int, secrets: Mapping[str, str]) -> int:
     class Telling(_Telling):
         told = lanes
 
-    live(directory, lock, models, Server(0, models, recorder, Telling))
+    live(directory, lock, models, Server(0, models, None, Telling), {})
     for lane in lanes.values():
         lane.end(END_SECONDS)
     return 0
@@ -51,7 +51,3 @@ class _Telling(Handler):
             raise Problem(404, "this scorer takes requests by Kafka alone")
         lanes = {role: lane.seen() for role, lane in self.told.items()}
         return protocol.seen(self.server.models.table) | {"lanes": lanes}
-
-    def _post(self) -> dict[str, Any]:
-        self.close_connection = True  # a body that nobody reads is no next request
-        raise Problem(404, "this scorer takes requests by Kafka alone")

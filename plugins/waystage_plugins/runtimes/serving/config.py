@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 from pydantic import ValidationError
 
 from waystage.plugin import JsonObject, Role, Snapshot
+from waystage.plugin.answers import Speech
 from waystage.plugin.values import Value
 from waystage_plugins.repositories.tree import write_durably
 from waystage_plugins.runtimes.numbers import number_among
@@ -41,6 +42,9 @@ class Config(Value):
     stage: str
     port: int = 0
     fixed: bool = False
+    speaks: tuple[Speech, ...] = ("rest",)  # what its endpoints are
+    grpc_port: int = 0
+    grpc_fixed: bool = False
     threads: int = 1
     max_log_bytes: int = 5_000_000
     scoring_log: JsonObject | None = None

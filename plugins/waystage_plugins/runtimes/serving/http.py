@@ -12,18 +12,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from waystage.errors import WaystageError
-from waystage.plugin import new_request_id
 from waystage_plugins.runtimes.serving import protocol
 from waystage_plugins.runtimes.serving.config import PROBE_HEADER, VERSIONS
-from waystage_plugins.runtimes.serving.models import Models, Table, Version
-from waystage_plugins.runtimes.serving.protocol import Problem, Rows, Scores
-from waystage_plugins.runtimes.serving.scores import (
-    Recorder,
-    row_ids,
-    scored_rows,
-)
-from waystage_plugins.runtimes.tensors import BadRows
+from waystage_plugins.runtimes.serving.desk import Desk
+from waystage_plugins.runtimes.serving.models import Models
+from waystage_plugins.runtimes.serving.protocol import Problem
 
 BODY_LIMIT = 1 << 20
 HEADER_SECONDS, BODY_SECONDS, IDLE_SECONDS = 5, 15, 75
@@ -40,12 +33,19 @@ class Server(socketserver.ThreadingMixIn, HTTPServer):
     connections = 1000
 
     def __init__(
-        self, port: int, models: Models, recorder: Recorder, handler: type[Handler] | None = None
+        self, port: int, models: Models, desk: Desk | None, handler: type[Handler] | None = None
     ) -> None:
-        self.models, self.recorder = models, recorder
+        self.models, self._desk = models, desk
         self._room = threading.BoundedSemaphore(self.connections)
         self._busy, self._quiet = 0, threading.Condition()
         super().__init__(("127.0.0.1", port), handler or Handler)
+
+    @property
+    def desk(self) -> Desk:
+        """Give what scores; raises `Problem` where nothing is scored by HTTP."""
+        if self._desk is None:
+            raise Problem(404, "this server takes no requests by REST")
+        return self._desk
 
     def server_bind(self) -> None:
         """Bind without looking up names, which may take seconds."""
@@ -169,44 +169,15 @@ class Handler(BaseHTTPRequestHandler):
         began, content = time.perf_counter(), self._body()
         target = protocol.read_path("POST", self.path)
         body = protocol.read_body(content)
-        table = self.server.models.table
-        version, role = protocol.pick(table, target)
-        rows = _rows(version, target.verb, body)
-        own = protocol.take_ids(rows, list(version.model.columns) if version.model else [])
-        ids = self._ids(own)
-        scores = _score(version, rows)
-        took = (time.perf_counter() - began) * 1000
-        self._record(table, version, role, ids, rows, scores, took)
-        return protocol.answer(target.verb, body, scores)
-
-    def _ids(self, own: list[str | None]) -> list[str]:
-        given = self.headers.get(REQUEST_HEADER) or new_request_id()
-        try:
-            ids = row_ids(given, own)
-        except ValueError as error:
-            raise Problem(400, str(error)) from error
-        self.request_id = ids[0] if len(ids) == 1 else given
-        return ids
-
-    def _record(
-        self, table: Table, version: Version, role: str, ids: list[str], rows: Rows,
-        scores: Scores, took: float,
-    ) -> None:  # fmt: skip
-        """Keep what was scored; a request that cannot be kept is not answered."""
-        log = table.config.scoring_log
-        if self.headers.get(PROBE_HEADER) == "1" or log is None:
-            return
-        recorder = self.server.recorder
-        scored = scored_rows(
-            ids, rows, list(scores), at=recorder.clock.now(), service=table.config.model,
-            stage=table.config.stage, snapshot=version.snapshot.id, role=role,
-            latency_ms=took / len(rows),
-        )  # fmt: skip
-        try:
-            recorder.record(log, scored)
-        except Exception as error:  # whatever a log raises
-            print(f"scoring log: {error}", file=sys.stderr, flush=True)
-            raise Problem(503, f"the scoring log cannot be written: {error}") from error
+        done = self.server.desk.score(
+            target,
+            lambda columns: protocol.read_rows(target.verb, body, columns),
+            name=self.headers.get(REQUEST_HEADER),
+            probe=self.headers.get(PROBE_HEADER) == "1",
+            began=began,
+        )
+        self.request_id = done.request_id
+        return protocol.answer(target.verb, body, done.scores)
 
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length") or ""
@@ -240,20 +211,3 @@ def _host(url: str) -> str | None:
         return urlsplit(url).hostname
     except ValueError:
         return None
-
-
-def _rows(version: Version, verb: str, body: dict[str, Any]) -> Rows:
-    if version.model is None:
-        told = f": {version.error}" if version.error else ""
-        raise Problem(503, f"version {version.number} is {version.state}{told}")
-    return protocol.read_rows(verb, body, list(version.model.columns))
-
-
-def _score(version: Version, rows: Rows) -> Scores:
-    assert version.model is not None
-    try:
-        return version.model.score(rows)
-    except BadRows as error:
-        raise Problem(400, str(error)) from error
-    except WaystageError as error:
-        raise Problem(500, str(error)) from error

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from waystage.plugin import Difference, Endpoint, Observation, Phase, Services
+from waystage.plugin.answers import Speech
 from waystage_plugins.runtimes.files import last_lines, read_json
 from waystage_plugins.runtimes.holder import exit_code, say_exit, wait_for
 from waystage_plugins.runtimes.serving.config import FAILURE, LOG, SERVER, VERSIONS, Config, Entry
@@ -58,16 +59,24 @@ def observed(seen: dict[str, Any], config: Config, entry: Entry, port: int) -> O
         return said("pending", "labelling", f"the label {entry.role} is about to move here")
     answering = seen["labels"].get(entry.role)
     others = "" if answering == entry.number else f"; {entry.role} is version {answering}"
-    url = model_url(port, config.model)
-    if entry.role != "champion":
-        url += f"/labels/{entry.role}"
     return Observation(
         phase="ready",
         digest=mine["digest"],
-        endpoints=(Endpoint(url=url),),
+        endpoints=tuple(_endpoint(each, seen, config, entry, port) for each in config.speaks),
         message=f"version {entry.number} answers{others}",
         generation=entry.key,
     )
+
+
+def _endpoint(
+    protocol: Speech, seen: dict[str, Any], config: Config, entry: Entry, port: int
+) -> Endpoint:
+    url = model_url(port, config.model)
+    if protocol == "grpc":
+        url = f"grpc://127.0.0.1:{seen.get('grpc_port')}/{config.model}"
+    if entry.role != "champion":
+        url += f"/labels/{entry.role}"
+    return Endpoint(protocol=protocol, url=url)
 
 
 def dead(directory: Path, *, restart: bool = False) -> Observation:

@@ -11,6 +11,7 @@ import time
 import traceback
 from http.server import HTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from waystage_plugins.runtimes.files import keep_small, write_json
 from waystage_plugins.runtimes.holder import LOCK, announce
@@ -22,9 +23,13 @@ from waystage_plugins.runtimes.serving.config import (
     Config,
     read_config,
 )
+from waystage_plugins.runtimes.serving.desk import Desk
 from waystage_plugins.runtimes.serving.http import Server
 from waystage_plugins.runtimes.serving.models import Models
 from waystage_plugins.runtimes.serving.scores import Recorder
+
+if TYPE_CHECKING:
+    from waystage_plugins.runtimes.serving.grpc_server import GrpcServer
 
 LOOK_SECONDS = 0.05
 DRAIN_SECONDS = 3.0
@@ -38,18 +43,31 @@ def serve(directory: Path, lock: int) -> int:
     if config is None or not config.entries:
         return 0
     models = Models(directory, config)
-    server = _listen(directory, config, models)
+    desk = Desk(models, Recorder())
+    server = _listen(directory, config, models, desk)
     if server is None:
         return PORT_IN_USE
-    live(directory, lock, models, server)
+    grpc = _listen_grpc(directory, config, desk) if "grpc" in config.speaks else None
+    if "grpc" in config.speaks and grpc is None:
+        server.server_close()
+        return PORT_IN_USE
+    live(directory, lock, models, server, {"grpc_port": grpc.port} if grpc else {})
+    ended = grpc.stop(DRAIN_SECONDS) if grpc else None
     server.drain(DRAIN_SECONDS)
+    if ended is not None:
+        ended.wait(DRAIN_SECONDS)
     return 0
 
 
-def live(directory: Path, lock: int, models: Models, server: HTTPServer) -> None:
-    """Follow the config and answer until told to end or nothing is left."""
+def live(
+    directory: Path, lock: int, models: Models, server: HTTPServer, told: dict[str, int]
+) -> None:
+    """Follow the config and answer until told to end or nothing is left.
+
+    `told` is what others should know of this process besides its number and its port.
+    """
     (directory / FAILURE).unlink(missing_ok=True)
-    write_json(directory / SERVER, {"pid": os.getpid(), "port": server.server_port})
+    write_json(directory / SERVER, {"pid": os.getpid(), "port": server.server_port, **told})
     follower = Follower(directory, lock, models, server)
     threading.Thread(target=follower.run, name="config", daemon=True).start()
     signal.signal(signal.SIGTERM, lambda *_: follower.stop())
@@ -103,16 +121,34 @@ class Follower:
             self._seen = changed
 
 
-def _listen(directory: Path, config: Config, models: Models) -> Server | None:
-    recorder = Recorder()
+def _listen(directory: Path, config: Config, models: Models, desk: Desk) -> Server | None:
+    # the runtime looks at the server by HTTP, also where no requests come by it
+    takes = desk if "rest" in config.speaks else None
     for port in (config.port,) if config.fixed else (config.port, 0):
         try:
-            return Server(port, models, recorder)
+            return Server(port, models, takes)
         except OSError as error:
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                 raise
             reason = "forbidden" if error.errno == errno.EACCES else "port_in_use"
-            message = f"port {port} on 127.0.0.1 cannot be had: {error.strerror}"
-            print(message, flush=True)
-            write_json(directory / FAILURE, {"reason": reason, "message": message})
+            _fail(directory, reason, f"port {port} on 127.0.0.1 cannot be had: {error.strerror}")
     return None
+
+
+def _listen_grpc(directory: Path, config: Config, desk: Desk) -> GrpcServer | None:
+    try:
+        from waystage_plugins.runtimes.serving.grpc_server import GrpcServer
+    except ImportError as error:
+        _fail(directory, "not_installed", f"{error}: pip install 'waystage[tfserving]'")
+        return None
+    for port in (config.grpc_port,) if config.grpc_fixed else (config.grpc_port, 0):
+        try:
+            return GrpcServer(port, desk)
+        except RuntimeError as error:  # the library says no more of it
+            _fail(directory, "port_in_use", f"port {port} on 127.0.0.1 cannot be had: {error}")
+    return None
+
+
+def _fail(directory: Path, reason: str, message: str) -> None:
+    print(message, flush=True)
+    write_json(directory / FAILURE, {"reason": reason, "message": message})
