@@ -11,11 +11,13 @@ from waystage_plugins.monitors.drift_ks import DriftKsMonitor
 from waystage_plugins.monitors.drift_psi import PsiMonitor
 from waystage_plugins.monitors.drift_wasserstein import WassersteinMonitor
 from waystage_plugins.monitors.f1 import F1Monitor
+from waystage_plugins.monitors.fairness import FairnessMonitor
 from waystage_plugins.monitors.ks import KsMonitor
 from waystage_plugins.monitors.lift import LiftMonitor
 from waystage_plugins.monitors.quality import QualityMonitor
 from waystage_plugins.monitors.r2 import R2Monitor
 from waystage_plugins.monitors.rmse import RmseMonitor
+from waystage_plugins.monitors.staleness import StalenessMonitor
 from waystage_plugins.monitors.volume import VolumeMonitor
 
 MONITORS = (
@@ -35,7 +37,9 @@ MONITORS = (
     WassersteinMonitor,
     Chi2Monitor,
     VolumeMonitor,
+    StalenessMonitor,
     QualityMonitor,
+    FairnessMonitor,
 )
 COMPARISONS = (ChallengerCompare,)
 
@@ -50,6 +54,7 @@ __all__ = [
     "Chi2Monitor",
     "DriftKsMonitor",
     "F1Monitor",
+    "FairnessMonitor",
     "GiniMonitor",
     "JsMonitor",
     "KsMonitor",
@@ -58,6 +63,7 @@ __all__ = [
     "QualityMonitor",
     "R2Monitor",
     "RmseMonitor",
+    "StalenessMonitor",
     "VolumeMonitor",
     "WassersteinMonitor",
 ]

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,11 @@ WINDOW = Window(start=START, end=START + timedelta(days=7))
 SOME = Minimum(events=1, nonevents=1, label_coverage=0)
 PERFORMANCE = [KsMonitor(), AucMonitor(), GiniMonitor()]
 BEFORE = {"since": START - timedelta(days=7)}  # of the baseline
-READY = [kind(**(BEFORE if issubclass(kind, DriftMonitor) else {})) for kind in MONITORS]
+NEEDED: dict[str, dict[str, Any]] = {"fairness": {"group": "city"}}
+READY = [
+    kind(**(BEFORE if issubclass(kind, DriftMonitor) else NEEDED.get(kind.use, {})))
+    for kind in MONITORS
+]
 SNAPSHOT = Snapshot(
     name="fraud",
     version="1",
@@ -183,7 +188,8 @@ def test_only_the_runs_own_rows_count(
     ctx: FakeContext, monitor: Monitor, other: dict[str, object]
 ) -> None:
     ctx.scoring_log.append([replace(ROW, **other)])  # type: ignore[arg-type]  # one field each
-    assert monitor.measure(ctx, WINDOW, Minimum()).counts["rows"] == 0
+    found = monitor.measure(ctx, WINDOW, Minimum())
+    assert found.counts.get("rows", 0) == 0
 
 
 @pytest.mark.parametrize("monitor", READY, ids=lambda each: each.use)
@@ -331,5 +337,7 @@ def test_each_monitor_says_which_way_is_better() -> None:
         "drift.wasserstein": "lower",
         "drift.chi2": "lower",
         "volume": "neither",
+        "staleness": "lower",
         "quality.log": "lower",
+        "fairness": "higher",
     }
