@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from waystage.cli.main import run as waystage
+from waystage.daemon import leftovers
 
 COPY = """
 import json, os, pathlib, time
@@ -37,7 +38,8 @@ LIFECYCLE = {
                     "outputs": {"done.jsonl": "table://warehouse/done"},
                 },
             }],
-            "next": {"done": "copied", "refused": "copied"},
+            "signals": ["copy.stop"],
+            "next": {"done": "copied", "refused": "copied", "copy.stop": "copied"},
         },
         "copied": {"final": True},
     },
@@ -89,6 +91,19 @@ def test_people_see_how_far_a_job_is_and_its_rows_come_once(
     api.until(lambda: api.get(f"runs/{run}")["status"] != "open")
     assert done(api) == [(1,), (2,)]
     assert api.get(f"runs/{run}")["steps"] == []
+
+
+def test_a_job_whose_run_has_gone_on_is_ended(api: Any) -> None:
+    run = api.open("copying")
+    api.until(lambda: "half way" in str(api.get(f"runs/{run}")["steps"]))
+    (place,) = (api.root / ".waystage" / "jobs").glob("*/")
+    assert leftovers.end_leftovers(api.daemon.connections, api.daemon.store) == 0
+    answer = api.post("signals", "otto", {"name": "copy.stop", "run": run})
+    assert answer.status_code == 200, answer.text
+    api.until(lambda: api.get(f"runs/{run}")["status"] != "open")
+    leftovers.end_leftovers(api.daemon.connections, api.daemon.store)
+    api.until((place / "ended.json").exists)
+    assert done(api) == []
 
 
 def test_doctor_asks_every_connection(api: Any, capfd: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from waystage.check import check_project
 from waystage.clock import Clock, SystemClock
-from waystage.daemon import gates, inventory, memory, outbox, retention, watch
+from waystage.daemon import gates, inventory, leftovers, memory, outbox, retention, watch
 from waystage.daemon.children import CHILD
 from waystage.daemon.connections import Connections
 from waystage.daemon.definitions import Definitions
@@ -35,6 +35,7 @@ IDLE_SECONDS = 0.5
 RETIRE_SECONDS = 3600.0  # between two looks for runs to remove
 LOOK_SECONDS = 5.0  # between two looks at what runs
 PRESENT_SECONDS = 5.0  # between two words to the other daemons
+LEFTOVER_SECONDS = 10.0  # between two looks for jobs that nobody waits for
 FILES_SECONDS = 0.5  # files that rest between two looks are taken up
 GRACE_SECONDS = 10.0  # for what is being called when the daemon is told to end
 
@@ -75,7 +76,8 @@ class Daemon:
         self.changes = Files(self)
         self._stopping = threading.Event()
         loops = {"outbox": self._send, "inventory": self._observe, "retention": self._retire,
-                 "files": self._reread, "presence": self._be_present}  # fmt: skip
+                 "files": self._reread, "presence": self._be_present,
+                 "leftovers": self._end_leftovers}  # fmt: skip
         self._threads = [
             threading.Thread(target=loop, name=name, daemon=True) for name, loop in loops.items()
         ]
@@ -198,6 +200,13 @@ class Daemon:
                 if not self._stopping.is_set():
                     log.warning("the scoring log was not tended: %s", error)
             self._stopping.wait(RETIRE_SECONDS)
+
+    def _end_leftovers(self) -> None:
+        while not self._stopping.wait(LEFTOVER_SECONDS):
+            try:
+                leftovers.end_leftovers(self.connections, self.store)
+            except Exception as error:  # noqa: BLE001  # the database may be away; look again
+                log.info("jobs that nobody waits for cannot be looked for: %s", error)
 
     def _be_present(self) -> None:
         while not self._stopping.wait(min(PRESENT_SECONDS, self.engine.lease / 6e6)):

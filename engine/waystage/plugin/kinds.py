@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
@@ -204,6 +204,15 @@ class BatchRuntime(Plugin):
     @abstractmethod
     def logs(self, ctx: Services, ref: JsonObject, lines: int = 50) -> str:
         """Give the last lines of what the job printed."""
+
+    def end_unwanted(self, ctx: Services, wanted: Callable[[], Collection[str]]) -> list[str]:
+        """End the jobs of steps that nobody waits for any more; give their keys.
+
+        `wanted` gives the keys of steps that are at work; ask it after the jobs were listed. A
+        job's key is that of its step, or begins with it and a slash. The daemon calls this now
+        and then; without it, jobs of runs that have gone on end by themselves.
+        """
+        return []
 
     @abstractmethod
     def score_command(self, spec: DeploySpec, rows: str) -> Job:

@@ -203,6 +203,10 @@ class Reader:
             found.append(told | {"said": str(memo.get("said") or "")})
         return found
 
+    def keys_at_work(self) -> frozenset[str]:
+        """Give the keys of all steps that are called or wait to be."""
+        return frozenset(load(row.body)["key"] for row in self._all(select(t.work.c.body)))
+
     def snapshots(self) -> list[dict[str, Any]]:
         """Give every snapshot that a repository has shown."""
         return [

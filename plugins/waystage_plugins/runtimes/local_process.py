@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +16,7 @@ from pydantic import Field
 from waystage.errors import Hopeless
 from waystage.plugin import BatchRuntime, Context, DeploySpec, Job, JobStatus, JsonObject, Services
 from waystage_plugins.repositories.layout import locked
+from waystage_plugins.runtimes import submitted
 from waystage_plugins.runtimes.files import last_lines, read_json, read_share, write_json
 from waystage_plugins.runtimes.holder import PROCESS, alive, end, say_exit, start
 from waystage_plugins.runtimes.job_runner import (
@@ -73,6 +74,7 @@ class LocalProcess(BatchRuntime):
         """Start the job once per key, also when it was cancelled or killed meanwhile."""
         directory = ctx.state / "jobs" / hashlib.sha256(key.encode()).hexdigest()[:24]
         (directory / OUTPUT).mkdir(parents=True, exist_ok=True)
+        submitted.remember(self, ctx, {"directory": str(directory)}, key)
         with locked(directory / "submit.lock"):
             if not any((directory / name).exists() for name in (STARTED, ENDED, CANCELLED)):
                 write_json(directory / JOB, self._description(ctx, job, key, directory))
@@ -114,6 +116,10 @@ class LocalProcess(BatchRuntime):
     def logs(self, ctx: Services, ref: JsonObject, lines: int = 50) -> str:
         """Give the last lines of what the job printed."""
         return last_lines(_directory(ctx, ref) / LOG, lines)
+
+    def end_unwanted(self, ctx: Services, wanted: Callable[[], Collection[str]]) -> list[str]:
+        """End the jobs that nobody waits for any more."""
+        return submitted.end_unwanted(self, ctx, wanted)
 
     def score_command(self, spec: DeploySpec, rows: str) -> Job:
         """Give the job that scores a JSON-lines file with the snapshot."""

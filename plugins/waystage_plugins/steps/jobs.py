@@ -11,8 +11,10 @@ from pathlib import Path
 from waystage.clock import wall_seconds
 from waystage.errors import Hopeless, Retryable
 from waystage.plugin import BatchRuntime, Context, Job, JobStatus, JsonObject, Waiting
+from waystage_plugins.runtimes.files import read_json, write_json
 
 FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0
+TOLD = "jobs-told.json"
 SILENT_SECONDS = 900.0  # that a runtime may be away before its step gives up this attempt
 
 
@@ -28,6 +30,7 @@ def follow(ctx: Context, runtime: BatchRuntime, job: Callable[[], Job]) -> Waiti
     if status.phase == "succeeded":
         return runtime.outputs(ctx, ref)
     if status.phase in ("failed", "absent"):
+        _tell(ctx)
         code = "" if status.exit_code is None else f" with exit code {status.exit_code}"
         what = "is gone" if status.phase == "absent" else f"failed{code}"
         raise Retryable(f"the job of step {ctx.key} {what}: {status.message or 'no message'}")
@@ -61,21 +64,31 @@ def _current(
 ) -> tuple[JsonObject, JobStatus, float]:
     """Give the job of the memo, or the first one of this step's keys that has not failed.
 
-    The n-th key is used by the n-th attempt at the earliest and only when the jobs of the
-    keys before it failed, so that an attempt after a crash finds the job that still runs.
+    An attempt after a crash finds the job that still runs. A key whose job's failure was told is
+    not used again: who has the step tried again, by `retry` or by hand, wants the job run anew.
+    Where another daemon told it, the n-th attempt goes past up to n - 1 jobs that failed.
     The number is since when the runtime does not answer, 0 if it does.
     """
     known = memo(ctx).get("ref")
     if isinstance(known, dict):
         return known, *_polled(ctx, runtime, known)
-    wanted = job()
-    for number in range(1, ctx.attempt + 1):
+    wanted, first = job(), 1 + _failures_told(ctx)
+    for number in range(first, max(first, ctx.attempt) + 1):
         key = ctx.key if number == 1 else f"{ctx.key}/{number}"
         ref = runtime.submit(ctx, wanted, key=key)
         status, silent = _polled(ctx, runtime, ref)
         if status.phase not in ("failed", "absent"):
             break
     return ref, status, silent
+
+
+def _failures_told(ctx: Context) -> int:
+    return int(read_json(ctx.scratch / TOLD).get("failed", 0))
+
+
+def _tell(ctx: Context) -> None:
+    """Write down, before it is told, that one more job failed."""
+    write_json(ctx.scratch / TOLD, {"failed": _failures_told(ctx) + 1})
 
 
 def _polled(ctx: Context, runtime: BatchRuntime, ref: JsonObject) -> tuple[JobStatus, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -16,6 +16,7 @@ from waystage.errors import Hopeless, Retryable
 from waystage.plugin import BatchRuntime, Context, DeploySpec, Job, JobStatus, JsonObject, Services
 from waystage_plugins.images.login import Login
 from waystage_plugins.repositories.layout import locked
+from waystage_plugins.runtimes import submitted
 from waystage_plugins.runtimes.docker.job_containers import JobContainers, job_containers
 from waystage_plugins.runtimes.docker.job_files import (
     HOME,
@@ -89,6 +90,7 @@ class DockerJob(DockerPlace, BatchRuntime):
         name = f"ws-{plain(job.name, 30)}-{short_hash(self.owner, key, length=16)}"
         place = ctx.state / "jobs" / name
         place.mkdir(parents=True, exist_ok=True)
+        submitted.remember(self, ctx, {"name": name}, key)
         with locked(place / "submit.lock"):
             if not any((place / each).exists() for each in (ENDED, CANCELLED)):
                 write_json(place / JOB, {"key": key, "owner": self.owner})
@@ -134,6 +136,10 @@ class DockerJob(DockerPlace, BatchRuntime):
             return last_lines(place / LOG, lines)
         with job_containers(self.engine) as engine:
             return engine.logs(place.name, lines)
+
+    def end_unwanted(self, ctx: Services, wanted: Callable[[], Collection[str]]) -> list[str]:
+        """End the jobs that nobody waits for any more."""
+        return submitted.end_unwanted(self, ctx, wanted)
 
     def score_command(self, spec: DeploySpec, rows: str) -> Job:
         """Give the job that scores a JSON-lines file with the snapshot."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ from pydantic import Field
 from waystage.errors import Hopeless
 from waystage.plugin import BatchRuntime, Context, DeploySpec, Job, JobStatus, JsonObject, Services
 from waystage_plugins.repositories.layout import locked
+from waystage_plugins.runtimes import submitted
 from waystage_plugins.runtimes.files import read_json, read_share, write_json
 from waystage_plugins.runtimes.job_words import score_job, variable
 from waystage_plugins.runtimes.kubernetes.api import Api
@@ -86,10 +87,12 @@ class KubernetesJob(Cluster, BatchRuntime):
         (place / TOLD).mkdir(exist_ok=True)
         for each in (OUTPUT, TOLD):
             (place / each).chmod(0o777)  # the cluster chooses the user that a pod runs as
+        ref: JsonObject = {"namespace": self.namespace, "name": name}
+        submitted.remember(self, ctx, ref, key)
         with locked(place / "submit.lock"), self.connected(ctx, self.namespace) as api:
             if not (place / CLOSED).exists() and api.get(JOB, name) is None:
                 api.create(JOB, job_manifest(self._plan(ctx, job, key, name, place)))
-        return {"namespace": self.namespace, "name": name}
+        return ref
 
     def poll(self, ctx: Services, ref: JsonObject) -> JobStatus:
         """Say how far the job is."""
@@ -123,6 +126,10 @@ class KubernetesJob(Cluster, BatchRuntime):
         self._place(ctx, ref)
         with self.connected(ctx, self.namespace) as api:
             return job_log(api, str(ref["name"]), lines)
+
+    def end_unwanted(self, ctx: Services, wanted: Callable[[], Collection[str]]) -> list[str]:
+        """End the jobs that nobody waits for any more."""
+        return submitted.end_unwanted(self, ctx, wanted)
 
     def score_command(self, spec: DeploySpec, rows: str) -> Job:
         """Give the job that scores a JSON-lines file with the snapshot."""

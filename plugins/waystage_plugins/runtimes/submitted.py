@@ -1,0 +1,49 @@
+"""Which jobs a runtime was given: kept beside the daemon, so that none is left behind."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from waystage.plugin import BatchRuntime, JsonObject, Services
+from waystage_plugins.runtimes.files import read_json, write_json
+
+
+def remember(runtime: BatchRuntime, ctx: Services, ref: JsonObject, key: str) -> None:
+    """Write down, before a job is started, that it may be there."""
+    home = _home(runtime, ctx)
+    home.mkdir(parents=True, exist_ok=True)
+    place = home / f"{_short(key)}.json"
+    if not place.exists():
+        write_json(place, {"key": key, "ref": ref})
+
+
+def end_unwanted(
+    runtime: BatchRuntime, ctx: Services, wanted: Callable[[], Collection[str]]
+) -> list[str]:
+    """End the jobs of steps that nobody waits for any more; give their keys.
+
+    A later attempt's key begins with that of the step. What is wanted is asked after the jobs
+    were listed: a step is wanted before it gives a job.
+    """
+    given = [(place, read_json(place)) for place in sorted(_home(runtime, ctx).glob("*.json"))]
+    keys, ended = wanted() if given else (), []
+    for place, told in given:
+        key, ref = str(told.get("key", "")), told.get("ref")
+        if key in keys or key.rpartition("/")[0] in keys:
+            continue
+        if isinstance(ref, dict) and runtime.poll(ctx, ref).phase in ("pending", "running"):
+            runtime.cancel(ctx, ref)
+            ended.append(key)
+        place.unlink(missing_ok=True)
+    return ended
+
+
+def _home(runtime: BatchRuntime, ctx: Services) -> Path:
+    """Give the directory of this runtime: another cluster or engine has another one."""
+    return ctx.state / "submitted" / f"{runtime.use}-{_short(runtime.model_dump_json())}"
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
