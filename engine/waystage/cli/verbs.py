@@ -68,6 +68,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "backup": "backup",
         "restore": "backup",
         "purge": "purge",
+        "sidecar": "sidecar",
         "clock": "clock",
         "completion": "about",
         "version": "about",

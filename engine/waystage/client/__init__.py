@@ -8,6 +8,6 @@ with ScoringClient(url, token, service="cc-fraud", stage="PROD") as log:
 """
 
 from waystage.client.buffer import BufferFull, ScoringClient
-from waystage.client.sender import Sender, Undeliverable
+from waystage.client.sender import Row, Sender, Undeliverable
 
-__all__ = ["BufferFull", "ScoringClient", "Sender", "Undeliverable"]
+__all__ = ["BufferFull", "Row", "ScoringClient", "Sender", "Undeliverable"]
