@@ -166,6 +166,9 @@ def _through_json(handle: Handle) -> Handle:
 def _check_ready(seen: Observation, ctx: FakeContext, spec: DeploySpec) -> None:
     assert seen.digest == spec.snapshot.digest, f"{seen.digest} answers"
     assert seen.endpoints, "it is ready but nobody knows where"
+    opened = sorted(each.protocol for each in seen.endpoints)
+    wanted = sorted(each.protocol for each in spec.endpoints) or opened
+    assert opened == wanted, f"{', '.join(wanted)} is asked for, {', '.join(opened)} is open"
     assert seen.generation == ctx.key, f"made by {seen.generation!r}, not by {ctx.key!r}"
 
 

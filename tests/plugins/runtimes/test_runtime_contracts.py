@@ -9,7 +9,16 @@ from typing import ClassVar
 
 import pytest
 
-from waystage.plugin import BatchRuntime, Context, DeploySpec, Handle, Job, JsonObject, Services
+from waystage.plugin import (
+    BatchRuntime,
+    Context,
+    DeploySpec,
+    Handle,
+    Job,
+    JsonObject,
+    Opening,
+    Services,
+)
 from waystage.testing import FakeContext
 from waystage.testing.runtime_contracts import (
     check_batch_runtime,
@@ -124,6 +133,16 @@ class Clinging(LocalServing):
         return
 
 
+class Talkative(LocalServing):
+    """Open more than it is asked for."""
+
+    use: ClassVar[str] = "test.talkative"
+
+    def apply(self, ctx: Context, spec: DeploySpec) -> Handle:
+        both = (Opening(protocol="rest"), Opening(protocol="grpc"))
+        return super().apply(ctx, spec.model_copy(update={"endpoints": both}))
+
+
 class Twice(LocalProcess):
     """Run a job again at every call."""
 
@@ -147,6 +166,14 @@ def test_the_contract_finds_a_runtime_that_deletes_nothing(
 ) -> None:
     with pytest.raises(AssertionError, match="still there after it was deleted"):
         check_online_runtime(Clinging(), ctx, release(), within=2)
+
+
+def test_the_contract_finds_a_runtime_that_does_not_open_what_is_asked_for(
+    ctx: FakeContext, release: Release
+) -> None:
+    spec = release().model_copy(update={"endpoints": (Opening(protocol="rest"),)})
+    with pytest.raises(AssertionError, match="rest is asked for, grpc, rest is open"):
+        check_online_runtime(Talkative(), ctx, spec)
 
 
 def test_the_contract_finds_a_runtime_that_runs_a_job_twice(ctx: FakeContext) -> None:

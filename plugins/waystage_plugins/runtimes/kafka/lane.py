@@ -62,9 +62,12 @@ class Lane:
             "skipped": self._skipped, **counts,
         }  # fmt: skip
 
-    def end(self, seconds: float) -> None:
-        """Finish what is in hand, leave the group, and wait for that."""
+    def end(self) -> None:
+        """Have it finish what is in hand and leave the group."""
         self._ended.set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it has left the group."""
         self._thread.join(seconds)
 
     def _group(self) -> str | None:
