@@ -209,7 +209,8 @@ def test_a_stage_and_a_project_are_loaded() -> None:
         ("stage: prod\n", "write it in upper case"),
         (
             "stage: A\nwindows: [{deny: {from: 2026-02-30, to: 2026-03-01}}]\n",
-            "windows[0].deny.from: needs a time such as 2026-12-20T00:00, or one of the week such as Fri 18:00",
+            "windows[0].deny.from: needs a time such as 2026-12-20T00:00, or one of the week such "
+            "as Fri 18:00, not '2026-02-30'",
         ),
         (
             "stage: A\nwindows: [{deny: {from: 2026-01-02T00:00, to: 2026-01-01T00:00}}]\n",

@@ -1,11 +1,14 @@
 """Secrets that stand in a file in clear, and references that no store can resolve.
 
-- W-SECRET-IN-CLEAR: a text looks like a token, a key or a password; or a setting is called
-  like one.
+- E-SECRET-IN-CLEAR: a text has the shape that an issuer gives to its tokens, is a private key, or
+  an address with a password for another machine.
+- W-SECRET-IN-CLEAR: a text is as random as a key, or stands in a setting that is called like a
+  password or a token; or an address has a password for this machine.
 - E-SECRET-STORE: a reference names a secret store that is not installed.
 
-Why it hurts: whoever reads the repository has the secret, for ever. To mend it, replace the
-secret, put the new one into the environment or a file, and write `{secret: env/NAME}`.
+Why it hurts: whoever reads the repository has the secret, for ever; lifecycles are kept in the
+database and shown to everybody, too. To mend it, replace the secret, put the new one into the
+environment or a file, and write `{secret: env/NAME}` (for `database`: `PGPASSWORD`).
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from waystage.errors import Problem
 from waystage.spec.load import ProjectFiles
 from waystage.spec.source import Source
 
-# shapes that the issuers of tokens publish
+# shapes that the issuers of tokens publish, and what is a secret whatever it is for
 SHAPES = {
     "an AWS access key": r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
     "a GitHub token": r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,})",
@@ -34,11 +37,19 @@ SHAPES = {
     "an OpenShift token": r"\bsha256~[A-Za-z0-9_-]{40,}",
     "a JSON Web Token": r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}",
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
+    "a password in an address": r"\b[a-z][a-z0-9+.-]*://[^/\s:@{}]+:[^/\s@{}]{3,}@(?!LOCAL)",
+}
+LOCAL = r"(?:localhost|127\.0\.0\.1|\[::1\])(?:[:/?#,]|$)"
+# what may be something else
+LIKE_ONE = {
     "a password in an address": r"\b[a-z][a-z0-9+.-]*://[^/\s:@{}]+:[^/\s@{}]{3,}@",
     "a bearer token": r"(?i:\bbearer\s+[A-Za-z0-9._~+/-]{16,})",
 }
-COMPILED = {what: re.compile(shape) for what, shape in SHAPES.items()}
-ANY = re.compile("|".join(f"(?:{shape})" for shape in SHAPES.values()))
+COMPILED = {what: re.compile(shape.replace("LOCAL", LOCAL)) for what, shape in SHAPES.items()}
+LIKELY = {what: re.compile(shape) for what, shape in LIKE_ONE.items()}
+ANY = re.compile(
+    "|".join(f"(?:{shape.pattern})" for shape in (*COMPILED.values(), *LIKELY.values()))
+)
 SHORTEST = 8  # no secret that deserves the name is shorter
 TELLING = re.compile(r"(?i)pass(word|wd|phrase)?$|secret|token|api_?key|credential")
 RANDOM = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
@@ -82,8 +93,8 @@ def _texts(source: Source, path: YamlPath, value: Any) -> Iterator[Problem]:
     elif isinstance(value, list):
         for number, each in enumerate(value):
             yield from _texts(source, (*path, number), each)
-    elif isinstance(value, str) and (what := _looks_like("", value)):
-        yield _in_clear(source, path, what)
+    elif isinstance(value, str) and (found := _looks_like("", value)):
+        yield _in_clear(source, path, *found)
 
 
 def _values(source: Source, path: YamlPath, value: Any, catalog: Catalog) -> Iterator[Problem]:
@@ -96,12 +107,17 @@ def _values(source: Source, path: YamlPath, value: Any, catalog: Catalog) -> Ite
     elif isinstance(value, list | tuple):
         for number, each in enumerate(value):
             yield from _values(source, (*path, number), each, catalog)
-    elif isinstance(value, str) and (what := _looks_like(str(path[-1]), value)):
-        yield _in_clear(source, path, what)
+    elif isinstance(value, str) and (found := _looks_like(str(path[-1]), value)):
+        yield _in_clear(source, path, *found)
 
 
-def _in_clear(source: Source, path: YamlPath, what: str) -> Problem:
-    text, hint = f"looks like {what} in clear", "write {secret: env/NAME} and set NAME"
+def _in_clear(source: Source, path: YamlPath, what: str, sure: bool) -> Problem:
+    hint = "write {secret: env/NAME} and set NAME"
+    if path == ("database",):
+        hint = "leave it out and set PGPASSWORD or PGPASSFILE"
+    if sure:
+        return source.problem("E-SECRET-IN-CLEAR", path, f"is {what} in clear", hint)
+    text = f"looks like {what} in clear"
     return source.problem("W-SECRET-IN-CLEAR", path, text, hint, "warning")
 
 
@@ -113,18 +129,22 @@ def _reference(source: Source, path: YamlPath, name: str, catalog: Catalog) -> I
         yield source.problem("E-SECRET-STORE", path, text, did_you_mean(store, stores))
 
 
-def _looks_like(key: str, value: str) -> str:
+def _looks_like(key: str, value: str) -> tuple[str, bool] | None:
+    """Say what a text looks like, and whether its shape alone tells that it is one."""
     if len(value) < SHORTEST:
-        return ""
+        return None
     if ANY.search(value):
-        return next(what for what, shape in COMPILED.items() if shape.search(value))
+        for sure, shapes in ((True, COMPILED), (False, LIKELY)):
+            for what, shape in shapes.items():
+                if shape.search(value):
+                    return what, sure
     if "{{" in value:
-        return ""
+        return None
     if TELLING.search(key) and not re.search(r"\s", value):
-        return "a secret"
+        return "a secret", False
     if any(_random(word) for word in RANDOM.findall(value)):
-        return "a random key"
-    return ""
+        return "a random key", False
+    return None
 
 
 def _random(word: str) -> bool:
