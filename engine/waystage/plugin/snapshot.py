@@ -32,8 +32,8 @@ class Snapshot(Value):
     """One immutable version of a model: digest, metadata, tags.
 
     `files` maps each path, relative to the snapshot's directory with `/` between its parts,
-    to `sha256:<hex>`; `digest` is the digest of the tree: sha256 over the raw file digests in
-    path order, as OpenSSF model-signing has it.
+    to `sha256:<hex>`; `digest` is the digest of the tree: sha256 over a line for each file in
+    the order of their names' bytes, `<hex>  <path>`, as `sha256sum` prints it.
     """
 
     name: str = Field(pattern=NAME)

@@ -1,7 +1,7 @@
 """A directory of model files: what may be in it, its digests, and copying it safely.
 
-The digest of a tree is sha256 over the raw sha256 digests of its files in path order, which is
-the digest that OpenSSF model-signing signs for a directory.
+The digest of a tree is sha256 over a line for each of its files, as `sha256sum` prints it: names
+count, so that a file under another name is another model.
 """
 
 from __future__ import annotations
@@ -24,11 +24,18 @@ _CHUNK = 1 << 20
 
 
 def tree_digest(files: Mapping[str, str]) -> str:
-    """Give the digest of a tree from its paths and their `sha256:<hex>`."""
+    """Give the digest of a tree from its paths and their `sha256:<hex>`.
+
+    It is that of what `sha256sum` prints for them, so that anybody can hold a directory to it.
+    """
     total = hashlib.sha256()
-    for path in sorted(files, key=PurePosixPath):
-        total.update(bytes.fromhex(files[path].removeprefix("sha256:")))
+    for path in sorted(files, key=_bytes):
+        total.update(files[path].removeprefix("sha256:").encode() + b"  " + _bytes(path) + b"\n")
     return f"sha256:{total.hexdigest()}"
+
+
+def _bytes(path: str) -> bytes:
+    return path.encode("utf-8", "surrogatepass")  # a manifest may list what no file is called
 
 
 def tree_files(root: Path) -> dict[str, str]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from waystage.errors import Hopeless
 from waystage_plugins.repositories.tree import copy_tree, difference, tree_digest, tree_files
-
-# computed with model-signing 1.1.1 (hashing.Config().hash) over the same files
-OPENSSF_DIGEST = "sha256:81eeaad6c95f1ff71380d9dba1d07fe2c006faca41b32a805a1a9086b22c840d"
 
 
 @pytest.fixture
@@ -29,11 +27,29 @@ def put(root: Path, path: str, text: str = "x") -> Path:
     return file
 
 
-def test_the_digest_is_the_one_that_openssf_model_signing_signs(tree: Path) -> None:
+def test_the_digest_is_the_one_that_a_shell_gives(tree: Path) -> None:
     names = ("a/x", "a-b/x", "model.onnx", "sub/deep/weights.bin", "a b.txt", "ä.txt")
     for name, text in zip(names, ("one", "two", "three", "four", "five", "six"), strict=True):
         put(tree, name, text)
-    assert tree_digest(tree_files(tree)) == OPENSSF_DIGEST
+    command = "find . -type f -printf '%P\\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum"
+    told = subprocess.run(command, shell=True, cwd=tree, capture_output=True, check=True)
+    assert tree_digest(tree_files(tree)) == f"sha256:{told.stdout.decode().split()[0]}"
+
+
+def test_a_file_under_another_name_is_another_model(tree: Path) -> None:
+    put(tree, "first", "x")
+    before = tree_digest(tree_files(tree))
+    (tree / "first").rename(tree / "second")
+    assert tree_digest(tree_files(tree)) != before
+
+
+def test_two_files_that_change_places_are_another_model(tree: Path) -> None:
+    put(tree, "first", "x")
+    put(tree, "second", "y")
+    before = tree_digest(tree_files(tree))
+    put(tree, "first", "y")
+    put(tree, "second", "x")
+    assert tree_digest(tree_files(tree)) != before
 
 
 def test_the_manifest_does_not_count_but_one_further_down_does(tree: Path) -> None:
