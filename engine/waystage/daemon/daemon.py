@@ -218,13 +218,15 @@ class Daemon:
                 log.info("others do not hear of this daemon at the moment: %s", error)
 
     def _observe(self) -> None:
+        looks = inventory.Looks(self.engine, self.connections)
         while not self._stopping.is_set():
             try:
-                inventory.look(self.engine, self.connections)
+                looks.begin()
             except Exception as error:  # noqa: BLE001  # look again: the world may be back
                 if not self._stopping.is_set():
                     log.warning("the inventory cannot be looked at: %s", error)
             self._stopping.wait(LOOK_SECONDS)
+        looks.end(GRACE_SECONDS / 2)
 
 
 def refuse_problems(files: ProjectFiles, catalog: Mapping[str, type[Plugin]]) -> None:

@@ -1,13 +1,17 @@
 """Looking at what really runs: what is gone, is another, or was changed is told, and made so again.
 
-One daemon looks at a time. What a look means is in `drift`, what is done about it in `restoring`.
+One daemon looks at a place at a time. What a look means is in `drift`, what is done about it in
+`restoring`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import threading
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from waystage.daemon import restoring
 from waystage.daemon.calls import plain
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from waystage.store.turns import Turn
 
 log = logging.getLogger("waystage.daemon")
+Place: TypeAlias = tuple[str, str]  # stage and runtime
 GOOD = ("ready", "pending")
 SAID = {
     "ok": "is well again",
@@ -64,21 +69,61 @@ class Look:
         return judge(self.seen, row.digest, row.state, row.seen, kept, now)  # type: ignore[arg-type]  # the column holds the words of State alone
 
 
+class Looks:
+    """Looks at all places side by side, so that a cluster that hangs holds up no other."""
+
+    def __init__(self, engine: Engine, connections: Connections) -> None:
+        self._engine, self._connections = engine, connections
+        self._under_way: dict[Place, threading.Thread] = {}
+
+    def begin(self) -> None:
+        """Begin to look at each place that is not being looked at."""
+        for place in places(self._engine):
+            before = self._under_way.get(place)
+            if before is None or not before.is_alive():
+                thread = threading.Thread(target=self._look, args=(place,), daemon=True)
+                self._under_way[place] = thread
+                thread.start()
+
+    def end(self, seconds: float) -> None:
+        """Wait for what is under way, for so long together."""
+        until = time.monotonic() + seconds
+        for thread in self._under_way.values():
+            thread.join(timeout=max(0.0, until - time.monotonic()))
+
+    def _look(self, place: Place) -> None:
+        try:
+            look_in(self._engine, self._connections, place)
+        except Exception as error:  # noqa: BLE001  # look again: the world may be back
+            if not self._engine.ends:
+                log.warning("%s cannot be looked at: %s", "/".join(place), error)
+
+
 def look(engine: Engine, connections: Connections) -> int:
     """Look at every online deployment once; answer how many are not as they should be."""
-    if not _online(engine):
-        return 0
-    with engine.turn("inventory") as turn:  # one daemon looks, so that people are told once
+    return sum(look_in(engine, connections, place) for place in places(engine))
+
+
+def places(engine: Engine) -> list[Place]:
+    """Give stage and runtime wherever something is online."""
+    return list(dict.fromkeys((row.stage, row.runtime) for row in _online(engine)))
+
+
+def look_in(engine: Engine, connections: Connections, place: Place) -> int:
+    """Look at what is online in one runtime of a stage."""
+    name = f"look {hashlib.sha256('/'.join(place).encode()).hexdigest()[:16]}"
+    with engine.turn(name) as turn:  # one daemon looks, so that people are told once
         differing = 0
-        for row in _online(engine) if turn else ():
+        for row in _online(engine, place) if turn else ():
             if turn is None or engine.ends or not turn.renew():
                 break  # it hung, and another daemon looks meanwhile
             differing += _look_at(engine, connections, row, turn)
         return differing
 
 
-def _online(engine: Engine) -> list[PlacementRow]:
-    return [row for row in engine.store.placements() if row.mode == "online"]
+def _online(engine: Engine, place: Place | None = None) -> list[PlacementRow]:
+    rows = [row for row in engine.store.placements() if row.mode == "online"]
+    return [row for row in rows if place in (None, (row.stage, row.runtime))]
 
 
 def _look_at(engine: Engine, connections: Connections, row: PlacementRow, turn: Turn) -> bool:
