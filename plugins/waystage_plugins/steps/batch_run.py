@@ -90,7 +90,7 @@ class RunBatch(Step):
     def _taken(self, ctx: Context, outputs: Path) -> JsonObject:
         given = {name: bring(ctx, name, address) for name, address in self.inputs.items()}
         for each in given.values():
-            unchanged(each)
+            unchanged(ctx, each)
         written: JsonObject = {
             name: publish(ctx, outputs / name, address, replace=self.replace)
             for name, address in self.outputs.items()

@@ -86,7 +86,7 @@ class ScoreBatch(Step):
             for line in _joined(rows.path, scores, self.keep):
                 file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
                 count += 1
-        unchanged(rows)
+        unchanged(ctx, rows)
         own = joined if self.keep else scores
         digest = file_digest(own)
         if self.output is not None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from waystage.errors import Hopeless
 from waystage.plugin import Answer, Context, Done, Job, JsonObject, Refused, Slice, Step, Waiting
@@ -16,8 +16,10 @@ from waystage.plugin.values import Value
 from waystage_plugins.repositories.manifest import read_manifest
 from waystage_plugins.repositories.tree import MANIFEST, tree_files
 from waystage_plugins.steps.artifact import fetch_artifact, need_stage
+from waystage_plugins.steps.data import bring, unchanged
 from waystage_plugins.steps.jobs import follow, job_name
 from waystage_plugins.steps.window import Frozen, freeze
+from waystage_plugins.storage.address import Address
 
 
 class Data(Value):
@@ -45,6 +47,7 @@ class Train(Step):
 
     The job finds the labelled rows as CSV in `WAYSTAGE_INPUT_DATA`, the files of the run's
     snapshot in `WAYSTAGE_INPUT_PARENT` and its manifest as JSON in `WAYSTAGE_INPUT_SNAPSHOT`.
+    `inputs` names more of them by address, as `batch.run` does.
     It writes the model's files and their `manifest.yaml` to `WAYSTAGE_OUTPUT`, or to `model/`
     below it. `data.stage` says whose requests to take; the default is the state's stage.
     """
@@ -55,15 +58,20 @@ class Train(Step):
     command: tuple[str, ...] = Field(min_length=1, max_length=100)
     data: Data = Data()
     minimum_rows: int = Field(default=100, ge=1)
+    inputs: dict[str, Address] = Field(default={}, max_length=100)
 
     class Output(BaseModel):
-        """The directory with the trained model, its metrics, and what it was trained on."""
+        """The directory with the trained model, its metrics, and what it was trained on.
+
+        `data` is the digest of the labelled rows, `inputs` has those of the other inputs.
+        """
 
         artifact: str
         metrics: dict[str, float]
         data: str = Field(pattern=DIGEST)
         rows: int
         events: int
+        inputs: dict[str, str]
 
     def run(self, ctx: Context) -> Answer:
         """Freeze the data, run the job, hold what it wrote against what is expected."""
@@ -73,6 +81,9 @@ class Train(Step):
         outputs = follow(ctx, ctx.runtime("batch").batch, lambda: self._job(ctx, frozen))
         if isinstance(outputs, Waiting):
             return outputs
+        given = {name: bring(ctx, name, address) for name, address in self.inputs.items()}
+        for each in given.values():
+            unchanged(ctx, each)
         artifact = outputs / "model" if (outputs / "model").is_dir() else outputs
         tree_files(artifact)  # refuses links and the like before anybody uses the directory
         return Done(
@@ -82,8 +93,16 @@ class Train(Step):
                 data=frozen.digest,
                 rows=frozen.rows,
                 events=frozen.events,
+                inputs={name: each.digest for name, each in given.items()},
             )
         )
+
+    @field_validator("inputs")
+    @classmethod
+    def _others(cls, value: dict[str, str]) -> dict[str, str]:
+        if taken := sorted({"data", "parent", "snapshot"} & {*value}):
+            raise ValueError(f"{taken[0]!r} is what every training gets; choose another name")
+        return value
 
     def _freeze(self, ctx: Context) -> Frozen | Refused:
         if not ctx.snapshot.inputs:
@@ -111,6 +130,7 @@ class Train(Step):
             name=job_name("train", ctx.service),
             command=self.command,
             inputs={
+                **{name: str(bring(ctx, name, each).path) for name, each in self.inputs.items()},
                 "data": frozen.path,
                 "parent": str(fetch_artifact(ctx)),
                 "snapshot": str(snapshot),

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 from waystage.errors import Conflict, Hopeless, NotFound
 from waystage.plugin import Context, JsonObject, Storage
 from waystage_plugins.runtimes.files import read_json, write_json
+from waystage_plugins.steps.jobs import use_up
 from waystage_plugins.storage.address import Where, parse
 from waystage_plugins.storage.files import digest_or_none, file_digest, write_file
 
@@ -54,14 +55,19 @@ def bring(ctx: Context, name: str, address: str) -> Input:
     return Input(path, digest, address)
 
 
-def unchanged(given: Input) -> None:
-    """Hold an input against its digest after it was used; raises `Hopeless` when it changed."""
+def unchanged(ctx: Context, given: Input) -> None:
+    """Hold an input against its digest after it was used; raises `Hopeless` when it changed.
+
+    Who has the step tried again then has the job run anew, on the input as it is by then.
+    """
     now = digest_or_none(given.path)
     if now != given.digest:
         what = "is gone" if now is None else f"has {now} now"
+        shutil.rmtree(ctx.scratch / "inputs", ignore_errors=True)
+        use_up(ctx)
         raise Hopeless(
             f"input {given.address} was {given.digest} when the job began and {what}: "
-            f"what came of it counts for nothing; start again with a file that stays as it is"
+            f"what came of it counts for nothing; try again once the file stays as it is"
         )
 
 

@@ -30,7 +30,7 @@ def follow(ctx: Context, runtime: BatchRuntime, job: Callable[[], Job]) -> Waiti
     if status.phase == "succeeded":
         return runtime.outputs(ctx, ref)
     if status.phase in ("failed", "absent"):
-        _tell(ctx)
+        use_up(ctx)
         code = "" if status.exit_code is None else f" with exit code {status.exit_code}"
         what = "is gone" if status.phase == "absent" else f"failed{code}"
         raise Retryable(f"the job of step {ctx.key} {what}: {status.message or 'no message'}")
@@ -86,8 +86,8 @@ def _failures_told(ctx: Context) -> int:
     return int(read_json(ctx.scratch / TOLD).get("failed", 0))
 
 
-def _tell(ctx: Context) -> None:
-    """Write down, before it is told, that one more job failed."""
+def use_up(ctx: Context) -> None:
+    """Write down, before it is told, that one more job came to nothing."""
     write_json(ctx.scratch / TOLD, {"failed": _failures_told(ctx) + 1})
 
 

@@ -127,6 +127,11 @@ def test_an_input_that_changes_while_the_job_runs_is_told(ctx: FakeContext) -> N
     cases(ctx, '{"id": 2}\n')
     with pytest.raises(Hopeless, match=r"input cases\.jsonl was sha256:.* when the job began"):
         run_to_end(run(), ctx)
+    ctx.memo = {}
+    answer = run_to_end(run(), ctx)  # a person has it tried again: it is run anew
+    assert isinstance(answer, Done)
+    assert isinstance(answer.output, RunBatch.Output)
+    assert (Path(answer.output.directory) / "copy.jsonl").read_text() == '{"id": 2}\n'
 
 
 def test_an_output_that_the_job_did_not_write_is_refused(ctx: FakeContext) -> None:

@@ -84,6 +84,17 @@ def test_a_trained_model_comes_with_metrics_and_the_digest_of_its_data(
     assert output.data == f"sha256:{hashlib.sha256(raw).hexdigest()}"
 
 
+def test_a_training_may_have_inputs_of_its_own(ctx: FakeContext) -> None:
+    (ctx.project / "rates.csv").write_text("rate")
+    script = SCRIPT + "assert open(os.environ['WAYSTAGE_INPUT_RATES']).read() == 'rate'"
+    answer = run_to_end(train(script, inputs={"rates": "rates.csv"}), ctx)
+    assert isinstance(answer, Done)
+    assert isinstance(answer.output, Train.Output)
+    assert answer.output.inputs == {"rates": f"sha256:{hashlib.sha256(b'rate').hexdigest()}"}
+    with pytest.raises(ValueError, match="'data' is what every training gets"):
+        train(inputs={"data": "rates.csv"})
+
+
 def test_the_data_are_the_models_columns_and_the_event_of_labelled_rows(ctx: FakeContext) -> None:
     run_to_end(train(), ctx)
     rows = data_of(ctx)
