@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 
 from waystage.daemon.connections import Connections
-from waystage.errors import Hopeless
+from waystage.errors import Hopeless, WaystageError
+from waystage.expressions import compile_expression
 from waystage.plugin import (
     Deployed,
     Mode,
@@ -96,6 +97,12 @@ class StepContext:
 
     def notifier(self, channel: str) -> Notifier:
         return self.connections.notifier(channel)
+
+    def evaluate(self, expression: str, names: Mapping[str, object]) -> object:
+        try:
+            return compile_expression(expression, names).evaluate(names)
+        except WaystageError as error:
+            raise Hopeless(str(error)) from error
 
     def storage(self, name: str) -> Storage:
         return self.connections.storage(name, self.stage)

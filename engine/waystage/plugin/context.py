@@ -169,6 +169,13 @@ class Context(Services, Protocol):
 
     def notifier(self, channel: str) -> Notifier: ...
 
+    def evaluate(self, expression: str, names: Mapping[str, object]) -> object:
+        """Give the value of an expression over these names; raises `Hopeless` with what is wrong.
+
+        It is the language of guards, with these names and no others.
+        """
+        ...
+
     def storage(self, name: str) -> Storage:
         """The connection of that name that the project has for the state's stage.
 

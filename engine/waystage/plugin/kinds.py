@@ -350,6 +350,13 @@ class Monitor(Plugin):
     better: ClassVar[Literal["higher", "lower", "neither"]] = "higher"
     values: ClassVar[tuple[float | None, float | None]] = (None, None)
 
+    def conditions(self) -> Mapping[str, Collection[str]]:
+        """Give the conditions that `measure` evaluates, each with the numbers that it may name.
+
+        `validate` reads them, so that a wrong name is found before anything runs.
+        """
+        return {}
+
     @abstractmethod
     def measure(self, ctx: Context, window: Window, minimum: Minimum) -> Measurement:
         """Measure the run's service, stage and snapshot in the window."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
 
 from waystage.clock import HandClock
-from waystage.errors import Hopeless
+from waystage.errors import Hopeless, WaystageError
 from waystage.plugin import (
     BatchRuntime,
     Done,
@@ -145,6 +145,14 @@ class FakeContext:
         if name not in self.storages:
             raise Hopeless(f"the project has no connection {name!r}")
         return self.storages[name]
+
+    def evaluate(self, expression: str, names: Mapping[str, object]) -> object:
+        from waystage.expressions import compile_expression
+
+        try:
+            return compile_expression(expression, names).evaluate(names)
+        except WaystageError as error:
+            raise Hopeless(str(error)) from error
 
     def runtime(self, mode: Mode | None = None, *, stage: str | None = None) -> PlacedRuntime:
         wanted = stage or self.stage

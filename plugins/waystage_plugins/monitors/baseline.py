@@ -6,20 +6,19 @@ import csv
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from waystage.errors import Hopeless, Retryable
-from waystage.plugin import Context, JsonObject, Slice
+from waystage.plugin import Context, JsonObject, Slice, Window
 from waystage_plugins.monitors.columns import SCORE
 from waystage_plugins.monitors.labelled import day, slice_of
 from waystage_plugins.steps.artifact import fetch_artifact
 
 if TYPE_CHECKING:
-    from waystage.plugin import Window
     from waystage_plugins.monitors.profile import Cells
 
 LARGEST = 180_000  # bytes of JSON that a run keeps of one baseline
@@ -63,14 +62,19 @@ def recall(ctx: Context, settings: str) -> Baseline | None:
     kept: Any = ctx.memo
     if not kept or kept.get("settings") != settings:
         return None
+    need_version(ctx, kept)
+    end = datetime.fromisoformat(kept["end"]) if kept["end"] else None
+    columns = {name: Cells.from_json(each) for name, each in kept["columns"].items()}
+    return Baseline(columns, kept["rows"], kept["source"], end, ctx.memo)
+
+
+def need_version(ctx: Context, kept: Mapping[str, Any]) -> None:
+    """Raise `Hopeless` if what is kept is of another version than the run's snapshot."""
     if (kept["version"], kept["digest"]) != (ctx.snapshot.id, ctx.snapshot.digest):
         raise Hopeless(
             f"the stored baseline is of {kept['version']} ({kept['digest'][:19]}…), not of "
             f"{ctx.snapshot.id} ({ctx.snapshot.digest[:19]}…): open a run for each version"
         )
-    end = datetime.fromisoformat(kept["end"]) if kept["end"] else None
-    columns = {name: Cells.from_json(each) for name, each in kept["columns"].items()}
-    return Baseline(columns, kept["rows"], kept["source"], end, ctx.memo)
 
 
 def freeze(
@@ -109,22 +113,29 @@ def settings_of(**settings: object) -> str:
 def first_window(
     ctx: Context, window: Window, length: timedelta | None, since: datetime | None
 ) -> Source:
-    """Give the first whole days since the snapshot has been champion in the run's stage.
+    """Give the rows of the first days; raises `NotYet` while they are not over."""
+    first, name = first_days(ctx, window, length, since)
+    if first.end > ctx.now:
+        raise NotYet(f"the baseline ({name}) is not over yet")
+    which = slice_of(ctx, first)
+    return Source(name, lambda: logged(ctx, which), first.end)
+
+
+def first_days(
+    ctx: Context, window: Window, length: timedelta | None, since: datetime | None
+) -> tuple[Window, str]:
+    """Give the first whole days since the snapshot came to the run's stage, and their name.
 
     They follow from the inventory, not from when somebody measures first, so that the order of
-    measurements changes nothing. Raises `NotYet` while they are not over.
+    measurements changes nothing.
     """
-    which = slice_of(ctx, window)
+    slice_of(ctx, window)  # which says what is wrong with a state of no stage
     start = _midnight(since or _placed(ctx))
     end = start + (length or window.end - window.start)
-    name = f"{day(start)} to {day(end)}"
-    if end > ctx.now:
-        raise NotYet(f"the baseline ({name}) is not over yet")
-    which = replace(which, start=start, end=end)
-    return Source(name, lambda: logged(ctx, which), end)
+    return Window(start=start, end=end), f"{day(start)} to {day(end)}"
 
 
-def logged(ctx: Context, which: Slice, *, inputs: bool = True) -> Iterator[Row]:
+def logged(ctx: Context, which: Slice) -> Iterator[Row]:
     """Stream (score, inputs) of a slice of the scoring log."""
     for number, (_, _, score, given, _) in enumerate(ctx.scoring_log.rows(which), start=1):
         if number % LOOK_EVERY == 0 and ctx.cancelled:

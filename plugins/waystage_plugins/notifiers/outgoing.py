@@ -24,26 +24,72 @@ def post(
     The connection goes to the very address that was checked, follows no redirect, and uses
     no proxy; the certificate is held against the host's name.
     """
+    target = _target(url, "the webhook's URL")
+    response = _sent(ctx, "POST", target, headers, body, allow_private=allow_private)
+    response.close()
+    _judge(target.host, response.status_code, "it will not take this message")
+
+
+def get(
+    ctx: Services,
+    url: str,
+    parameters: dict[str, str],
+    headers: dict[str, str],
+    *,
+    most: int,
+    allow_private: bool,
+) -> bytes:
+    """Ask once and give the answer's body; raises as `post` does, also beyond `most` bytes."""
+    import httpx
+
+    target = _target(url, "the URL").copy_merge_params(parameters)
+    response = _sent(ctx, "GET", target, headers, b"", allow_private=allow_private)
+    try:
+        _judge(target.host, response.status_code, "it does not tell this number")
+        body = bytearray()
+        for part in response.iter_bytes():
+            body += part
+            if len(body) > most:
+                raise Hopeless(f"{target.host} answered more than {most:,} bytes")
+    except httpx.HTTPError as error:
+        raise Retryable(f"{target.host} broke off: {type(error).__name__}") from None
+    finally:
+        response.close()
+    return bytes(body)
+
+
+def _target(url: str, what: str) -> httpx.URL:
     import httpx
 
     try:
-        target = httpx.URL(url)
+        return httpx.URL(url)
     except httpx.InvalidURL:
-        raise Hopeless("the webhook's URL is not one") from None
+        raise Hopeless(f"{what} is not one") from None
+
+
+def _sent(
+    ctx: Services,
+    method: str,
+    target: httpx.URL,
+    headers: dict[str, str],
+    body: bytes,
+    *,
+    allow_private: bool,
+) -> httpx.Response:
+    import httpx
+
     address = _address(target, allow_private=allow_private)
     request = ctx.http.build_request(
-        "POST",
+        method,
         target.copy_with(host=address),
         content=body,
         headers={**headers, "Host": target.netloc.decode()},
         extensions={**_timeouts(), "sni_hostname": target.host},
     )
     try:
-        response = ctx.http.send(request, stream=True, follow_redirects=False)
+        return ctx.http.send(request, stream=True, follow_redirects=False)
     except httpx.HTTPError as error:
         raise Retryable(f"{target.host} does not answer: {type(error).__name__}") from None
-    response.close()
-    _judge(target.host, response.status_code)
 
 
 def _timeouts() -> dict[str, object]:
@@ -53,7 +99,7 @@ def _timeouts() -> dict[str, object]:
 def _address(target: httpx.URL, *, allow_private: bool) -> str:
     """Resolve the host; refuse it when any of its addresses is not a public one."""
     if target.scheme not in ("http", "https") or not target.host or target.userinfo:
-        raise Hopeless("the webhook's URL is not http:// or https:// with a host and no user")
+        raise Hopeless("the URL is not http:// or https:// with a host and no user")
     port = target.port or (443 if target.scheme == "https" else 80)
     try:
         found = socket.getaddrinfo(target.host, port, type=socket.SOCK_STREAM)
@@ -64,7 +110,7 @@ def _address(target: httpx.URL, *, allow_private: bool) -> str:
     if private and not allow_private:
         raise Hopeless(
             f"{target.host} is the private address {private[0]}; "
-            f"say allow_private: true if messages shall go there"
+            f"say allow_private: true if it is meant"
         )
     return addresses[0]
 
@@ -81,11 +127,11 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast
 
 
-def _judge(host: str, status: int) -> None:
+def _judge(host: str, status: int, otherwise: str) -> None:
     if 200 <= status < 300:
         return
     if status >= 500 or status in LATER:
         raise Retryable(f"{host} answered {status}")
     if 300 <= status < 400:
         raise Hopeless(f"{host} answered {status}: redirects are not followed; give the real URL")
-    raise Hopeless(f"{host} answered {status}: it will not take this message")
+    raise Hopeless(f"{host} answered {status}: {otherwise}")
