@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 from docker_engine import DockerEngine, NoEngine
+from image_registry import PASSWORD, USER, ImageRegistry, NoRegistry
 from python_image import make_python_image
 
 from waystage.errors import Hopeless, Retryable
-from waystage.plugin import DeploySpec, Job, JsonObject
-from waystage.testing import FakeContext
+from waystage.plugin import Answer, DeploySpec, Done, Job, JsonObject, Waiting
+from waystage.testing import FakeContext, run_to_end
 from waystage.testing.runtime_contracts import (
     check_batch_runtime,
     killed_at_each_line,
@@ -24,6 +25,7 @@ from waystage.testing.runtime_contracts import (
 from waystage_plugins.runtimes.docker import job as job_module
 from waystage_plugins.runtimes.docker import job_containers, job_files
 from waystage_plugins.runtimes.docker.job import DockerJob
+from waystage_plugins.steps.batch_run import RunBatch
 
 pytestmark = pytest.mark.heavy
 # one line in so many; `WAYSTAGE_EVERY_LINE=1` takes all of them
@@ -222,22 +224,68 @@ def test_a_container_of_somebody_else_is_left_alone(
     other.cancel(ctx, ref)
 
 
-def test_an_engine_that_goes_away_in_the_middle_is_waited_for_and_leaves_nothing(
+@LEFT_OPEN
+def test_a_step_waits_for_an_engine_that_goes_away_and_runs_the_job_anew(
     engine: DockerEngine, image: str, ctx: FakeContext
 ) -> None:
-    runtime, before = docker_job(engine, image), things(engine)
-    ref = runtime.submit(ctx, python(LONG), key="a")
-    busy(runtime, ctx, ref)
+    before = things(engine)
+    ctx.runtimes["jobs"] = docker_job(engine, image)
+    step = RunBatch(command=("python", "-c", LONG))
+    ctx.memo = waits(step.run(ctx)).memo
+    ref = ctx.memo["ref"]
+    assert isinstance(ref, dict)
+    busy(docker_job(engine, image), ctx, ref)
     engine.stop()
-    with pytest.raises(Retryable, match="the Docker engine does not answer"):
-        runtime.poll(ctx, ref)
+    ctx.memo = waits(step.run(ctx)).memo
+    assert "the Docker engine does not answer" in str(ctx.memo["said"])
     engine.start()
-    status = runtime.poll(ctx, ref)
-    assert status.phase == "failed"
-    assert status.exit_code
-    runtime.submit(ctx, python(LONG), key="a")
-    assert runtime.poll(ctx, ref).phase == "failed", "a job whose engine ended was started again"
+    with pytest.raises(Retryable, match="failed with exit code"):
+        run_to_end(step, ctx, within=120)
+    ctx.memo, ctx.attempt = {}, 2
+    step = RunBatch(command=("python", "-c", "print('short')"))
+    assert isinstance(run_to_end(step, ctx, within=120), Done)
     assert things(engine) == before
+
+
+def test_what_a_run_leaves_behind_is_ended(runtime: DockerJob, ctx: FakeContext) -> None:
+    ref = runtime.submit(ctx, python(LONG), key="one/1/a")
+    assert runtime.end_unwanted(ctx, lambda: {"one/1/a"}) == []
+    assert runtime.end_unwanted(ctx, set) == ["one/1/a"]
+    assert runtime.poll(ctx, ref).message == "it was cancelled"
+
+
+def test_an_image_is_pulled_as_who_may_and_refused_to_others(
+    engine: DockerEngine, ctx: FakeContext, tmp_path: Path
+) -> None:
+    try:
+        registry = ImageRegistry(tmp_path / "registry", htpasswd=True)
+    except NoRegistry as error:
+        pytest.skip(str(error))
+    before = things(engine)
+    name = f"{registry.address}/jobs/shell"
+    engine.make_base(f"{name}:1")
+    api = engine.client.api
+    login = {"username": USER, "password": PASSWORD}
+    said = list(api.push(name, tag="1", stream=True, decode=True, auth_config=login))
+    digest = next(word["aux"]["Digest"] for word in said if "Digest" in word.get("aux", {}))
+    engine.client.images.remove(f"{name}:1", force=True)
+    ctx.secrets["env/PULL"] = PASSWORD
+    nobody = docker_job(engine, f"{name}@{digest}")
+    job = Job(name="x", command=("/bin/busybox", "echo", "pulled"))
+    with pytest.raises(Hopeless, match=r"pulling .*(no basic auth|authentication required|denied)"):
+        nobody.submit(ctx, job, key="a")
+    login = {"user": USER, "token": {"secret": "env/PULL"}}
+    known = docker_job(engine, f"{name}@{digest}", login=login)
+    ref = known.submit(ctx, job, key="a")
+    assert wait_until_ended(known, ctx, ref).phase == "succeeded"
+    assert known.logs(ctx, ref) == "pulled"
+    registry.stop()
+    assert things(engine) == before
+
+
+def waits(answer: Answer) -> Waiting:
+    assert isinstance(answer, Waiting), answer
+    return answer
 
 
 @LEFT_OPEN
