@@ -7,17 +7,24 @@ into one table without an index; KS exact (nothing counted before) and from the 
 from __future__ import annotations
 
 import argparse
+import json
 import random
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from postgres import server
 
+from waystage.cli.main import run as waystage
+from waystage.client import Sender
 from waystage.plugin import Label, ScoredRow, ScoringLog, Slice, new_request_id
 from waystage_plugins.monitors.labelled import by_score
 from waystage_plugins.monitors.statistics.ks import ks
@@ -93,6 +100,46 @@ def bare_copy(url: str, count: int) -> None:
     print(f"bare COPY of the same: {count / took:,.0f} rows/s", flush=True)
 
 
+def over_http(place: Path, scoring_log: str, count: int) -> None:
+    """Say how many rows a second the daemon's API takes from two senders; log as in YAML."""
+    waystage(["init", str(place)])
+    (place / "waystage.yaml").write_text(
+        f"project: bench\nservices: {{bench: {{}}}}\nscoring_log: {scoring_log}\n"
+    )
+    for folder in ("lifecycles", "scenarios", "stages"):
+        shutil.rmtree(place / folder, ignore_errors=True)
+    command = [sys.executable, "-m", "waystage.cli.main", "--project", str(place)]
+    daemon = subprocess.Popen([*command, "up", "--port", "0", "--quiet"])
+    try:
+        found = place / ".waystage" / "daemon.json"
+        while not found.exists():
+            assert daemon.poll() is None
+            time.sleep(0.05)
+        told = json.loads(found.read_text())
+        given = [_as_json(row) for row in rows(count)]
+        halves = [given[: count // 2], given[count // 2 :]]
+
+        def send(half: list[dict[str, Any]]) -> None:
+            sender = Sender(told["url"], told["token"])
+            for first in range(0, len(half), 1000):
+                sender.send("scores", half[first : first + 1000])
+            sender.close()
+
+        began = time.perf_counter()
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(send, halves))
+        took = time.perf_counter() - began
+        print(f"over HTTP into {scoring_log.split()[1]} {count / took:,.0f} rows/s", flush=True)
+    finally:
+        daemon.terminate()
+        daemon.wait(30)
+
+
+def _as_json(row: ScoredRow) -> dict[str, Any]:
+    told = {name: getattr(row, name) for name in ScoredRow.__slots__}
+    return told | {"at": row.at.isoformat()}
+
+
 def fill(log: PostgresqlScoringLog, each: int, score: str) -> None:
     """Have the server make the month; partitions are ours, values are made."""
     place = Place(log.url, log.namespace)
@@ -144,6 +191,13 @@ def main() -> None:
         url = made.database(empty=True)
         bare_copy(url, asked.into)
         rate(PostgresqlScoringLog(url=url), asked.into)
+        postgresql = (
+            f"{{use: scoring_log.postgresql, with: {{url: '{made.database(empty=True)}'}}}}"
+        )
+        sqlite = "{use: scoring_log.sqlite, with: {path: scores.db}}"
+        for name, log in (("sqlite", sqlite), ("postgresql", postgresql)):
+            with tempfile.TemporaryDirectory() as place:
+                over_http(Path(place) / name, log, asked.into)
         for what, score in (("scores of 4 decimals", "round(random()::numeric, 4)::float8"),
                             ("no two scores alike", "random()")):  # fmt: skip
             log = PostgresqlScoringLog(url=made.database(empty=True))

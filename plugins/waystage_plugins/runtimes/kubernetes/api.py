@@ -58,9 +58,13 @@ class Api:
         body = {"propagationPolicy": "Background", "preconditions": {"uid": meta["uid"]}}
         self._json("delete", kind, meta["name"], body=body, missing=True)
 
-    def log(self, pod: str, lines: int, *, previous: bool = False) -> str:
-        """Give the last lines that a pod printed; empty while there are none."""
+    def log(self, pod: str, lines: int, *, previous: bool = False, container: str = "") -> str:
+        """Give the last lines that a pod printed; empty while there are none.
+
+        Of a pod with several containers the one that is named is asked.
+        """
         query = {"tailLines": str(lines)} | ({"previous": "true"} if previous else {})
+        query |= {"container": container} if container else {}
         status, text = self._send("GET", POD.path(self.namespace, pod, "log"), query, None)
         if status in (400, 404):  # the container has not started, or is gone
             return ""

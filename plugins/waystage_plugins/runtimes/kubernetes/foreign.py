@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from waystage.plugin import Difference
+from waystage_plugins.runtimes.kubernetes.beside import SIDECAR
 from waystage_plugins.runtimes.kubernetes.manifests import CONTAINER
 from waystage_plugins.runtimes.kubernetes.names import MANAGER
 
@@ -75,7 +76,8 @@ def shares(live: Thing | None, found: dict[str, int]) -> tuple[Difference, ...]:
 def _differences(live: Thing, image: str, replicas: int | None) -> Iterator[Difference]:
     containers = live["spec"]["template"]["spec"]["containers"]
     ours = next((each for each in containers if each["name"] == CONTAINER), None)
-    if ours is None or len(containers) != 1:
+    others = [each for each in containers if each["name"] not in (CONTAINER, SIDECAR)]
+    if ours is None or others:
         names = ", ".join(each["name"] for each in containers)
         yield _by(live, CONTAINERS, what="containers", wanted=CONTAINER, found=names)
     if ours is not None and ours["image"] != image:

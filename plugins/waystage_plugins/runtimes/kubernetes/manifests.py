@@ -11,6 +11,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from waystage.plugin import DeploySpec
+from waystage_plugins.runtimes.kubernetes import beside
+from waystage_plugins.runtimes.kubernetes.beside import ScoringSidecar
 from waystage_plugins.runtimes.kubernetes.kinds import AUTOSCALER, BUDGET, DEPLOYMENT, SERVICE, Kind
 from waystage_plugins.runtimes.kubernetes.names import (
     DEPLOYMENT_LABEL,
@@ -28,6 +30,7 @@ from waystage_plugins.tfserving.rest import METRICS
 
 CONTAINER = "model"
 REST, GRPC = "rest", "grpc"
+BEHIND = "model"  # the server's REST port behind a sidecar
 # the server's configuration is an annotation of its pod, read back as a file: no object beside it
 MONITORING = "waystage.dev/monitoring"
 MONITORING_PLACE, MONITORING_FILE = "/etc/waystage", "monitoring.config"
@@ -71,6 +74,7 @@ class Plan(BaseModel):
     min_available: int | None = None
     grpc_port: int = 0  # none
     prometheus: bool = False
+    scoring_log: ScoringSidecar | None = None
 
     @classmethod
     def names(cls, spec: DeploySpec, key: str) -> dict[str, str]:
@@ -139,7 +143,7 @@ def deployment(plan: Plan) -> Thing:
                 "labels": plan.labels,
                 "annotations": {DIGEST: plan.digest, SNAPSHOT: plan.snapshot} | plan.scraped,
             },
-            "spec": pod_spec(plan, _with_grpc(plan, container(plan, CONTAINER, REST))),
+            "spec": _with_sidecar(plan, pod_spec(plan, _with_grpc(plan, _server(plan)))),
         },
     }
     if plan.autoscale is None:
@@ -209,6 +213,23 @@ def service(name: str, labels: dict[str, str], target: str, port: int, grpc_port
         ],
     }
     return head(SERVICE, name, labels, {}) | {"spec": spec}
+
+
+def _server(plan: Plan) -> Thing:
+    # requests come to the port that is named so, be it the server's or the sidecar's
+    return container(plan, CONTAINER, REST if plan.scoring_log is None else BEHIND)
+
+
+def _with_sidecar(plan: Plan, pod: Thing) -> Thing:
+    if plan.scoring_log is not None:
+        about = {
+            "service": plan.service, "stage": plan.stage, "snapshot": plan.snapshot,
+            "role": plan.role,
+        }  # fmt: skip
+        made = beside.container(plan.scoring_log, about, plan.port, REST)
+        pod["containers"].append(made | {"securityContext": CONTAINER_SECURITY})
+        pod["volumes"] += beside.volumes(plan.scoring_log)
+    return pod
 
 
 def _with_grpc(plan: Plan, made: Thing) -> Thing:

@@ -123,15 +123,22 @@ def events_of(api: Api, pod: Thing) -> list[Thing]:
 
 def last_line(api: Api, pod: Thing) -> str:
     """Give the last line that a container printed before it ended."""
-    name = pod["metadata"]["name"]
-    text = api.log(name, 1, previous=True) or api.log(name, 1)
+    name, which = pod["metadata"]["name"], _first(pod)
+    text = api.log(name, 1, previous=True, container=which) or api.log(name, 1, container=which)
     lines = text.strip().splitlines()
     return lines[-1] if lines else ""
 
 
 def logs_of(api: Api, name: str, lines: int, label: str = DEPLOYMENT_LABEL) -> str:
     """Give the last lines of every pod, each below its name when there are several."""
-    pods = [str(pod["metadata"]["name"]) for pod in pods_of(api, name, label)]
-    if len(pods) == 1:
-        return api.log(pods[0], lines)
-    return "\n".join(f"== {pod}\n{api.log(pod, lines)}" for pod in pods)
+    pods = {str(pod["metadata"]["name"]): _first(pod) for pod in pods_of(api, name, label)}
+    told = {pod: api.log(pod, lines, container=which) for pod, which in pods.items()}
+    if len(told) == 1:
+        return next(iter(told.values()))
+    return "\n".join(f"== {pod}\n{text}" for pod, text in told.items())
+
+
+def _first(pod: Thing) -> str:
+    """Give the name of a pod's first container, where there are several: it is the server."""
+    containers = pod["spec"]["containers"]
+    return str(containers[0]["name"]) if len(containers) > 1 else ""

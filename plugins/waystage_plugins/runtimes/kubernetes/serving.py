@@ -21,6 +21,7 @@ from waystage.plugin import (
 from waystage_plugins.runtimes.kubernetes import manifests, sharing
 from waystage_plugins.runtimes.kubernetes.api import Api
 from waystage_plugins.runtimes.kubernetes.asking import over_port_forward
+from waystage_plugins.runtimes.kubernetes.beside import ScoringSidecar
 from waystage_plugins.runtimes.kubernetes.foreign import traffic
 from waystage_plugins.runtimes.kubernetes.image_serving import ImageServing
 from waystage_plugins.runtimes.kubernetes.kinds import (
@@ -46,6 +47,20 @@ class ClusterServing(ImageServing):
     prometheus: bool = Field(
         default=False, description="have the server tell its figures, and say so to who scrapes"
     )
+
+    scoring_log: ScoringSidecar | None = Field(
+        default=None, description="tell the project's scoring log what is answered"
+    )
+
+    def check(self, spec: DeploySpec) -> list[str]:
+        """Say, offline, why this could never run."""
+        problems = super().check(spec)
+        if self.scoring_log is not None and self.scoring_log.port in (self.port, self.grpc_port):
+            problems.append(
+                f"scoring_log: port {self.scoring_log.port} is the model server's own; "
+                "give the sidecar another"
+            )
+        return problems
 
     def apply(self, ctx: Context, spec: DeploySpec) -> Handle:
         """Make the snapshot's own objects so; requests go there by `set_traffic`."""
@@ -181,7 +196,9 @@ class ClusterServing(ImageServing):
 
     def _budgeted(self, spec: DeploySpec, key: str) -> Plan:
         opened = self.grpc_port if speaks_grpc(openings_of(spec)) else 0
-        more = {"grpc_port": opened, "prometheus": self.prometheus}
+        more = {
+            "grpc_port": opened, "prometheus": self.prometheus, "scoring_log": self.scoring_log
+        }  # fmt: skip
         return self._plan(spec, key).model_copy(
             update={"min_available": self.min_available, **more}
         )

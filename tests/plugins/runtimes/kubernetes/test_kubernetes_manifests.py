@@ -19,6 +19,8 @@ FULL: Thing = {
     "autoscale": {"min": 2, "max": 4}, "min_available": 1, "pull_secret": "pull",
     "arguments": ["--rest_api_timeout_in_ms=30000"], "resources": {"cpu_limit": "2"},
     "prometheus": True, "grpc_port": 9000,
+    "scoring_log": {"sidecar": "registry.example/waystage@sha256:" + "b" * 64, "score": "p.1",
+                    "daemon": "https://waystage.example", "token_secret": "scores"},
 }  # fmt: skip
 
 
