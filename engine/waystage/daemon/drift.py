@@ -65,7 +65,7 @@ def judge(
     """Say what a look means for a deployment that was `before`, and `last_phase` a look ago."""
     differs = _differs(seen, digest)
     if differs:
-        gone = any(each.what in GONE for each in differs)
+        gone = seen.phase in ("absent", "failed") or any(each.what in GONE for each in differs)
         kept = _calmed(kept, before, now)
         changed = {"differs": differs, "gone": gone, "restart": seen.restart,
                    "starting_since": None}  # fmt: skip

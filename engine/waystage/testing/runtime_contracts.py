@@ -73,6 +73,7 @@ def check_online_runtime(
             assert again.phase == "ready", f"looking at it changed it: {again}"
             _check_answers(runtime, ctx, handle, list(spec.snapshot.example))
             assert isinstance(runtime.logs(ctx, handle), str)
+            _check_restored(runtime, ctx, spec, handle, within)
         finally:
             runtime.delete(ctx, handle)
         _check_gone(runtime, ctx, handle, list(spec.snapshot.example), within)
@@ -182,6 +183,24 @@ def _check_answers(
             score = answer.get("score")
             assert isinstance(score, int | float), f"no score in {answer}"
             assert math.isfinite(score), f"the score is {score}"
+
+
+def _check_restored(
+    runtime: OnlineRuntime, ctx: FakeContext, spec: DeploySpec, handle: Handle, within: float
+) -> None:
+    """Restoring what is well changes nothing, and it is found by the handle of before."""
+    if "switch" in runtime.capabilities:
+        runtime.set_traffic(ctx, handle, 100)
+    seen = wait_until_ready(runtime, ctx, handle, within=within)
+    assert seen.differs == (), f"what nobody changed is said to differ: {seen.differs}"
+    key, ctx.key = ctx.key, "restore/1/1"
+    try:
+        made = _through_json(runtime.restore(ctx, spec, handle, serves=True))
+    finally:
+        ctx.key = key
+    seen = wait_until_ready(runtime, ctx, made, within=within)
+    assert (seen.digest, seen.differs) == (spec.snapshot.digest, ()), f"it is another one: {seen}"
+    _check_answers(runtime, ctx, made, list(spec.snapshot.example))
 
 
 def _check_gone(
