@@ -53,7 +53,7 @@ class Journal:
         self._sizes = {n: size for n, size in sizes.items() if n >= self._cursor.file}
         for number in sizes.keys() - self._sizes.keys():
             self._file(number).unlink()  # delivered; the process ended before it was removed
-        self.damaged = 0  # bytes that no record can be read from
+        self._damage: dict[Place, int] = {}
         self._number, self._handle, self._dirty = 0, -1, False
         self._full: list[int] = []  # handles of files that are not synced for the last time yet
         self._begin(max([self._cursor.file, *sizes], default=0) + 1)
@@ -91,6 +91,11 @@ class Journal:
                 os.fsync(handle)
             finally:
                 os.close(handle)
+
+    @property
+    def damaged(self) -> int:
+        """How many bytes there were that no record can be read from."""
+        return sum(self._damage.values())
 
     @property
     def waiting(self) -> int:
@@ -169,7 +174,7 @@ class Journal:
                     content = file.read(length)
                     if zlib.crc32(content) == check:
                         return Record(content, Place(at.file, at.offset + HEAD.size + length))
-        self.damaged += limit - at.offset
+        self._damage[at] = limit - at.offset
         return None
 
     def _following(self, at: Place) -> Place:

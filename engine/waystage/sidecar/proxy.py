@@ -148,6 +148,9 @@ class Handler(BaseHTTPRequestHandler):
                     self.server.tally.count("upstream_failures")
                     status = 504 if isinstance(error, TimeoutError) else 502
                     raise Refusal(status, f"the model server does not answer: {error}") from error
+            except ValueError as error:  # a head that no request may have
+                self._hang_up()
+                raise Refusal(400, f"the request cannot be passed on: {error}") from error
         raise AssertionError("one of both attempts is the last")
 
     def _ask(self, body: bytes, name: str) -> HTTPResponse:

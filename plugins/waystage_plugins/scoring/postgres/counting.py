@@ -66,16 +66,24 @@ class Counts:
 
 def grouped(place: Place, which: Slice) -> Grouped:
     """Count a slice by score, all of it as of one moment; keeps what it counts of whole days."""
-    from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction, SerializationFailure
+    from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
 
+    may_not_be_kept = (*counted_elsewhere(), InsufficientPrivilege, ReadOnlySqlTransaction)
     with connected(place) as connection:
         try:
             with within(connection, place, one_moment=True):
                 return _as_grouped(added(_parts(connection, which, keep=True)))
-        except (SerializationFailure, InsufficientPrivilege, ReadOnlySqlTransaction):
-            pass  # somebody else keeps it at this moment, or it may not be kept
+        except may_not_be_kept:
+            pass
         with within(connection, place, one_moment=True):
             return _as_grouped(added(_parts(connection, which, keep=False)))
+
+
+def counted_elsewhere() -> tuple[type[Exception], ...]:
+    """Give the errors that say that somebody else counts the same day at this moment."""
+    from psycopg.errors import SerializationFailure, UniqueViolation
+
+    return SerializationFailure, UniqueViolation
 
 
 def roll_up(connection: Connection[Any], day: date, place: int) -> None:

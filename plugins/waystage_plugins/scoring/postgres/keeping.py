@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from waystage.plugin import Tended
 from waystage_plugins.scoring.encode import microseconds
 from waystage_plugins.scoring.postgres.connect import Place, connected, within
-from waystage_plugins.scoring.postgres.counting import roll_up
+from waystage_plugins.scoring.postgres.counting import counted_elsewhere, roll_up
 from waystage_plugins.scoring.postgres.tables import drop_day, lock_labels, lock_shape
 from waystage_plugins.scoring.postgres.writing import day_of, take_inbox
 
@@ -74,8 +74,6 @@ def _drop(connection: Connection[Any], place: Place, before: datetime) -> int:
 
 
 def _count_ended(connection: Connection[Any], place: Place, today: date) -> int:
-    from psycopg.errors import SerializationFailure
-
     with within(connection, place):
         waiting = connection.execute(WAITING, (today, DAYS_AT_ONCE)).fetchall()
     counted = 0
@@ -84,6 +82,6 @@ def _count_ended(connection: Connection[Any], place: Place, today: date) -> int:
             with within(connection, place, one_moment=True):
                 roll_up(connection, day, number)
             counted += 1
-        except SerializationFailure:
-            continue  # somebody counts it at this moment
+        except counted_elsewhere():
+            continue
     return counted
