@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from waystage.check.places import Place, YamlPath
@@ -73,10 +74,11 @@ def _unfit(plugin: type[Storage], settings: Mapping[str, Any], inner: str) -> st
         return ""  # said where the connection stands
 
 
-def _address_fields(plugin: type[Plugin]) -> set[str]:
+@cache
+def _address_fields(plugin: type[Plugin]) -> frozenset[str]:
     """Give the settings of a plugin in which addresses stand, by their format in its schema."""
     properties = plugin.model_json_schema(by_alias=True).get("properties", {})
-    return {name for name, schema in properties.items() if "'address'" in str(schema)}
+    return frozenset(name for name, schema in properties.items() if "'address'" in str(schema))
 
 
 def _texts(value: Any, path: YamlPath) -> Iterator[tuple[YamlPath, str]]:

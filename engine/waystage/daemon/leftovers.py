@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from waystage.errors import Hopeless
 from waystage.plugin import BatchRuntime
 
 if TYPE_CHECKING:
@@ -34,11 +36,10 @@ def end_leftovers(connections: Connections, store: Store) -> int:
 
 
 def _batch_runtimes(connections: Connections) -> Iterator[tuple[str, BatchRuntime]]:
-    if any(
-        runtime.mode == "batch"
-        for loaded in connections.files.stages.values()
-        for runtime in loaded.spec.runtimes
-    ):
-        for plugin in connections.all_runtimes():
-            if isinstance(plugin, BatchRuntime):
-                yield plugin.use, plugin
+    for stage, loaded in connections.files.stages.items():
+        for runtime in loaded.spec.runtimes:
+            if runtime.mode == "batch":
+                # what is wrong with its settings is told where the runtime is used
+                with suppress(Hopeless):
+                    plugin = connections.named_runtime(stage, runtime.name).batch
+                    yield f"{stage}/{runtime.name}", plugin

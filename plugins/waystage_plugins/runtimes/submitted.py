@@ -27,17 +27,25 @@ def end_unwanted(
     A later attempt's key begins with that of the step. What is wanted is asked after the jobs
     were listed: a step is wanted before it gives a job.
     """
-    given = [(place, read_json(place)) for place in sorted(_home(runtime, ctx).glob("*.json"))]
-    keys, ended = wanted() if given else (), []
-    for place, told in given:
+    listed = [(place, read_json(place)) for place in sorted(_home(runtime, ctx).glob("*.json"))]
+    keys, ended = wanted() if listed else (), []
+    for place, told in listed:
         key, ref = str(told.get("key", "")), told.get("ref")
-        if key in keys or key.rpartition("/")[0] in keys:
+        if _is_wanted(key, keys):
             continue
-        if isinstance(ref, dict) and runtime.poll(ctx, ref).phase in ("pending", "running"):
-            runtime.cancel(ctx, ref)
-            ended.append(key)
+        if isinstance(ref, dict):
+            phase = runtime.poll(ctx, ref).phase
+            if phase in ("pending", "running", "absent"):  # absent: it may be half made
+                runtime.cancel(ctx, ref)
+            if phase in ("pending", "running"):
+                ended.append(key)
         place.unlink(missing_ok=True)
     return ended
+
+
+def _is_wanted(key: str, keys: Collection[str]) -> bool:
+    parts = key.split("/")
+    return any("/".join(parts[:count]) in keys for count in range(1, len(parts) + 1))
 
 
 def _home(runtime: BatchRuntime, ctx: Services) -> Path:

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from waystage.errors import Hopeless
 from waystage.plugin import Answer, Context, Done, Job, JsonObject, Refused, Step, Waiting
@@ -44,6 +44,13 @@ class ScoreBatch(Step):
     output: Address | None = None
     keep: tuple[str, ...] = Field(default=(), max_length=100)
     replace: bool = False
+
+    @field_validator("keep")
+    @classmethod
+    def _beside(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "score" in value:
+            raise ValueError("'score' is what the model gives; a row's own one cannot be kept")
+        return value
 
     class Output(BaseModel):
         """Where the scores are, how many, and the digests of scores and rows."""

@@ -131,6 +131,8 @@ class Tables(Storage):
 
     def _statement(self, path: str, columns: Sequence[str]) -> str:
         named = ", ".join(_quote(column) for column in columns)
+        if self.mark.startswith("%"):
+            named = named.replace("%", "%%")  # a per cent sign of a name is none of a value's
         values = ", ".join([self.mark] * len(columns))
         return f"INSERT INTO {self._quoted(path)} ({named}) VALUES ({values})"  # noqa: S608  # quoted
 

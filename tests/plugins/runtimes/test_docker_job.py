@@ -183,6 +183,16 @@ def test_an_input_that_is_not_there_leaves_nothing_and_may_come_later(
     assert runtime.logs(ctx, ref) == "here it is"
 
 
+def test_limits_that_the_machine_does_not_have_leave_nothing(
+    runtime: DockerJob, ctx: FakeContext, engine: DockerEngine
+) -> None:
+    greedy = docker_job(engine, runtime.image, limits={"cpus": 1000})
+    with pytest.raises(Hopeless, match=r"the Docker engine refuses: .*CPUs"):
+        greedy.submit(ctx, python("pass"), key="a")
+    ref = runtime.submit(ctx, python("pass"), key="a")
+    assert wait_until_ended(runtime, ctx, ref).phase == "succeeded"
+
+
 @pytest.mark.parametrize("link", ["/etc/passwd", "../../../etc/passwd"])
 def test_an_output_that_leads_out_of_it_is_not_taken(
     runtime: DockerJob, ctx: FakeContext, link: str

@@ -97,6 +97,20 @@ def test_values_of_a_postgresql_table_come_as_json(
     assert len(read(storage, ctx, "many")) == 2500
 
 
+def test_names_of_columns_may_hold_any_character(
+    postgres: PostgresServer, ctx: FakeContext
+) -> None:
+    import psycopg
+
+    url = postgres.database(empty=True)
+    with psycopg.connect(url) as connection:
+        connection.execute('CREATE TABLE odd ("share %s" int, "a""b" text)')
+    storage = PostgresTables(address=url)
+    row = {"share %s": 7, 'a"b': "x"}
+    storage.write(ctx, lines(ctx, row), "odd", key="k", replace=False)
+    assert read(storage, ctx, "odd") == [row]
+
+
 def test_two_writers_of_one_key_add_its_rows_once(
     postgres: PostgresServer, ctx: FakeContext
 ) -> None:

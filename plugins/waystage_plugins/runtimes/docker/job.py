@@ -111,7 +111,7 @@ class DockerJob(DockerPlace, BatchRuntime):
                     return status
             elif not (place / CLEARED).exists():  # the daemon died before it took it away
                 with job_containers(self.engine) as engine:
-                    self._remove(engine, place)
+                    self._clear(engine, place)
         return _ended(read_json(place / ENDED))
 
     def outputs(self, ctx: Services, ref: JsonObject) -> Path:
@@ -147,27 +147,32 @@ class DockerJob(DockerPlace, BatchRuntime):
 
     def _start(self, ctx: Context, engine: JobContainers, job: Job, key: str, place: Path) -> None:
         live = self._ours(engine, place)
-        if live is None:
-            if (place / STARTED).exists():
-                return  # somebody removed it: this key has had its container
-            login = self.login.credentials(ctx) if self.login else None
-            image = engine.image(self.image, login).id
-            engine.volume(place.name, self._labels(key))
-            engine.create(place.name, image, self._told(ctx, job, key, place.name))
-        elif live["State"]["Status"] != "created":
-            return
+        if (place / STARTED).exists() and (live is None or live["State"]["Status"] != "created"):
+            return  # this key has had its container, also if somebody removed it
+        try:
+            if live is None:
+                self._make(ctx, engine, job, key, place.name)
+            self._fill(ctx, engine, job, place)
+        except Exception:
+            with suppress(Exception):  # nothing has run: the key may be used once it is mended
+                self._remove(engine, place)
+            raise
+        write_json(place / STARTED, {"at": wall_seconds()})
+        self._begin(engine, place)
+
+    def _make(self, ctx: Context, engine: JobContainers, job: Job, key: str, name: str) -> None:
+        login = self.login.credentials(ctx) if self.login else None
+        image = engine.image(self.image, login).id
+        engine.volume(name, self._labels(key))
+        engine.create(name, image, self._told(ctx, job, key, name))
+
+    def _fill(self, ctx: Context, engine: JobContainers, job: Job, place: Path) -> None:
         archive = place / "inputs.tar"
         try:
             pack({plain(k): ctx.project / path for k, path in job.inputs.items()}, archive)
             engine.put(place.name, HOME, archive)
-        except Hopeless:
-            self._remove(engine, place)  # nothing has run; the key may be used once it is mended
-            (place / CLEARED).unlink()
-            raise
         finally:
             archive.unlink(missing_ok=True)
-        write_json(place / STARTED, {"at": wall_seconds()})
-        self._begin(engine, place)
 
     def _begin(self, engine: JobContainers, place: Path) -> None:
         """Have the container run; one that cannot is a job that failed, not one to wait for."""
@@ -255,14 +260,17 @@ class DockerJob(DockerPlace, BatchRuntime):
             engine.stop(place.name)
         (place / LOG).write_text(engine.logs(place.name, LOG_LINES))
         write_json(place / ENDED, {"code": code, "why": why[:500]})
+        self._clear(engine, place)
+
+    def _clear(self, engine: JobContainers, place: Path) -> None:
         self._remove(engine, place)
+        write_json(place / CLEARED, {"at": wall_seconds()})
 
     def _remove(self, engine: JobContainers, place: Path) -> None:
         if self._ours(engine, place) is not None:
             engine.remove(place.name)
         if self.is_ours(dict(engine.volume_labels(place.name) or {})):
             engine.remove_volume(place.name)
-        write_json(place / CLEARED, {"at": wall_seconds()})
 
     def _ours(self, engine: JobContainers, place: Path) -> Thing | None:
         live = engine.find(place.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -51,6 +52,7 @@ def unpack(chunks: Iterable[bytes], into: Path) -> None:
         raise Hopeless(f"the job's output cannot be taken: {error}") from error
     finally:
         raw.unlink(missing_ok=True)
+    _make_durable(beside / OUTPUT)
     shutil.rmtree(into, ignore_errors=True)
     (beside / OUTPUT).rename(into)
     shutil.rmtree(beside, ignore_errors=True)
@@ -67,6 +69,15 @@ def only_file(chunks: Iterable[bytes], most: int = 10_240) -> bytes:
             return file.read() if file else b""
     except tarfile.TarError:
         return b""
+
+
+def _make_durable(root: Path) -> None:
+    for path in (root, *root.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            sync_directory(path)
+        elif path.is_file() and not path.is_symlink():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 def _up_to(chunks: Iterable[bytes], most: int) -> Iterator[bytes]:

@@ -155,7 +155,9 @@ class SparkSubmit(BatchRuntime):
 
     def end_unwanted(self, ctx: Services, wanted: Callable[[], Collection[str]]) -> list[str]:
         """End the jobs that nobody waits for any more."""
-        return submitted.end_unwanted(self, ctx, wanted)
+        ended = submitted.end_unwanted(self, ctx, wanted)
+        self._local().end_unwanted(ctx, wanted)
+        return ended
 
     def score_command(self, spec: DeploySpec, rows: str) -> Job:
         """Give the job that scores a JSON-lines file with the snapshot, in the driver."""
