@@ -13,6 +13,7 @@ import pytest
 
 from waystage.cli.main import run as waystage
 from waystage.client import BufferFull, ScoringClient
+from waystage.daemon import retention
 from waystage.daemon.intake import Intake
 from waystage.errors import Busy, Forbidden, Hopeless, Unavailable
 from waystage.plugin import Label, ScoredRow, ScoringLog, Slice
@@ -149,6 +150,18 @@ def test_labels_of_a_file_are_told(
     assert "0 of 4500 labels were new." in capsys.readouterr().out
     assert waystage(["labels", "import", "nowhere.csv"]) == 1
     assert "there is no file nowhere.csv" in capsys.readouterr().err
+
+
+def test_the_daemon_has_the_log_remove_what_is_past_its_time(
+    project: Path, changed: Any, new_api: Any
+) -> None:
+    changed(project, {"{path: scores.db}": "{path: scores.db, keep: P2D}"})
+    api = new_api(project)
+    rows = [ScoredRow(f"r{days}", NOW - timedelta(days=days), "credit-risk", "PROD", "credit/1",
+                      "champion", 0.5) for days in (0, 5)]  # fmt: skip
+    log_of(api).append(rows)
+    retention.tend_log(api.daemon)
+    assert [row[0] for row in log_of(api).rows(ALL)] == ["r0"]
 
 
 class SlowLog(SqliteScoringLog):

@@ -68,7 +68,9 @@ def grouped(place: Place, which: Slice) -> Grouped:
     """Count a slice by score, all of it as of one moment; keeps what it counts of whole days."""
     from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
 
-    may_not_be_kept = (*counted_elsewhere(), InsufficientPrivilege, ReadOnlySqlTransaction)
+    may_not_be_kept: tuple[type[Exception], ...] = (
+        *counted_elsewhere(), InsufficientPrivilege, ReadOnlySqlTransaction
+    )  # fmt: skip
     with connected(place) as connection:
         try:
             with within(connection, place, one_moment=True):
