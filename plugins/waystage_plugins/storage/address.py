@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 from pydantic import AfterValidator, Field
 
 CONNECTED = re.compile(r"(?P<scheme>[a-z][a-z0-9]*)://(?P<name>[a-z0-9][a-z0-9-]*)/(?P<path>.+)")
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 FORMS = "a path, file:PATH, s3://CONNECTION/PATH or table://CONNECTION/TABLE"
 
 
@@ -27,7 +28,7 @@ def parse(text: str) -> Where:
         if not path or path.startswith("//"):
             raise ValueError(f"{text!r} names no file of this machine: write file:PATH")
         return Where(path)
-    if "://" not in text:
+    if not SCHEME.match(text):
         return Where(text)
     found = CONNECTED.fullmatch(text)
     if found is None:
