@@ -51,7 +51,8 @@ def _index(found: dict[str, Lifecycle]) -> str:
         "# Shipped lifecycles\n\n`waystage init` puts them into a project with their scenarios, "
         "which go through every state and every arrow (`waystage test`). They are meant to be "
         f"used as they are and to be changed. {asked}: need addresses and secrets first, so say "
-        f"`waystage init --with NAME`.\n\n{table(sorted(found), '')}\n\n"
+        "`waystage init --with NAME`. `waystage add NAME` brings one into a project that is there, "
+        f"with what it needs, and changes no file.\n\n{table(sorted(found), '')}\n\n"
         "Several may be at work for one model: `annual-review` runs beside the one that deployed "
         "it, `retire` ends it.\n"
     )

@@ -31,7 +31,8 @@ def init_verb(directory: Path, example: str, more: tuple[str, ...]) -> None:
 
     target = directory / "waystage.yaml"
     if target.exists():
-        raise Conflict(f"{target} is there already; nothing was changed")
+        cure = f"`waystage add {' '.join(more) or 'LIFECYCLE'}` adds shipped lifecycles to it"
+        raise Conflict(f"{target} is there already; nothing was changed; {cure}")
     directory.mkdir(parents=True, exist_ok=True)
     _copy(library.example(example) / "waystage.yaml", target, modeline("project", 0))
     for kind, files in (

@@ -13,6 +13,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Begin": {
         "demo": "demo",
         "init": "project",
+        "add": "adding",
         "up": "up",
     },
     "Write lifecycles": {
