@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from waystage.daemon import gates, restoring
+from waystage.daemon import gates, inventory, restoring
 from waystage.daemon.drift import MOST
 from waystage.errors import Conflict, Forbidden, NotFound
 from waystage.people import OWN_TOKEN, Caller
@@ -301,3 +301,32 @@ def test_the_files_of_a_snapshot_are_fetched_again_if_they_are_gone(drifting):
     (place,) = [p for p in (work.root / ".waystage/artifacts").iterdir() if p.is_dir()]
     assert (place / "model.onnx").read_bytes() == b"1"
     assert json.loads(work.file().read_text())["replicas"] == 1
+
+
+def test_where_it_came_back_is_what_people_are_told(drifting):
+    work = drifting(on_drift="restore")
+    work.begin()
+    work.change(replicas=5)
+    work.look()
+    work.change(url="http://127.0.0.1:2")
+    work.look()
+    assert work.row().body["deployed"]["endpoints"][0]["url"] == "http://127.0.0.1:2"
+
+
+def test_one_deployment_that_cannot_be_kept_does_not_hide_the_others(drifting, monkeypatch):
+    work = drifting()
+    work.begin()
+    work.model("2")
+    work.begin("2")
+    work.change("1", replicas=5)
+    work.change("2", replicas=5)
+    kept = inventory.keep_look
+
+    def keep(connection, placement, **values):
+        if placement == work.row("2").id:
+            raise NotFound("it is damaged")
+        kept(connection, placement, **values)
+
+    monkeypatch.setattr(inventory, "keep_look", keep)
+    work.look()
+    assert (work.row("1").state, work.row("2").state) == ("drifted", "ok")

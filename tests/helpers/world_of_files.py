@@ -68,7 +68,7 @@ class FilesRuntime(OnlineRuntime):
             or ("degraded" if told["replicas"] != 1 else "ready")
         )
         return Observation(
-            phase=phase, digest=told["digest"], endpoints=(Endpoint(url="http://127.0.0.1:1"),),
+            phase=phase, digest=told["digest"], endpoints=(Endpoint(url=told.get("url", "http://127.0.0.1:1")),),
             differs=tuple(differs), message=told.get("message", ""),
         )  # fmt: skip
 

@@ -24,8 +24,9 @@ from waystage.plugin import ELSEWHERE, Handle, Observation
 from waystage.spec.stage import Stage
 from waystage.store import PlacementRow, rare
 from waystage.store.codec import micros
-from waystage.store.drift import drift_of, keep_look
+from waystage.store.drift import drift_of, keep_deployed, keep_look, places_online
 from waystage.store.presence import present
+from waystage.store.shared import answering
 
 if TYPE_CHECKING:
     from waystage.daemon.connections import Connections
@@ -106,7 +107,8 @@ def look(engine: Engine, connections: Connections) -> int:
 
 def places(engine: Engine) -> list[Place]:
     """Give stage and runtime wherever something is online."""
-    return list(dict.fromkeys((row.stage, row.runtime) for row in _online(engine)))
+    with answering(), engine.store.reading() as connection:
+        return places_online(connection)
 
 
 def look_in(engine: Engine, connections: Connections, place: Place) -> int:
@@ -114,16 +116,14 @@ def look_in(engine: Engine, connections: Connections, place: Place) -> int:
     name = f"look {hashlib.sha256('/'.join(place).encode()).hexdigest()[:16]}"
     with engine.turn(name) as turn:  # one daemon looks, so that people are told once
         differing = 0
-        for row in _online(engine, place) if turn else ():
+        for row in engine.store.placements(place=place) if turn else ():
             if turn is None or engine.ends or not turn.renew():
                 break  # it hung, and another daemon looks meanwhile
-            differing += _look_at(engine, connections, row, turn)
+            try:
+                differing += _look_at(engine, connections, row, turn)
+            except WaystageError as error:  # the others are looked at all the same
+                log.warning("%s in %s cannot be kept: %s", row.snapshot, "/".join(place), error)
         return differing
-
-
-def _online(engine: Engine, place: Place | None = None) -> list[PlacementRow]:
-    rows = [row for row in engine.store.placements() if row.mode == "online"]
-    return [row for row in rows if place in (None, (row.stage, row.runtime))]
 
 
 def _look_at(engine: Engine, connections: Connections, row: PlacementRow, turn: Turn) -> bool:
@@ -184,6 +184,9 @@ def _take_in(tx: Transaction, found: Look, connections: Connections) -> Begun | 
     if judged.state != row.state:
         values["state_since"] = micros(tx.now)
     keep_look(tx.connection, row.id, **values)
+    if judged.state == "ok" and row.state == "drifted" and found.seen.endpoints:
+        told = [each.model_dump(mode="json") for each in found.seen.endpoints]
+        keep_deployed(tx.connection, row.id, endpoints=told)  # it may have come back elsewhere
     if not decided.begins:
         return None
     if judged.kept.begun is None:  # else the daemon that died has written it

@@ -12,6 +12,15 @@ from waystage.store.codec import dump, load
 from waystage.store.work import HELD
 
 
+def places_online(connection: Connection) -> list[tuple[str, str]]:
+    """Give stage and runtime wherever something is online, in order."""
+    p = t.placements.c
+    query = select(p.stage, p.runtime).where(p.until.is_(None), p.mode == "online").distinct()
+    return [
+        (row.stage, row.runtime) for row in connection.execute(query.order_by(p.stage, p.runtime))
+    ]
+
+
 def drift_of(connection: Connection, placement: int) -> dict[str, Any] | None:
     """Give what is kept of a deployment's drift; None if it runs there no longer."""
     p = t.placements.c

@@ -142,16 +142,19 @@ class Reader:
 
     def placements(
         self, *, service: str | None = None, at: datetime | None = None, history: bool = False,
-        drifted: bool = False,
+        drifted: bool = False, place: tuple[str, str] | None = None,
     ) -> list[r.PlacementRow]:  # fmt: skip
         """Give where snapshots run now, or ran at an instant, or ever.
 
-        With `drifted` only what is not as it should be, or cannot be looked at.
+        With `drifted` only what is not as it should be, or cannot be looked at; with `place` (stage
+        and runtime) only what is online there.
         """
         p = t.placements.c
         query = select(t.placements, t.runs.c.id.label("run_id")).join(t.runs, t.runs.c.no == p.run)
         if service:
             query = query.where(p.service == service)
+        if place is not None:
+            query = query.where(p.stage == place[0], p.runtime == place[1], p.mode == "online")
         if drifted:
             query = query.where(p.state.not_in(("", "ok")))
         if at is not None:
