@@ -101,7 +101,7 @@ class Lane:
             producer.close()
 
     def _turn(self, consumer: Consumer, producer: Producer) -> None:
-        messages = consumer.consume(self._link.batch, POLL_SECONDS)
+        messages = _take(consumer, self._link.batch)
         assigned = sorted(each.partition for each in consumer.assignment())
         if assigned != self._partitions or time.monotonic() >= self._next_look:
             self._look(consumer)
@@ -194,6 +194,14 @@ class Lane:
         if self._trouble is None or self._trouble.text != trouble.text:
             print(f"{self._role}: {trouble.reason}: {trouble.text}", flush=True)
         self._trouble = trouble
+
+
+def _take(consumer: Consumer, most: int) -> list[Any]:
+    """Give what is there as soon as anything is; a single request does not wait for more."""
+    first = consumer.poll(POLL_SECONDS)
+    if first is None:
+        return []
+    return [first, *(consumer.consume(most - 1, 0) if most > 1 else ())]
 
 
 def _bounds(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
