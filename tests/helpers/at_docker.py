@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import httpx
 
 from waystage.plugin import DeploySpec, Handle
@@ -10,6 +12,8 @@ from waystage.testing.runtime_contracts import wait_until_ready
 from waystage_plugins.runtimes.docker import DockerServing
 
 NAME = "ws-credit-risk-dev"
+# tests that run beside each other have engines of their own, but one machine's ports
+OWNER = f"tests-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
 
 
 def deployed(runtime: DockerServing, ctx: FakeContext, spec: DeploySpec, key: str) -> Handle:
@@ -28,3 +32,12 @@ def asked(url: str, income: float = 100.0) -> float:
     answer = httpx.post(f"{url}:predict", json=body, trust_env=False)
     assert answer.status_code == 200, answer.text
     return float(answer.json()["predictions"][0])
+
+
+def answers(url: str) -> bool:
+    """Whether requests are answered there."""
+    try:
+        asked(url)
+    except (httpx.TransportError, AssertionError):
+        return False
+    return True

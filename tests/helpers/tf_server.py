@@ -328,7 +328,8 @@ def _poll(core: Core, asked: argparse.Namespace) -> None:
     while True:
         time.sleep(asked.model_config_file_poll_wait_seconds)
         try:
-            core.follow(_configured(asked))
+            if Path(asked.model_config_file).read_text().strip():  # an empty one is passed over
+                core.follow(_configured(asked))
         except (Wrong, ValueError, OSError) as error:
             print(f"the configuration is not taken: {error}", flush=True)
 

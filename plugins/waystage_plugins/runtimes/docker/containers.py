@@ -7,6 +7,7 @@ import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from waystage_plugins.images.engine import Engine, engine
 from waystage_plugins.images.reference import parse_reference
 
 Thing = dict[str, Any]
+MISSING = "the Docker SDK is not installed: pip install 'waystage[docker]'"
 STOP_SECONDS = 10  # until a server that was told to end is killed
 GONE_SECONDS = 15.0
 TAKEN = ("port is already allocated", "address already in use", "ports are not available")
@@ -183,6 +185,8 @@ class Containers:
 @contextmanager
 def containers(host: str, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Containers]:
     """Reach an engine; raises `Retryable` or `Hopeless` with one line for what goes wrong."""
+    if find_spec("docker") is None:
+        raise Hopeless(MISSING)
     try:
         with engine(host, cancelled) as found:
             yield Containers(found)

@@ -34,14 +34,18 @@ def lead(
     if served.labels.get(label) == number and states(ctx, base, served) is None:
         return served  # the server reads it when it is up
     need(states(ctx, base, served), number)
-    served = served.having_answered(number).leading(label, number)
-    _write(found, directory, served)
-    tell(served, base)
-    wait_until(
-        lambda: led(ctx, base, served, label) == number,
-        f"{served.name} does not lead the label {label} to version {number}",
-    )
-    return served
+    moved = served.having_answered(number).leading(label, number)
+    _write(found, directory, moved)
+    try:
+        tell(moved, base)
+        wait_until(
+            lambda: led(ctx, base, moved, label) == number,
+            f"{served.name} does not lead the label {label} to version {number}",
+        )
+    except WaystageError:
+        _write(found, directory, served)
+        raise
+    return moved
 
 
 def leave(

@@ -8,7 +8,7 @@ from waystage.plugin import Opening, Snapshot
 from waystage.plugin.values import Value
 from waystage_plugins.runtimes.docker.containers import archive_of
 from waystage_plugins.runtimes.numbers import number_among
-from waystage_plugins.runtimes.serving.config import Config
+from waystage_plugins.runtimes.serving.config import Config, Entry
 from waystage_plugins.tfserving import prometheus
 from waystage_plugins.tfserving.models_config import ServedModel, specific, write_models
 
@@ -104,6 +104,12 @@ class Served(Config):
                 "refused": {n: why for n, why in rest.refused.items() if n != number},
                 "answered": tuple(n for n in rest.answered if n != number),
             }
+        )
+
+    def worth_keeping(self, key: str) -> tuple[Entry, ...]:
+        """Give the deployments that stay when the call with this key fails."""
+        return tuple(
+            each for each in self.entries if each.key != key or each.number in self.answered
         )
 
     def heir(self, number: int, role: str) -> int | None:

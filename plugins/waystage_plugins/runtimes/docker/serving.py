@@ -187,7 +187,10 @@ def _ports(wanted: Wanted, kept: int) -> Iterator[int]:
     if wanted.fixed_port or kept:
         yield wanted.fixed_port or kept
         return
-    first = int(hashlib.sha256(wanted.name.encode()).hexdigest()[:8], 16) % PORTS
+    first = (
+        int(hashlib.sha256(f"{wanted.own.owner}/{wanted.name}".encode()).hexdigest()[:8], 16)
+        % PORTS
+    )
     for number in range(TRIES):
         yield FIRST_PORT + 2 * ((first + number) % PORTS)
 

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
-
-from pydantic import Field
 
 from waystage.errors import Hopeless, Retryable, WaystageError
 from waystage.plugin import (
@@ -20,28 +15,20 @@ from waystage.plugin import (
     Handle,
     JsonObject,
     Observation,
-    OnlineRuntime,
     Phase,
     Services,
 )
-from waystage_plugins.images.compose import MODELS as IMAGE_MODELS
 from waystage_plugins.images.layer import at_work
-from waystage_plugins.images.login import Registry
-from waystage_plugins.images.tfserving import LABEL, served_version
 from waystage_plugins.repositories.layout import locked
 from waystage_plugins.runtimes.docker import labels as moving
-from waystage_plugins.runtimes.docker.containers import Containers, Held, containers
+from waystage_plugins.runtimes.docker.making import ModelServers, home_of
 from waystage_plugins.runtimes.docker.reasons import Trouble
-from waystage_plugins.runtimes.docker.served import MODELS, Served
+from waystage_plugins.runtimes.docker.served import ROOT, Served
 from waystage_plugins.runtimes.docker.serving import (
-    Own,
-    Wanted,
-    bring,
     forgotten,
     rest_port,
     take_away,
 )
-from waystage_plugins.runtimes.docker.settings import DockerPlace
 from waystage_plugins.runtimes.docker.watching import (
     ended,
     foreign,
@@ -52,25 +39,19 @@ from waystage_plugins.runtimes.docker.watching import (
     trouble,
 )
 from waystage_plugins.runtimes.kubernetes.names import (
-    DEPLOYMENT_LABEL,
-    labels_of,
     shared_name,
     version_name,
 )
 from waystage_plugins.runtimes.local_online import place_id
 from waystage_plugins.runtimes.serving.config import Entry, read_config, write_config
-from waystage_plugins.tfserving.messages import installed
-from waystage_plugins.tfserving.openings import endpoints, openings_of, speaks_grpc
-from waystage_plugins.tfserving.packing import pack_model
+from waystage_plugins.tfserving.openings import endpoints
 from waystage_plugins.tfserving.rest import METRICS, Rest, over_http, predict
 from waystage_plugins.tfserving.rows import inputs_of, instances
 
-MISSING = "the Docker SDK is not installed: pip install 'waystage[docker]'"
 BY_HAND = ("stopped", "paused")  # what a container that ran does not do by itself
-EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # addresses that are not ones to ask at
 
 
-class DockerServing(DockerPlace, OnlineRuntime):
+class DockerServing(ModelServers):
     """Serve SavedModels with TensorFlow Serving in containers of a Docker engine.
 
         - use: docker.tfserving
@@ -89,61 +70,19 @@ class DockerServing(DockerPlace, OnlineRuntime):
     use: ClassVar[str] = "docker.tfserving"
     capabilities: ClassVar[frozenset[str]] = frozenset({"grpc", "labels", "logs", "rest", "switch"})
 
-    image: str = Field(default="", description="TensorFlow Serving's, when no step built one")
-    registry: Registry | None = Field(default=None, description="that images come from")
-    model: str = Field(
-        default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,127})?$",
-        description="name in URLs; default: the service",
-    )  # fmt: skip
-    address: str = Field(
-        default="127.0.0.1", pattern=r"^[0-9a-fA-F.:]{2,45}$", description="of published ports"
-    )
-    port: int = Field(default=0, ge=0, le=65535, description="REST; 0: a free one that stays")
-    arguments: tuple[str, ...] = Field(default=(), description="more of them for the server")
-    warm_up: bool = Field(
-        default=True, description="the example rows are answered before a version is available"
-    )
-
-    def check(self, spec: DeploySpec) -> list[str]:
-        """Say, offline, why this could never run."""
-        image, problems = spec.image or self.image, [] if find_spec("docker") else [MISSING]
-        if spec.snapshot.format != "savedmodel":
-            told = spec.snapshot.format or "of no stated format"
-            problems.append(f"{self.use} serves savedmodel, {spec.snapshot.id} is {told}")
-        if not image:
-            problems.append(f"{self.use} runs an image: set image:, or build one before")
-        if spec.image and "sha256:" not in spec.image:
-            problems.append(f"image {spec.image} is named without its digest: write …@sha256:…")
-        if self.registry and spec.image and not spec.image.startswith(f"{self.registry.host}/"):
-            problems.append(f"image {spec.image} is not of the registry {self.registry.host}")
-        asked = {each.protocol for each in spec.endpoints} - self.speaks()
-        problems += [f"{self.use} does not speak {each}" for each in sorted(asked)]
-        if self.network == "host":
-            problems.append("network: host has no ports of its own to publish; name another")
-        return problems
-
-    def diagnose(self, ctx: Services) -> list[str]:
-        """Say whether the engine answers."""
-        try:
-            with containers(self.engine) as found:
-                found.ping()
-        except WaystageError as error:
-            return [str(error)]
-        return []
-
     def apply(self, ctx: Context, spec: DeploySpec) -> Handle:
         """Add the version to what its container loads, and make sure that this runs."""
         if problems := self.check(spec):
             raise Hopeless("; ".join(problems))
         name = version_name(spec) if spec.image else shared_name(spec.service, spec.stage)
-        directory = _home(ctx) / name
+        directory = home_of(ctx) / name
         directory.mkdir(parents=True, exist_ok=True)
         with locked(directory.with_suffix(".lock")), at_work(ctx):
             known = read_config(directory, Served)
             try:
                 number = self._apply(ctx, spec, directory, known or self._new(spec, name))
             except WaystageError:
-                self._take_back(ctx, directory, name, known)
+                self._take_back(ctx, spec, directory, known)
                 raise
         return Handle(
             ref={
@@ -199,7 +138,7 @@ class DockerServing(DockerPlace, OnlineRuntime):
     def delete(self, ctx: Services, handle: Handle) -> None:
         """Give the label back, unload the version; the container goes with its last one."""
         directory, number, role = _parts(ctx, handle)
-        with locked(_home(ctx) / f"{directory.name}.lock"):
+        with locked(home_of(ctx) / f"{directory.name}.lock"):
             served = read_config(directory, Served)
             if served is not None and served.find(number, role) is None and served.entries:
                 return
@@ -221,69 +160,6 @@ class DockerServing(DockerPlace, OnlineRuntime):
         if served is None or seen is None:
             return printed
         return requests(ctx, self._url(rest_port(seen)), served) + printed
-
-    def _apply(self, ctx: Context, spec: DeploySpec, directory: Path, known: Served) -> int:
-        number = served_version(spec.snapshot) if spec.image else known.number_of(spec.snapshot)
-        image = self._image(ctx, spec)
-        layer = None
-        if not spec.image:
-            warm_as = known.model if self.warm_up and installed() else ""
-            layer = pack_model(ctx, spec.snapshot, Path(spec.source), f"models/{number}", warm_as)
-        entry = Entry(number=number, snapshot=spec.snapshot, role=spec.role, key=ctx.key)
-        again = number in known.refused
-        served = known.admitting(number).with_entry(entry, again=again).model_copy(
-            update={
-                "image": spec.image or self.image, "image_id": image.id,
-                "openings": openings_of(spec),
-            }
-        )  # fmt: skip
-        write_config(directory, served)
-        with self._reached(ctx) as found:
-            port = bring(found, self._wanted(ctx, spec, served, image), served, layer)
-        write_config(directory, served.model_copy(update={"port": port}))
-        moving.tell(served, self._url(port))
-        return number
-
-    def _new(self, spec: DeploySpec, name: str) -> Served:
-        base = f"{IMAGE_MODELS}/{spec.service}" if spec.image else MODELS
-        return Served(name=name, model=self.model or spec.service, stage=spec.stage, base_path=base)
-
-    def _wanted(self, ctx: Context, spec: DeploySpec, served: Served, image: Held) -> Wanted:
-        own = self._own(ctx)
-        labels = labels_of(spec.service, spec.stage, self.owner) | own.labels
-        return Wanted(
-            served.name, image, labels | {DEPLOYMENT_LABEL: served.name}, own, self,
-            self.address, self.port, self.arguments, served.model, speaks_grpc(served.openings),
-        )  # fmt: skip
-
-    def _own(self, ctx: Services) -> Own:
-        return Own(self.owner, place_id(ctx.state, make=True))
-
-    def _image(self, ctx: Context, spec: DeploySpec) -> Held:
-        """Give the image, pulled before anything is touched; refuse that of another snapshot."""
-        name = spec.image or self.image
-        login = self.registry.credentials(ctx) if self.registry and spec.image else None
-        with self._reached(ctx) as found:
-            image = found.image(name, login)
-        built = image.labels.get(f"{LABEL}digest", spec.snapshot.digest)
-        if spec.image and built != spec.snapshot.digest:
-            told = image.labels.get(f"{LABEL}snapshot", built)
-            raise Hopeless(f"the image {name} was built of {told}, not of {spec.snapshot.id}")
-        return image
-
-    def _take_back(self, ctx: Context, directory: Path, name: str, known: Served | None) -> None:
-        """Leave behind what was there before; a dead engine keeps what it has until it is asked."""
-        others = [entry for entry in known.entries if entry.key != ctx.key] if known else []
-        with suppress(WaystageError):
-            if known is not None and others:
-                write_config(directory, known)
-                with self._reached(ctx) as found:
-                    if found.find(name) is not None:
-                        found.put(name, "/waystage", known.files())
-                return
-            with self._reached(ctx) as found:
-                take_away(found, name, self._own(ctx))
-            forgotten(directory)
 
     def _answering(
         self, ctx: Services, directory: Path, served: Served, entry: Entry, port: int
@@ -349,7 +225,7 @@ class DockerServing(DockerPlace, OnlineRuntime):
                 write_config(directory, served)
                 with self._reached(ctx) as found:
                     if served.loaded:
-                        found.put(served.name, "/waystage", served.files())
+                        found.put(served.name, ROOT, served.files())
                     else:
                         take_away(found, served.name, self._own(ctx))
         return said("failed", why.reason, why.message, generation=entry.key)
@@ -369,24 +245,10 @@ class DockerServing(DockerPlace, OnlineRuntime):
             raise Retryable(f"container {served.name} does not run")
         return rest_port(seen)
 
-    def _url(self, port: int) -> str:
-        own = "127.0.0.1" if self.address in EVERYWHERE else self.address
-        host = self.engine_host() or own
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-    @contextmanager
-    def _reached(self, ctx: Services) -> Iterator[Containers]:
-        with containers(self.engine, lambda: bool(getattr(ctx, "cancelled", False))) as found:
-            yield found
-
-
-def _home(ctx: Services) -> Path:
-    return ctx.state / "docker"
-
 
 def _parts(ctx: Services, handle: Handle) -> tuple[Path, int, str]:
     ref = handle.ref
-    home = _home(ctx)
+    home = home_of(ctx)
     home.mkdir(parents=True, exist_ok=True)
     return home / Path(str(ref["name"])).name, int(str(ref["version"])), str(ref["role"])
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from at_docker import OWNER
 from docker_engine import Bridge, DockerEngine, NoEngine
 from saved_models import saved_model
 from serving_image import mounts, serving_base
@@ -74,7 +75,7 @@ def runtime(networked_engine: DockerEngine) -> Callable[..., DockerServing]:
 
     def make(**own: Any) -> DockerServing:
         told = {"engine": networked_engine.host, "image": "serving:2.19.1", "mounts": mounts(),
-                "limits": {"memory": "1g"}, **own}  # fmt: skip
+                "limits": {"memory": "1g"}, "owner": OWNER, **own}  # fmt: skip
         return DockerServing.model_validate(told)
 
     return make

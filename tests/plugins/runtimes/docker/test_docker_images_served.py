@@ -47,11 +47,11 @@ class Walk:
         key = f"k{spec.snapshot.version}"
         return self.ctx.repository.register(self.ctx, Path(spec.source), told, key=key)
 
-    def run(self, step: Any, snapshot: Snapshot, key: str) -> Done:
+    def run(self, step: Any, snapshot: Snapshot, key: str, within: float = 90) -> Done:
         """Run a step of the snapshot's run."""
         ctx = self.ctx
         ctx.snapshot, ctx.key, ctx.memo = snapshot, f"{snapshot.version}/1/{key}", {}
-        answer = run_to_end(step, ctx, within=90)
+        answer = run_to_end(step, ctx, within=within)
         assert isinstance(answer, Done), answer
         for fact in answer.facts:
             if isinstance(fact, Deployed):
@@ -130,7 +130,7 @@ def test_tensorflow_scores_in_the_container(
     docker = runtime(limits={"cpus": 2, "memory": "3g"})
     walk = Walk(ctx, docker)
     snapshot = walk.register(release("7", files=files))
-    done = walk.run(Deploy(), snapshot, "deploy")
+    done = walk.run(Deploy(), snapshot, "deploy", within=300)  # TensorFlow takes its time
     assert asked(done.output.url) == pytest.approx(0.7310586)  # type: ignore[union-attr]  # a model
     probed = walk.run(Probe(), snapshot, "probe")
     assert probed.output.scores == pytest.approx([0.7310586])  # type: ignore[union-attr]  # a model

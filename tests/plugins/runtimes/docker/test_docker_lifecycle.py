@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
-from at_docker import asked
+from at_docker import OWNER, answers, asked
 from docker_engine import DockerEngine
 from saved_models import saved_model
 from serving_image import mounts
@@ -72,7 +71,7 @@ def daemon(tmp_path: Path, networked_engine: DockerEngine) -> Iterator[Daemon]:
     for file in [*root.glob("lifecycles/**/*.yaml"), *root.glob("stages/*.yaml")]:
         file.unlink()
     (root / "lifecycles" / "serving.yaml").write_text(LIFECYCLE.replace("ENGINE", f'"{host}"'))
-    told = {"engine": host, "image": "serving:2.19.1", "mounts": mounts()}
+    told = {"engine": host, "image": "serving:2.19.1", "mounts": mounts(), "owner": OWNER}
     runtime = {"name": "docker", "use": "docker.tfserving", "mode": "online",
                "services": ["*"], "with": told}  # fmt: skip
     stage = yaml.safe_dump({"stage": "DEV", "runtimes": [runtime]}, sort_keys=False)
@@ -124,14 +123,6 @@ def live(daemon: Daemon, run: str) -> str:
     """Wait until the run serves; give the address."""
     until(lambda: is_in(daemon, run, "live"))
     return str((daemon.store.run_body(run) or {})["steps"]["deployed"]["url"])
-
-
-def answers(url: str) -> bool:
-    try:
-        asked(url)
-    except (httpx.TransportError, AssertionError):
-        return False
-    return True
 
 
 def is_ended(daemon: Daemon, run: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from at_docker import NAME, asked, deployed
+from at_docker import NAME, OWNER, asked, deployed
 from docker_engine import DockerEngine
 
 from waystage.errors import Hopeless, Retryable
@@ -92,7 +92,7 @@ def test_a_container_can_do_nothing_that_it_need_not(
     )  # fmt: skip
     assert told["Config"]["User"] == "65534:65534"
     assert host["RestartPolicy"]["Name"] == "unless-stopped"
-    assert labels["waystage.dev/owner"] == "waystage"
+    assert labels["waystage.dev/owner"] == OWNER
     assert labels["waystage.dev/service"] == "credit-risk"
     (bound,) = host["PortBindings"]["8501/tcp"]
     assert bound["HostIp"] == "127.0.0.1"
@@ -153,7 +153,7 @@ def test_what_others_made_is_left_alone(
     before = world()
     other = FakeContext(ctx.root.parent / "other")
     assert docker.observe(other, handle).reason == "elsewhere"
-    with pytest.raises(Hopeless, match=r"container .* not made by this daemon for owner waystage"):
+    with pytest.raises(Hopeless, match=r"container .* not made by this daemon for owner tests-"):
         docker.apply(other, release())
     with pytest.raises(Hopeless, match="not made by this daemon for owner somebody; it is"):
         stranger.apply(other, release())

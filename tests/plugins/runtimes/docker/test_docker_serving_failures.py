@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from at_docker import NAME, asked, deployed
+from at_docker import NAME, answers, asked, deployed
 from docker_engine import DockerEngine
 from image_registry import PASSWORD, USER
 from registry_stand_in import StandIn
@@ -40,8 +41,6 @@ BROKEN = {"saved_model.pb": saved_model(), "variables/tiny.json": b"{"}
 
 def failed(runtime: DockerServing, ctx: FakeContext, spec: DeploySpec, key: str) -> Observation:
     """Deploy what cannot run, and look until it is told."""
-    import time
-
     ctx.key = key
     handle = runtime.apply(ctx, spec)
     end = time.monotonic() + 60
@@ -58,7 +57,8 @@ def serving(runtime: DockerServing, ctx: FakeContext, release: Release) -> Itera
     handle = deployed(runtime, ctx, release("1", slope=0.01), "a/1/deploy")
     url = runtime.observe(ctx, handle).endpoints[0].url
     yield url
-    assert runtime.observe(ctx, handle).phase == "ready"
+    seen = runtime.observe(ctx, handle)
+    assert seen.phase == "ready", seen
     assert asked(url) == pytest.approx(0.7310586)
 
 
@@ -156,6 +156,31 @@ def test_a_port_that_is_taken_is_told_and_nothing_is_left(
     handle = docker.apply(ctx, release())
     wait_until_ready(docker, ctx, handle)
     assert docker.observe(ctx, handle).endpoints[0].url.startswith(f"http://127.0.0.1:{port}/")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"image": "nowhere.invalid/serving:1"}, "pulling nowhere.invalid/serving:1"),
+        ({"mounts": {"/x": "/there/is/no/such/place"}}, "bind source path does not exist"),
+    ],
+    ids=["image", "mount"],
+)
+def test_settings_that_cannot_be_had_leave_the_server_as_it_was(
+    runtime: Runtime, ctx: FakeContext, release: Release, world: Any,
+    settings: dict[str, Any], told: str,
+) -> None:  # fmt: skip
+    docker = runtime()
+    with serving(docker, ctx, release) as url:
+        before = world()
+        for key, spec in (("a/1/deploy", release("1", slope=0.01)), ("b/1/deploy", release("2"))):
+            ctx.key = key
+            with pytest.raises((Hopeless, Retryable), match=told):
+                runtime(**settings).apply(ctx, spec)
+            assert world() == before
+            end = time.monotonic() + 30
+            while not answers(url):
+                assert time.monotonic() < end, "the server does not come back"
 
 
 def test_a_registry_that_lets_nobody_in_is_told_before_anything_is_touched(
