@@ -44,6 +44,22 @@ LIFECYCLE = {
         "copied": {"final": True},
     },
 }  # fmt: skip
+ENDLESS = {
+    "lifecycle": "endless",
+    "services": ["*"],
+    "initial": "work",
+    "states": {
+        "work": {
+            "stage": "DEV",
+            "steps": [{
+                "use": "batch.run", "deadline": "PT2S",
+                "with": {"command": ["python", "-c", "import time; time.sleep(600)"]},
+            }],
+            "next": {"done": "worked", "refused": "worked"},
+        },
+        "worked": {"final": True},
+    },
+}  # fmt: skip
 STAGE = {
     "stage": "DEV",
     "runtimes": [{"name": "jobs", "use": "local.process", "mode": "batch"}],
@@ -58,6 +74,7 @@ def api(project: Path, new_api: Callable[..., Any]) -> Any:
         database.executemany("INSERT INTO cases VALUES (?)", [(1,), (2,)])
         database.commit()
     (project / "lifecycles" / "copying.yaml").write_text(yaml.safe_dump(LIFECYCLE, sort_keys=False))
+    (project / "lifecycles" / "endless.yaml").write_text(yaml.safe_dump(ENDLESS, sort_keys=False))
     (project / "stages").mkdir(exist_ok=True)
     (project / "stages" / "DEV.yaml").write_text(yaml.safe_dump(STAGE, sort_keys=False))
     told = yaml.safe_load((project / "waystage.yaml").read_text())
@@ -104,6 +121,17 @@ def test_a_job_whose_run_has_gone_on_is_ended(api: Any) -> None:
     leftovers.end_leftovers(api.daemon.connections, api.daemon.store)
     api.until((place / "ended.json").exists)
     assert done(api) == []
+
+
+def test_a_job_that_never_ends_parks_its_run_at_the_deadline_and_is_ended(api: Any) -> None:
+    run = api.open("endless")
+    api.until(lambda: api.get(f"runs/{run}")["incidents"])
+    (incident,) = api.get(f"runs/{run}")["incidents"]
+    assert "still waiting at its deadline" in incident["message"]
+    (place,) = (api.root / ".waystage" / "jobs").glob("*/")
+    leftovers.end_leftovers(api.daemon.connections, api.daemon.store)
+    api.until((place / "ended.json").exists)
+    assert (place / "cancelled.json").exists()
 
 
 def test_doctor_asks_every_connection(api: Any, capfd: pytest.CaptureFixture[str]) -> None:

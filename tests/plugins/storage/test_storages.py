@@ -264,7 +264,9 @@ def test_addresses_are_read(text: str, found: tuple[str, str, str]) -> None:
     assert parse(text) == found
 
 
-@pytest.mark.parametrize("text", ["s3://lake", "s3:/x", "lake:x", "s3:///x", "file:", "file://host/x", "S3://a/b"])
+@pytest.mark.parametrize(
+    "text", ["s3://lake", "s3:/x", "lake:x", "s3:///x", "file:", "file://host/x", "S3://a/b"]
+)
 def test_what_is_no_address_is_told_with_the_forms(text: str) -> None:
     with pytest.raises(ValueError, match=r"write .*file:PATH"):
         parse(text)
