@@ -37,6 +37,7 @@ def look_when_free(work) -> None:
         work.look()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["before-restore", "after-restore"])
 def test_a_daemon_killed_around_a_restore_leaves_one_restore(drifting, point):
     work = drifting(on_drift="restore", lease=LEASE)
@@ -55,9 +56,11 @@ def test_a_daemon_killed_around_a_restore_leaves_one_restore(drifting, point):
     assert len(work.messages()) == 2
 
 
-@pytest.mark.parametrize("point", ["before-commit", "after-commit"])
-@pytest.mark.parametrize("number", [1, 2])
-def test_a_daemon_killed_at_any_commit_of_a_look_tells_and_restores_once(drifting, point, number):
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("point", "number"), [("before-commit", 1), ("after-commit", 1), ("before-commit", 2)]
+)
+def test_a_daemon_killed_at_a_commit_of_a_look_tells_and_restores_once(drifting, point, number):
     work = drifting(on_drift="restore", lease=LEASE)
     run = work.begin()
     work.change(replicas=5)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from functools import partial
 
+import httpx
 import pytest
-from starlette.testclient import TestClient
 
 from waystage.cli.main import run as waystage
 from waystage.daemon.daemon import Daemon
@@ -38,10 +39,17 @@ def said(work, capsys, monkeypatch):
 
 
 def api(work):
-    return TestClient(
-        create_app(work.daemon, "t0ken"), base_url="http://127.0.0.1:8470",
-        headers={"Authorization": "Bearer t0ken", "X-Waystage-Person": "otto"},
-    )  # fmt: skip
+    """Give what asks the API, as otto does on the daemon's machine."""
+    app = create_app(work.daemon, "t0ken")
+    headers = {"Authorization": "Bearer t0ken", "X-Waystage-Person": "otto"}
+
+    async def send(method: str, path: str, **more):
+        transport = httpx.ASGITransport(app=app)
+        there = "http://127.0.0.1:8470"
+        async with httpx.AsyncClient(transport=transport, base_url=there) as client:
+            return await client.request(method, path, headers=headers, **more)
+
+    return lambda *given, **more: asyncio.run(send(*given, **more))
 
 
 def test_the_verb_says_what_who_and_what_follows(work, said):
@@ -75,16 +83,16 @@ def test_the_doctor_tells_it(work, said):
 
 
 def test_it_is_restored_by_the_api_in_a_person_s_name(work):
-    with api(work) as http:
-        (row,) = http.get("/v1/drift").json()
-        path = f"/v1/placements/{row['id']}/restore"
-        assert http.post(path, json={"reason": ""}).status_code == 409
-        assert http.post(path, json={"reason": "by mistake"}).json()["placement"] == row["id"]
-        (row,) = http.get("/v1/drift").json()
-        assert row["doing"].startswith("it is made as it was at")
-        work.look(2)
-        assert http.get("/v1/drift").json() == []
-        figures = http.get("/metrics").text
+    ask = api(work)
+    (row,) = ask("GET", "/v1/drift").json()
+    path = f"/v1/placements/{row['id']}/restore"
+    assert ask("POST", path, json={"reason": ""}).status_code == 409
+    assert ask("POST", path, json={"reason": "by mistake"}).json()["placement"] == row["id"]
+    (row,) = ask("GET", "/v1/drift").json()
+    assert row["doing"].startswith("it is made as it was at")
+    work.look(2)
+    assert ask("GET", "/v1/drift").json() == []
+    figures = ask("GET", "/metrics").text
     assert 'waystage_deployments{stage="PROD",state="ok"} 1.0' in figures
     assert "otto" in [actor for name, actor, _ in work.signals(work.run)
                       if name == "runtime.restoring"]  # fmt: skip
