@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psycopg
 from postgres import server
 
@@ -186,6 +187,27 @@ def query(log: PostgresqlScoringLog, what: str) -> None:
               flush=True)  # fmt: skip
 
 
+def peers(log: PostgresqlScoringLog, what: str) -> None:
+    """Say how long two plain ways to the same counts take: SQL alone, and rows by COPY."""
+    joined = "FROM scored s LEFT JOIN labelled l ON l.day = s.day AND l.id = s.id"
+    with transaction(Place(log.url, log.namespace)) as connection:
+        began = time.perf_counter()
+        found = connection.execute(
+            "SELECT s.score, count(*) FILTER (WHERE l.event = 1),"
+            f" count(*) FILTER (WHERE l.event = 0) {joined} GROUP BY s.score ORDER BY s.score"
+        ).fetchall()
+        took = time.perf_counter() - began
+        print(f"{what}: GROUP BY score in SQL {took:.2f} s, {len(found):,} rows", flush=True)
+        began = time.perf_counter()
+        copying = f"COPY (SELECT s.score, l.event {joined}) TO STDOUT (FORMAT BINARY)"
+        with connection.cursor() as cursor, cursor.copy(copying) as copy:
+            copy.set_types(["float8", "int2"])
+            scores = np.fromiter(copy.rows(), dtype=[("score", "f8"), ("event", "i2")])
+        np.unique(scores["score"], return_counts=True)
+        took = time.perf_counter() - began
+        print(f"{what}: COPY into numpy {took:.2f} s, {len(scores):,} rows", flush=True)
+
+
 def main() -> None:
     """Measure everything, or with fewer rows what a small machine can hold."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -214,6 +236,7 @@ def main() -> None:
             log = PostgresqlScoringLog(url=made.database(empty=True))
             fill(log, asked.rows // DAYS, score)
             query(log, what)
+            peers(log, what)
             made.drop(log.url)
 
 
