@@ -139,6 +139,22 @@ def test_a_disk_that_is_full_leaves_the_journal_whole(
     journal.close()
 
 
+def test_a_file_that_cannot_be_begun_breaks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    journal = Journal(tmp_path, 16_000)  # files of 1,000 bytes
+    assert journal.append(bytes(900))
+    monkeypatch.setattr(os, "open", no_more)
+    assert not journal.append(bytes(200))
+    monkeypatch.undo()
+    assert journal.append(b"after")
+    assert [len(each) for each in drained(journal)] == [900, 5]
+    journal.close()
+
+
 def test_two_processes_do_not_share_a_journal(tmp_path: Path) -> None:
     journal = Journal(tmp_path, ROOM)
     with pytest.raises(Conflict, match="another sidecar writes the journal"):

@@ -64,18 +64,11 @@ class Journal:
         with self._guard:
             if sum(self._sizes.values()) + len(record) > self._most:
                 return False
-            size = self._sizes[self._number]
-            if size and size + len(record) > min(LARGEST, self._most // FILES):
-                self._begin(self._number + 1)
-                size = 0
             try:
-                written = os.write(self._handle, record)
-            except OSError:
-                written = 0
-            if written < len(record):
-                os.ftruncate(self._handle, size)
+                if not self._write(record):
+                    return False
+            except OSError:  # the disk is full, or gone: who asks is answered all the same
                 return False
-            self._sizes[self._number], self._dirty = size + written, True
             self._guard.notify_all()
         return True
 
@@ -152,6 +145,18 @@ class Journal:
             self._handle = -1
         os.close(self._lock)
 
+    def _write(self, record: bytes) -> bool:
+        size = self._sizes[self._number]
+        if size and size + len(record) > min(LARGEST, self._most // FILES):
+            self._begin(self._number + 1)
+            size = 0
+        written = os.write(self._handle, record)
+        if written < len(record):
+            os.ftruncate(self._handle, size)
+            return False
+        self._sizes[self._number], self._dirty = size + written, True
+        return True
+
     def _whole(self, place: Place) -> int:
         """Give the number of the place's file if all of it was delivered and no more comes."""
         whole = place.file != self._number and place.offset >= self._sizes.get(place.file, 0)
@@ -182,11 +187,11 @@ class Journal:
             return Place(min(n for n in self._sizes if n > at.file), 0)
 
     def _begin(self, number: int) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        handle = os.open(self._file(number), flags, 0o600)
         if self._handle >= 0:
             self._full.append(self._handle)  # who appends does not wait for the disk
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        self._handle = os.open(self._file(number), flags, 0o600)
-        self._number, self._sizes[number] = number, 0
+        self._handle, self._number, self._sizes[number] = handle, number, 0
         folder = os.open(self._folder, os.O_RDONLY)
         try:
             os.fsync(folder)  # the file's name, too, must outlive a power cut

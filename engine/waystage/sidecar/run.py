@@ -91,7 +91,7 @@ class Sidecar:
         if self._journal.append(exchange.encode()):
             self.tally.count("recorded")
             if self._settings.durable:
-                self._journal.sync()
+                self._synced()
             return
         dropped = self.tally.count("dropped")
         if dropped == 1 or dropped % SAY_EVERY == 0:
@@ -103,10 +103,13 @@ class Sidecar:
 
     def _sync(self) -> None:
         while not self._ending.wait(SYNC_SECONDS):
-            try:
-                self._journal.sync()
-            except OSError as error:
-                log.error("the journal cannot be synced: %s", error)
+            self._synced()
+
+    def _synced(self) -> None:
+        try:
+            self._journal.sync()
+        except OSError as error:
+            log.error("the journal cannot be synced: %s", error)
 
     def _sender(self) -> Sender:
         return Sender(self._settings.daemon, self._settings.read_token(), ca=self._settings.ca)
