@@ -115,8 +115,9 @@ def test_its_address_stays_over_restarts_and_new_settings(
     told = networked_engine.client.api.inspect_container(NAME)
     assert told["HostConfig"]["Memory"] == 768 << 20
     networked_engine.client.api.remove_container(NAME, force=True)
-    assert docker.observe(ctx, handle).reason == "gone"
-    docker.apply(ctx, spec)
+    seen = docker.observe(ctx, handle)
+    assert (seen.reason, seen.differs[0].what) == ("gone", "container")
+    assert docker.restore(ctx, spec, handle, serves=True) == handle
     wait_until_ready(docker, ctx, handle)
     assert docker.observe(ctx, handle).endpoints[0].url == url
 
