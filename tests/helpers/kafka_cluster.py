@@ -95,6 +95,15 @@ class KafkaCluster:
         finally:
             reader.close()
 
+    def commit(self, group: str, topic: str, partition: int, offset: int = 0) -> None:
+        """Say for a group how far it has read a partition."""
+        member = self._kafka.Consumer({"bootstrap.servers": self.brokers, "group.id": group})
+        try:
+            done = self._kafka.TopicPartition(topic, partition, offset)
+            member.commit(offsets=[done], asynchronous=False)
+        finally:
+            member.close()
+
     def close(self) -> None:
         """End the brokers."""
         self._c.rd_kafka_destroy(self._client)

@@ -12,6 +12,7 @@ import pytest
 from kafka_cluster import KafkaCluster
 from kafka_talk import (
     ANSWERS,
+    GROUP,
     LOG,
     NO,
     REQUESTS,
@@ -100,6 +101,15 @@ def test_requests_from_before_the_first_deployment_are_answered_unless_latest_is
     assert [told(each)["request_id"] for each in answers(cluster, 1)] == ["on-time"]
     deployed(ctx, scorer(cluster), release())
     answered(cluster, {f"early-{n}" for n in range(20)})
+
+
+def test_a_partition_that_came_later_is_read_from_its_beginning(
+    ctx: FakeContext, release: Release, cluster: KafkaCluster
+) -> None:
+    cluster.commit(GROUP, REQUESTS, 0)  # the group has read what was there then
+    cluster.send(REQUESTS, asked("early"), partition=3)
+    deployed(ctx, scorer(cluster, start="latest"), release())
+    answered(cluster, {"early"})
 
 
 def test_a_new_champion_takes_over_without_loss_and_the_group_stays(

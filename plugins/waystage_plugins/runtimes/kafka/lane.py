@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from waystage.plugin import Role
 from waystage_plugins.runtimes.kafka.link import Link, consuming, producing
 from waystage_plugins.runtimes.kafka.messages import Message
-from waystage_plugins.runtimes.kafka.troubles import Trouble, Unkept, trouble_of
+from waystage_plugins.runtimes.kafka.troubles import UNDONE, Trouble, Unkept, trouble_of
 from waystage_plugins.runtimes.kafka.work import Work
 from waystage_plugins.runtimes.serving.models import Models
 from waystage_plugins.runtimes.serving.scores import Recorder
@@ -140,17 +140,22 @@ class Lane:
         """
         if not partitions:
             return
-        fresh = []
-        for each in consumer.committed(partitions, timeout=ASK_SECONDS):
+        topic = consumer.list_topics(self._link.requests, timeout=ASK_SECONDS)
+        every = [
+            TopicPartition(self._link.requests, number)
+            for number in topic.topics[self._link.requests].partitions
+        ]
+        known = consumer.committed(every, timeout=ASK_SECONDS)
+        for each in known:
             if each.error:
                 raise KafkaException(each.error)
-            if each.offset < 0:
-                low, high = _bounds(consumer, each)
-                late = self._link.start == "latest" or self._role != "champion"
-                fresh.append(TopicPartition(each.topic, each.partition, high if late else low))
-        if fresh:
-            consumer.commit(offsets=fresh, asynchronous=False)
-        self._trouble = None
+        unread = [each for each in known if each.offset < 0]
+        # a partition that came later is read whole, also by those who began with the latest
+        late = unread == known and (self._link.start == "latest" or self._role != "champion")
+        if unread:
+            begins = [_beginning(consumer, each, late=late) for each in unread]
+            consumer.commit(offsets=begins, asynchronous=False)
+        self._mended()
 
     def _failed(self, consumer: Consumer, message: Message, error: KafkaError) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
@@ -181,7 +186,7 @@ class Lane:
                 raise KafkaException(topic.error)
             self._of = len(topic.partitions)
             self._lag = {each.partition: _lag(consumer, each) for each in consumer.assignment()}
-            self._trouble = None
+            self._mended()
         except KafkaException as error:
             self._tell(trouble_of(error))
 
@@ -189,6 +194,11 @@ class Lane:
         trouble = trouble_of(KafkaException(error))
         if trouble.lasting:
             self._tell(trouble)
+
+    def _mended(self) -> None:
+        """Forget what was wrong with the brokers; only a batch that is done shows the rest."""
+        if self._trouble is not None and self._trouble.reason not in UNDONE:
+            self._trouble = None
 
     def _tell(self, trouble: Trouble) -> None:
         if self._trouble is None or self._trouble.text != trouble.text:
@@ -210,6 +220,11 @@ def _bounds(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
     if found is None:
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
     return int(found[0]), int(found[1])
+
+
+def _beginning(consumer: Consumer, partition: TopicPartition, *, late: bool) -> TopicPartition:
+    low, high = _bounds(consumer, partition)
+    return TopicPartition(partition.topic, partition.partition, high if late else low)
 
 
 def _lag(consumer: Consumer, partition: TopicPartition) -> int:

@@ -44,6 +44,7 @@ class Unkept(Exception):
     """The brokers threw requests away that were not done."""
 
 
+UNDONE = frozenset({"log_unwritable", "undelivered", "broken"})
 OURS = {Unlogged: "log_unwritable", Undelivered: "undelivered", Unkept: "skipped"}
 
 
