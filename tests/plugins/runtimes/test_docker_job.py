@@ -25,6 +25,7 @@ from waystage.testing.runtime_contracts import (
 from waystage_plugins.runtimes.docker import job as job_module
 from waystage_plugins.runtimes.docker import job_containers, job_files
 from waystage_plugins.runtimes.docker.job import DockerJob
+from waystage_plugins.runtimes.files import write_json
 from waystage_plugins.steps.batch_run import RunBatch
 
 pytestmark = pytest.mark.heavy
@@ -220,18 +221,29 @@ def test_a_container_that_somebody_removes_is_told_and_not_made_again(
     assert runtime.poll(ctx, ref).phase == "failed"
 
 
+def test_projects_that_share_an_engine_have_containers_of_their_own(
+    runtime: DockerJob, ctx: FakeContext, tmp_path: Path
+) -> None:
+    other = FakeContext(tmp_path / "other")
+    refs = [runtime.submit(each, python(LONG), key="a") for each in (ctx, other)]
+    assert refs[0] != refs[1]
+    for each, ref in zip((ctx, other), refs, strict=True):
+        busy(runtime, each, ref)
+        runtime.cancel(each, ref)
+
+
 def test_a_container_of_somebody_else_is_left_alone(
     runtime: DockerJob, ctx: FakeContext, engine: DockerEngine
 ) -> None:
-    other = docker_job(engine, runtime.image, owner="other")
-    ref = other.submit(ctx, python(LONG), key="a")
-    name = str(ref["name"])
-    impostor = docker_job(engine, runtime.image)
-    (ctx.state / "jobs" / name / "started.json").unlink()
-    with pytest.raises(Hopeless, match="that this project did not make"):
-        impostor.poll(ctx, ref)
-    assert name in "".join(things(engine))
-    other.cancel(ctx, ref)
+    ref = runtime.submit(ctx, python(LONG), key="a")
+    place = ctx.state / "jobs" / str(ref["name"])
+    mine = (place / "container.json").read_text()
+    write_json(place / "container.json", {"key": "a", "mark": "of another daemon"})
+    with pytest.raises(Hopeless, match="that this daemon did not make"):
+        runtime.poll(ctx, ref)
+    assert place.name in "".join(things(engine))
+    (place / "container.json").write_text(mine)
+    runtime.cancel(ctx, ref)
 
 
 @LEFT_OPEN

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal
+from uuid import uuid4
 
 from pydantic import Field
 
@@ -36,6 +37,7 @@ Thing = dict[str, Any]
 JOB, STARTED, CANCELLED = "container.json", "started.json", "cancelled.json"
 ENDED, CLEARED = "ended.json", "cleared.json"
 LOG = "log.txt"
+MARK = "waystage.dev/mark"
 LOG_LINES = 2_000  # that are kept of a job that has ended
 NAME = r"ws-[a-z0-9-]{1,100}"
 KILLED = 137
@@ -87,15 +89,18 @@ class DockerJob(DockerPlace, BatchRuntime):
 
     def submit(self, ctx: Context, job: Job, *, key: str) -> JsonObject:
         """Start the container once per key, also when it was cancelled or removed meanwhile."""
-        name = f"ws-{plain(job.name, 30)}-{short_hash(self.owner, key, length=16)}"
+        # projects that share an engine may have runs of one name
+        here = str(ctx.state.resolve())
+        name = f"ws-{plain(job.name, 30)}-{short_hash(self.owner, here, key, length=16)}"
         place = ctx.state / "jobs" / name
         place.mkdir(parents=True, exist_ok=True)
         submitted.remember(self, ctx, {"name": name}, key)
         with locked(place / "submit.lock"):
             if not any((place / each).exists() for each in (ENDED, CANCELLED)):
-                write_json(place / JOB, {"key": key, "owner": self.owner})
+                if not (place / JOB).exists():
+                    write_json(place / JOB, {"key": key, "mark": uuid4().hex})
                 with job_containers(self.engine, lambda: ctx.cancelled) as engine:
-                    self._start(ctx, engine, job, key, place)
+                    self._start(ctx, engine, job, place)
         return {"name": name}
 
     def poll(self, ctx: Services, ref: JsonObject) -> JobStatus:
@@ -145,13 +150,13 @@ class DockerJob(DockerPlace, BatchRuntime):
         """Give the job that scores a JSON-lines file with the snapshot."""
         return score_job(spec, rows)
 
-    def _start(self, ctx: Context, engine: JobContainers, job: Job, key: str, place: Path) -> None:
+    def _start(self, ctx: Context, engine: JobContainers, job: Job, place: Path) -> None:
         live = self._ours(engine, place)
         if (place / STARTED).exists() and (live is None or live["State"]["Status"] != "created"):
             return  # this key has had its container, also if somebody removed it
         try:
             if live is None:
-                self._make(ctx, engine, job, key, place.name)
+                self._make(ctx, engine, job, place)
             self._fill(ctx, engine, job, place)
         except Exception:
             with suppress(Exception):  # nothing has run: the key may be used once it is mended
@@ -160,11 +165,11 @@ class DockerJob(DockerPlace, BatchRuntime):
         write_json(place / STARTED, {"at": wall_seconds()})
         self._begin(engine, place)
 
-    def _make(self, ctx: Context, engine: JobContainers, job: Job, key: str, name: str) -> None:
+    def _make(self, ctx: Context, engine: JobContainers, job: Job, place: Path) -> None:
         login = self.login.credentials(ctx) if self.login else None
         image = engine.image(self.image, login).id
-        engine.volume(name, self._labels(key))
-        engine.create(name, image, self._told(ctx, job, key, name))
+        engine.volume(place.name, self._labels(place))
+        engine.create(place.name, image, self._told(ctx, job, place))
 
     def _fill(self, ctx: Context, engine: JobContainers, job: Job, place: Path) -> None:
         archive = place / "inputs.tar"
@@ -186,26 +191,27 @@ class DockerJob(DockerPlace, BatchRuntime):
             said = " ".join(str(error.explanation).split())[:300]
             self._close(engine, place, 127, f"it could not be started: {said}")
 
-    def _told(self, ctx: Context, job: Job, key: str, name: str) -> Thing:
+    def _told(self, ctx: Context, job: Job, place: Path) -> Thing:
         inputs = {
             variable(label): seen_as(plain(label), ctx.project / path)
             for label, path in job.inputs.items()
         }
         own = {"WAYSTAGE_OUTPUT": f"{HOME}/{OUTPUT}", "WAYSTAGE_PROGRESS": SHARE}
         environment = {"HOME": "/tmp", **job.environment, **inputs, **own}  # noqa: S108  # in the container
-        mounts = [{"Type": "volume", "Source": name, "Target": HOME, "ReadOnly": False}]
+        mounts = [{"Type": "volume", "Source": place.name, "Target": HOME, "ReadOnly": False}]
         return {
             "command": [filled(word, environment) for word in job.command],
             "entrypoint": [],
             "environment": environment,
-            "labels": self._labels(key),
+            "labels": self._labels(place),
             "user": self.user,
             "working_dir": HOME,
             "host": {**self.hardened(), "mounts": [*mounts, *self.mounted()]},
         }
 
-    def _labels(self, key: str) -> dict[str, str]:
-        return MANAGED | {OWNER: self.owner, KEY: key}
+    def _labels(self, place: Path) -> dict[str, str]:
+        told = read_json(place / JOB)
+        return MANAGED | {OWNER: self.owner, KEY: told["key"], MARK: told["mark"]}
 
     def _look(self, engine: JobContainers, place: Path) -> JobStatus | None:
         """Say how far it is; None when it has ended, and what there is to know is on disk."""
@@ -246,7 +252,8 @@ class DockerJob(DockerPlace, BatchRuntime):
             try:
                 unpack(engine.get(place.name, f"{HOME}/{OUTPUT}"), place / OUTPUT)
             except Hopeless as error:
-                code, line = 1, str(error)
+                self._close(engine, place, None, str(error))
+                return
         if state.get("OOMKilled"):
             line = f"out of memory: limits: {{memory: {self.limits.memory}}} is too little; {line}"
         elif code == KILLED:
@@ -269,14 +276,14 @@ class DockerJob(DockerPlace, BatchRuntime):
     def _remove(self, engine: JobContainers, place: Path) -> None:
         if self._ours(engine, place) is not None:
             engine.remove(place.name)
-        if self.is_ours(dict(engine.volume_labels(place.name) or {})):
+        if _is_of(place, engine.volume_labels(place.name)):
             engine.remove_volume(place.name)
 
     def _ours(self, engine: JobContainers, place: Path) -> Thing | None:
         live = engine.find(place.name)
-        if live is not None and not self.is_ours(live["Config"].get("Labels")):
+        if live is not None and not _is_of(place, live["Config"].get("Labels")):
             raise Hopeless(
-                f"the engine has a container {place.name} that this project did not make: "
+                f"the engine has a container {place.name} that this daemon did not make: "
                 f"remove it, or give owner: another name"
             )
         return live
@@ -291,6 +298,11 @@ def _place(ctx: Services, ref: JsonObject) -> Path:
     if not re.fullmatch(NAME, name):
         raise Hopeless(f"{name!r} is no job of this runtime")
     return ctx.state / "jobs" / name
+
+
+def _is_of(place: Path, labels: Mapping[str, str] | None) -> bool:
+    """Whether a container or volume was made for this very directory."""
+    return bool((labels or {}).get(MARK) == read_json(place / JOB).get("mark", ""))
 
 
 def _ended(told: Thing) -> JobStatus:
