@@ -18,6 +18,7 @@ class Answering(BaseHTTPRequestHandler):
     """Answers x / 1000 as the score of {"x": …}, and says what it was asked."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body leave together
 
     def do_GET(self) -> None:
         """Answer a status."""
