@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from postgres_server import PostgresServer
 from pydantic import ValidationError
 
 from waystage.errors import Hopeless, Retryable
@@ -185,3 +186,52 @@ def test_null_is_insufficient(
 def test_private_addresses_are_asked_only_if_that_is_meant(ctx: FakeContext, address: str) -> None:
     with pytest.raises(Hopeless, match="is the private address"):
         measured(http(address, allow_private=False), ctx, 0)
+
+
+@pytest.fixture
+def on_postgresql(ctx: FakeContext, shared_postgres: PostgresServer) -> FakeContext:
+    import psycopg
+
+    url = shared_postgres.database(empty=True)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE cases (closed TIMESTAMPTZ, recovered NUMERIC)")
+        connection.cursor().executemany(
+            "INSERT INTO cases VALUES (%s, %s)",
+            [(START + timedelta(days=n), n) for n in range(14)],
+        )
+    ctx.secrets["env/WAREHOUSE"] = url
+    return ctx
+
+
+def postgresql(query: str = QUERY) -> SqlMonitor:
+    place = {"postgresql": {"secret": "env/WAREHOUSE"}, "query": query}
+    return SqlMonitor.model_validate(place)
+
+
+def test_a_number_of_postgresql_is_that_of_the_window(on_postgresql: FakeContext) -> None:
+    found = [measured(postgresql(), on_postgresql, number) for number in (0, 1)]
+    assert [each.value for each in found] == [3, 10]
+    percent = postgresql("SELECT 1::float AS value WHERE 'a%' LIKE 'a%' AND :service = 'cc-fraud'")
+    assert measured(percent, on_postgresql, 0).value == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("DELETE FROM cases", "read-only transaction"),
+        ("SELECT 'NaN'::numeric AS value", "is NaN, no finite number"),
+        ("SELEC 1", "syntax error"),
+    ],
+)
+def test_postgresql_is_only_read_and_believed_in_numbers_alone(
+    on_postgresql: FakeContext, query: str, why: str
+) -> None:
+    with pytest.raises(Hopeless, match=why):
+        measured(postgresql(query), on_postgresql, 0)
+
+
+def test_an_address_that_is_a_secret_is_not_told(ctx: FakeContext) -> None:
+    ctx.secrets["env/WAREHOUSE"] = "postgresql://me:hunter2@127.0.0.1:1/warehouse"
+    with pytest.raises(Retryable) as caught:
+        measured(postgresql(), ctx, 0)
+    assert "hunter2" not in str(caught.value)
