@@ -43,9 +43,14 @@ from waystage_plugins.runtimes.serving.config import (
     write_config,
 )
 from waystage_plugins.runtimes.serving.look import ask, await_notice, dead, gone, said
+from waystage_plugins.scoring import SCORING_LOGS
 
-SCORING_LOGS = ("scoring_log.sqlite",)
-KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH")
+LOGS = tuple(log.use for log in SCORING_LOGS)
+KEPT = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH"),
+    # what PostgreSQL's driver reads, for the scoring log
+    *("PGPASSWORD", "PGPASSFILE", "PGSERVICEFILE", "PGSSLMODE", "PGSSLROOTCERT"),
+)
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 PLACE = "place.id"  # tells one machine's directory from another's with the same path
 HOMES = ("serving", "kafka")  # below the daemon's directory, one for each kind of process
@@ -80,10 +85,8 @@ class LocalOnline(OnlineRuntime):
             told = spec.snapshot.format or "of no stated format"
             problems.append(f"{self.use} serves onnx models, {spec.snapshot.id} is {told}")
         log = (spec.scoring_log or {}).get("use")
-        if spec.scoring_log is not None and log not in SCORING_LOGS:
-            problems.append(
-                f"{self.use} writes {' or '.join(SCORING_LOGS)}, not the scoring log {log!r}"
-            )
+        if spec.scoring_log is not None and log not in LOGS:
+            problems.append(f"{self.use} writes {' or '.join(LOGS)}, not the scoring log {log!r}")
         if not self.python and find_spec("onnxruntime") is None:
             problems.append("onnxruntime is not installed: pip install 'waystage[onnx]'")
         wanted = {each.protocol for each in spec.endpoints}

@@ -285,7 +285,8 @@ def test_what_can_never_run_is_said_before_anything_is_made(
     assert problems == [
         "service '../credit' cannot be part of a server's path",
         "local.serving serves onnx models, credit/1 is savedmodel",
-        "local.serving writes scoring_log.sqlite, not the scoring log 'scoring_log.kafka'",
+        "local.serving writes scoring_log.sqlite or scoring_log.postgresql, "
+        "not the scoring log 'scoring_log.kafka'",
     ]
     with pytest.raises(Hopeless, match="cannot be part of a server's path"):
         LocalServing().apply(ctx, spec)

@@ -13,13 +13,14 @@ from typing import Any
 
 import httpx
 import pytest
+from postgres_server import PostgresServer
 
 from waystage.clock import CLOCK_FILE_VARIABLE, TurnedClock
 from waystage.plugin import DeploySpec, JsonObject, Slice
 from waystage.testing import FakeContext
 from waystage.testing.runtime_contracts import wait_until_ready
 from waystage_plugins.runtimes import LocalServing
-from waystage_plugins.scoring.sqlite import SqliteScoringLog
+from waystage_plugins.scoring import PostgresqlScoringLog, SqliteScoringLog
 
 ROW: JsonObject = {"income": 1.0, "children": 2, "purpose": "car"}
 Release = Callable[..., DeploySpec]
@@ -62,6 +63,20 @@ def test_a_request_is_logged_with_its_inputs_score_time_and_role(
         found = database.execute("SELECT snapshot, role FROM scored ORDER BY snapshot").fetchall()
     database.close()
     assert found == [("credit/1", "champion"), ("credit/2", "challenger")]
+
+
+def test_a_log_in_postgresql_is_written_before_the_answer_too(
+    ctx: FakeContext, release: Release, shared_postgres: PostgresServer
+) -> None:
+    database = shared_postgres.database(empty=True)
+    kept = PostgresqlScoringLog(url=database)
+    url = deployed(ctx, release(scoring_log={"use": kept.use, "with": {"url": database}}))
+    assert ask(ctx, url, [ROW], X_Request_Id="r1").status_code == 200
+    now = datetime.now(UTC)
+    slice_ = Slice("credit-risk", "DEV", now - timedelta(days=1), now + timedelta(days=1))
+    ((request, _, score, inputs, _),) = kept.rows(slice_)
+    assert (request, inputs) == ("r1", ROW)
+    assert score == pytest.approx(0.98201, abs=1e-5)
 
 
 def test_rows_of_one_request_are_numbered_or_bring_their_own_ids(

@@ -11,9 +11,9 @@ from typing import Any
 
 from waystage.clock import clock_from_environment
 from waystage.plugin import JsonObject, ScoredRow, ScoringLog
-from waystage_plugins.scoring.sqlite import SqliteScoringLog
+from waystage_plugins.scoring import SCORING_LOGS
 
-LOGS: dict[str, type[ScoringLog]] = {SqliteScoringLog.use: SqliteScoringLog}
+LOGS: dict[str, type[ScoringLog]] = {log.use: log for log in SCORING_LOGS}
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:/@+=-]{1,128}")
 MOST_ROWS = 10_000
 
