@@ -17,6 +17,15 @@ class Trouble(NamedTuple):
     lasting: bool
 
 
+def started_over(seen: Thing, last_line: str) -> Trouble | None:
+    """Say that a container that does not answer was started again and again by its engine."""
+    count = seen.get("RestartCount", 0)
+    if count < PATIENCE:
+        return None
+    told = f"crash loop: started again {count} times, last log line: {last_line or 'nothing'}"
+    return Trouble("crash_loop", told, True)
+
+
 def container_trouble(seen: Thing, last_line: str) -> Trouble | None:
     """Say what keeps a container from running, by what the engine tells of it."""
     state = seen["State"]

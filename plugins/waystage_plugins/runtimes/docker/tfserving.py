@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from waystage.errors import Hopeless, Retryable, WaystageError
+from waystage.errors import Hopeless, NotFound, Retryable, WaystageError
 from waystage.plugin import (
     ELSEWHERE,
     Context,
@@ -22,7 +22,7 @@ from waystage_plugins.images.layer import at_work
 from waystage_plugins.repositories.layout import locked
 from waystage_plugins.runtimes.docker import labels as moving
 from waystage_plugins.runtimes.docker.making import ModelServers, home_of
-from waystage_plugins.runtimes.docker.reasons import Trouble
+from waystage_plugins.runtimes.docker.reasons import Trouble, started_over
 from waystage_plugins.runtimes.docker.served import ROOT, Served
 from waystage_plugins.runtimes.docker.serving import (
     forgotten,
@@ -93,9 +93,9 @@ class DockerServing(ModelServers):
 
     def observe(self, ctx: Services, handle: Handle) -> Observation:
         """Say what really runs; a version that cannot be loaded is kept out from then on."""
-        directory, number, role = _parts(ctx, handle)
         if not _is_here(ctx, handle):
-            return said("unknown", ELSEWHERE, f"another daemon deployed {directory.name}")
+            return said("unknown", ELSEWHERE, f"another daemon deployed {handle.ref['name']}")
+        directory, number, role = _parts(ctx, handle)
         served = read_config(directory, Served)
         entry = served.find(number, role) if served else None
         if served is None or entry is None:
@@ -108,12 +108,17 @@ class DockerServing(ModelServers):
                 told = f"somebody took container {served.name} away"
                 return said("absent", "gone", told, differs=_differs(served.name, "nothing"))
             why = trouble(seen, lambda: found.logs(served.name, 1))
+            looped = started_over(seen, found.logs(served.name, 1))
         if other := foreign(served, seen):
             differs = (Difference(what="image", wanted=served.image_id, found=seen["Image"]),)
             return said("degraded", "digest_mismatch", other, generation=entry.key, differs=differs)
         if why is not None:
             return self._troubled(ctx, directory, served, entry, why)
-        return self._answering(ctx, directory, served, entry, rest_port(seen))
+        port, new = rest_port(seen), number in served.newcomers
+        # the engine's count goes on: of what answered once it says nothing about today
+        if looped and new and states(ctx, self._url(port), served) is None:
+            return self._troubled(ctx, directory, served, entry, looped)
+        return self._answering(ctx, directory, served, entry, port)
 
     def set_traffic(self, ctx: Services, handle: Handle, percent: int = 100) -> None:
         """Lead the label `champion` here, once the version is available."""
@@ -131,7 +136,10 @@ class DockerServing(ModelServers):
             raise Retryable(f"no server runs for {handle.ref.get('service')}")
         target, columns = f"/versions/{number}", [each.name for each in entry.snapshot.inputs]
         with over_http(ctx, self._url(self._port(ctx, served))) as send:
-            signature = Rest(send, served.model).signature(target)
+            try:
+                signature = Rest(send, served.model).signature(target)
+            except NotFound as error:
+                raise Retryable(str(error)) from None  # it may be there once it is loaded
             shaped = instances(inputs_of(signature, rows, columns))
             return predict(send, served.model, shaped, target)
 
@@ -168,8 +176,10 @@ class DockerServing(ModelServers):
         mine = (seen or {}).get(entry.number)
         if seen is None or mine is None:
             return said("pending", "starting", "the server is starting", generation=entry.key)
-        if why := ended(mine):
+        if (why := ended(mine)) and entry.number in served.newcomers:
             return self._refused(ctx, directory, (entry.number,), why, entry)
+        if why:
+            return said("failed", why.reason, why.message, generation=entry.key)
         if mine.state != "AVAILABLE":
             return said("pending", "loading", f"the version is {mine.state}", generation=entry.key)
         if entry.number not in served.answered:
@@ -247,8 +257,12 @@ class DockerServing(ModelServers):
 
 
 def _parts(ctx: Services, handle: Handle) -> tuple[Path, int, str]:
-    ref = handle.ref
-    home = home_of(ctx)
+    ref, home = handle.ref, home_of(ctx)
+    if not _is_here(ctx, handle):
+        raise Hopeless(
+            f"{ref['name']} was deployed by a daemon with another directory than {ctx.state}: have "
+            f"that one do this, or remove container and volume by hand"
+        )
     home.mkdir(parents=True, exist_ok=True)
     return home / Path(str(ref["name"])).name, int(str(ref["version"])), str(ref["role"])
 

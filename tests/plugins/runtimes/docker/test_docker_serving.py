@@ -154,6 +154,8 @@ def test_what_others_made_is_left_alone(
     before = world()
     other = FakeContext(ctx.root.parent / "other")
     assert docker.observe(other, handle).reason == "elsewhere"
+    with pytest.raises(Hopeless, match="was deployed by a daemon with another directory"):
+        docker.delete(other, handle)
     with pytest.raises(Hopeless, match=r"container .* not made by this daemon for owner tests-"):
         docker.apply(other, release())
     with pytest.raises(Hopeless, match="not made by this daemon for owner somebody; it is"):
