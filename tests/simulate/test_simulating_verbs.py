@@ -103,6 +103,17 @@ def test_json_says_all_of_it(project: Path, capsys: pytest.CaptureFixture[str]) 
     assert coverage["gaps"][0]["file"].endswith(".yaml")
 
 
+def test_json_tells_of_lifecycles_that_were_called_and_played(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["test", "scenarios/annual-review-retires.yaml", "--json"]) == 0
+    (scenario,) = json.loads(said(capsys))["scenarios"]
+    (called,) = scenario["called"]
+    assert (called["lifecycle"], called["outcome"]) == ("retire", "done")
+    assert "archive" in {each["state"] for each in called["visits"]}
+    assert called["called"] == []
+
+
 def test_unknown_lifecycles_and_broken_files_are_told(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -97,16 +97,25 @@ def as_json(result: Tested, fail_under: float | None) -> dict[str, Any]:
 
 
 def _scenario(played: Played) -> dict[str, Any]:
-    run, spec = played.run, played.loaded.spec
+    spec = played.loaded.spec
     return {
-        "scenario": spec.scenario, "lifecycle": spec.lifecycle, "file": played.loaded.source.file,
+        "scenario": spec.scenario, "file": played.loaded.source.file,
         "ok": played.ok, "differences": [asdict(each) for each in played.differences],
-        "why": played.why, "virtual": _took(played),
+        **_run(played),
+    }  # fmt: skip
+
+
+def _run(played: Played) -> dict[str, Any]:
+    """Give what came of a run, and of those that it called and that were played."""
+    run = played.run
+    return {
+        "lifecycle": played.loaded.spec.lifecycle, "why": played.why, "virtual": _took(played),
         "places": run.places if run else [], "outcome": run.outcome if run else "",
         "data": run.data if run else {},
         "visits": [asdict(each) for each in played.visits],
         "messages": [asdict(each) for each in played.sent],
         "incidents": [asdict(each) for each in played.parked],
+        "called": [_run(each) for each in played.called],
     }  # fmt: skip
 
 

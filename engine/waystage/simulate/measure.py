@@ -48,7 +48,8 @@ def _memories(monitor: Monitor, memory: Memory, now: datetime) -> Iterator[dict[
     fresh = {k: v for k, v in kept.items() if k != "breached"}
     for level in ("", "warn", "breach"):
         count = max((t.datapoints for t in (monitor.warn, monitor.breach) if t), default=1) - 1
-        recent = [{"window": ["", f"0{n:03}"], "level": level} for n in range(count if level else 0)]
+        numbers = range(count if level else 0)
+        recent = [{"window": ["", f"0{n:03}"], "level": level} for n in numbers]
         yield fresh | {"recent": recent}
     if monitor.cooldown is not None:  # a breach that only warns needs one before it
         yield fresh | {"recent": [], "breached": now.isoformat()}
