@@ -110,7 +110,7 @@ def _newer(patient: Patient) -> None:
 
 def _to_come(patient: Patient) -> None:
     _row(patient, "INSERT INTO runs VALUES (1, 's-1', 'k', 'l', 'd', 's', 'n/1', 'open', '', 'a', "
-                  "1, x'7b7d', x'00', 0, 9000000000000000)")  # fmt: skip
+                  "1, x'7b7d', x'00', 0, 9000000000000000, 0)")  # fmt: skip
 
 
 def _left_behind(patient: Patient) -> None:
