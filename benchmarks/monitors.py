@@ -87,7 +87,7 @@ def ours(place: Path) -> dict[str, Any]:
     for number in range(1, len(WINDOWS)):
         window = Window(start=START + number * DAY, end=START + (number + 1) * DAY)
         measured = PsiMonitor(since=START).measure(ctx, window, Minimum())
-        ctx.memo = measured.keep or {}
+        ctx.memo = measured.keep or ctx.memo
         notes = measured.notes.items()
         shown = {name[7:].strip("()"): value for name, value in notes if name.startswith("column ")}
         value, noise = measured.value or 0.0, measured.noise or 0.0

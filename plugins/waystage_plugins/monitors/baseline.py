@@ -43,13 +43,16 @@ class NotYet(Exception):  # it is no error but a reason to wait, told as insuffi
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Frozen cells per column, of which version and rows they are, and until when."""
+    """Frozen cells per column, of which version and rows they are, and until when.
+
+    `keep` is what the run is to keep; None if it does so already.
+    """
 
     columns: dict[str, Cells]
     rows: int
     source: str
     end: datetime | None
-    kept: JsonObject
+    keep: JsonObject | None
 
 
 def recall(ctx: Context, settings: str) -> Baseline | None:
@@ -65,7 +68,7 @@ def recall(ctx: Context, settings: str) -> Baseline | None:
     need_version(ctx, kept)
     end = datetime.fromisoformat(kept["end"]) if kept["end"] else None
     columns = {name: Cells.from_json(each) for name, each in kept["columns"].items()}
-    return Baseline(columns, kept["rows"], kept["source"], end, ctx.memo)
+    return Baseline(columns, kept["rows"], kept["source"], end, None)
 
 
 def need_version(ctx: Context, kept: Mapping[str, Any]) -> None:

@@ -60,16 +60,17 @@ class DecayMonitor(Monitor):
         """Measure the metric, and compare it with the frozen one."""
         try:
             kept = self._kept(ctx, window, minimum)
+            keep = None if kept is ctx.memo else kept  # what the run has need not be told again
         except base.NotYet as reason:
             return insufficient(ctx, window, {}, str(reason))
         end: Any = kept["end"]
         if end and window.start < datetime.fromisoformat(end):
             why = f"the window begins before the baseline ({kept['source']}) ends"
-            return insufficient(ctx, window, {}, why).model_copy(update={"keep": kept})
+            return insufficient(ctx, window, {}, why).model_copy(update={"keep": keep})
         now = self.metric.monitor().measure(for_part(ctx, {}), window, minimum)
         if now.insufficient or now.value is None:
-            return now.model_copy(update={"keep": kept})
-        return self._measured(now, kept)
+            return now.model_copy(update={"keep": keep})
+        return self._measured(now, kept).model_copy(update={"keep": keep})
 
     def _measured(self, now: Measurement, kept: JsonObject) -> Measurement:
         then, today = _estimate(kept), _estimate(now.model_dump())
@@ -95,7 +96,6 @@ class DecayMonitor(Monitor):
                 "low": low,
                 "high": high,
                 "method": "mover",
-                "keep": kept,
                 "noise": None,
                 "notes": now.notes
                 | {"now": today.value, "then": then.value, "baseline": str(kept["source"])},

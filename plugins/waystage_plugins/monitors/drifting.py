@@ -99,7 +99,7 @@ class DriftMonitor(Monitor):
         self, ctx: Context, window: Window, rows: int, why: str, frozen: Baseline
     ) -> Measurement:
         counts = {"rows": rows, "baseline": frozen.rows}
-        return insufficient(ctx, window, counts, why).model_copy(update={"keep": frozen.kept})
+        return insufficient(ctx, window, counts, why).model_copy(update={"keep": frozen.keep})
 
     def _kinds(self, ctx: Context) -> dict[str, str]:
         """Give the columns to look at, each `number` or `category`."""
@@ -174,5 +174,5 @@ class DriftMonitor(Monitor):
             counts={"rows": rows, "baseline": frozen.rows},
             notes=notes,
             noise=max(each.noise for each in found.values()),
-            keep=frozen.kept,
+            keep=frozen.keep,
         )

@@ -86,6 +86,5 @@ def _numbers(found: Mapping[str, Measurement]) -> dict[str, float]:
 
 
 def _keep(found: Mapping[str, Measurement], before: JsonObject) -> JsonObject | None:
-    parts: JsonObject = dict(before)
-    parts |= {name: each.keep for name, each in found.items() if each.keep is not None}
-    return {"parts": parts} if parts else None
+    fresh: JsonObject = {n: each.keep for n, each in found.items() if each.keep is not None}
+    return {"parts": before | fresh} if fresh else None
