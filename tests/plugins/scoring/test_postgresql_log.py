@@ -18,7 +18,7 @@ from waystage.plugin import Label, Outcome, ScoredRow, Slice, Tended
 from waystage.testing import FakeContext
 from waystage_plugins.scoring import PostgresqlScoringLog
 from waystage_plugins.scoring.postgres import counting
-from waystage_plugins.scoring.postgres.connect import Place, transaction
+from waystage_plugins.scoring.postgres.connect import Place, forget_connections, transaction
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -132,6 +132,7 @@ def test_who_may_only_read_counts_all_the_same(postgresql: PostgresqlScoringLog)
         update={"url": postgresql.url.replace("waystage@", f"reader_{name}@")}
     )
     assert reader.grouped(WEEK).n_event.tolist() == [1]
+    forget_connections(Place(reader.url, reader.namespace))
     sql(postgresql, f"DROP OWNED BY reader_{name}")
 
 
@@ -233,5 +234,6 @@ def test_a_server_that_was_restarted_is_found_again(tmp_path: Any) -> None:
         assert log.append([replace(ROW, request_id="after")]) == 1
         assert log.counts(WEEK) == (4, 0)
         assert log.diagnose(FakeContext(tmp_path)) == []
+        forget_connections(Place(log.url, log.namespace))
     finally:
         server.remove()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections.abc import Iterator
@@ -126,6 +127,13 @@ def forget_connections(place: Place) -> None:
     with _guard:
         for connection in _idle.pop((os.getpid(), place), []):
             connection.close()
+
+
+@atexit.register
+def _close_all() -> None:
+    for process, place in list(_idle):
+        if process == os.getpid():
+            forget_connections(place)
 
 
 def _named(place: Place) -> str:
