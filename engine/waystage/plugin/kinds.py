@@ -263,6 +263,10 @@ class Repository(Plugin):
     ) -> None:
         """Move an alias; raises `Conflict` when it points neither to `expect` nor `version`."""
 
+    def annotate(self, ctx: Services, snapshot: Snapshot, notes: Mapping[str, str]) -> None:
+        """Write notes about a snapshot where it is kept; one of the same name is replaced."""
+        raise Hopeless(f"the repository {self.use} keeps no notes about its snapshots")
+
     @abstractmethod
     def watch(self, ctx: Services, cursor: JsonObject) -> tuple[JsonObject, list[Snapshot]]:
         """Give the snapshots that are new since the cursor, and the next cursor."""

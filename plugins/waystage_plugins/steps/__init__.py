@@ -1,5 +1,6 @@
 """The steps that lifecycles are made of."""
 
+from waystage_plugins.steps.annotate import Annotate
 from waystage_plugins.steps.archive_evidence import ArchiveEvidence
 from waystage_plugins.steps.batch_run import RunBatch
 from waystage_plugins.steps.batch_score import ScoreBatch
@@ -17,6 +18,7 @@ from waystage_plugins.steps.split import Split
 from waystage_plugins.steps.undeploy import Undeploy
 
 STEPS = (
+    Annotate,
     ArchiveEvidence,
     CheckModel,
     Deploy,

@@ -301,3 +301,8 @@ def test_a_linked_version_is_left_alone(ctx: FakeContext, folder: Folder, source
     folder.register(ctx, source, MANIFEST, key="k")
     (ctx.project / "models/credit/2").symlink_to(ctx.project / "models/credit/1")
     assert [s.version for s in folder.snapshots(ctx)] == ["1"]
+
+
+def test_a_folder_keeps_no_notes(ctx: FakeContext, folder: Folder) -> None:
+    with pytest.raises(Hopeless, match="the repository folder keeps no notes"):
+        folder.annotate(ctx, ctx.snapshot, {"live_in": "PROD"})
