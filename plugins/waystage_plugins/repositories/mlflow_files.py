@@ -13,16 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
-from uuid import uuid4
 
 from waystage.errors import Hopeless, NotFound
+from waystage_plugins.repositories.layout import locked
 from waystage_plugins.repositories.mlflow_wire import Server, small
 from waystage_plugins.repositories.tree import BESIDE, MANIFEST, MAX_FILES
 
 MODEL = "MLmodel"
 PIN = "pin.json"
 EXAMPLE = "input_example.json"  # where MLflow has put examples since it has them
-LARGEST_TEXT = 1 << 20
+LARGEST_TEXT = 16 << 20
 CHUNK = 1 << 20
 
 
@@ -60,13 +60,24 @@ def pin(server: Server, place: Place, home: Path) -> dict[str, str]:
     `home` is where that is remembered, with the texts that describe the model. Raises
     `Hopeless` when there are no files.
     """
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with locked(home.with_name(f".{home.name}.lock")):  # the watch and steps may look at once
+        kept = _kept(place, home)
+        return _keep(server, place, home) if kept is None else kept
+
+
+def _kept(place: Place, home: Path) -> dict[str, str] | None:
     try:
         kept = json.loads((home / PIN).read_text())
-        if (kept["path"], kept["created"]) == (place.path, place.created):
-            return dict(kept["files"])
+        same = (kept["path"], kept["created"]) == (place.path, place.created)
+        return dict(kept["files"]) if same else None
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        pass  # never looked at, or damaged: the daemon's own record still holds the digest
-    beside = home.with_name(f".{home.name}-{uuid4().hex}")
+        return None  # never looked at, or damaged: the daemon's own record still holds the digest
+
+
+def _keep(server: Server, place: Place, home: Path) -> dict[str, str]:
+    beside = home.with_name(f".{home.name}.new")
+    shutil.rmtree(beside, ignore_errors=True)
     try:
         files = _first_look(server, place, beside)
         kept = {"path": place.path, "created": place.created, "files": files}
@@ -90,9 +101,7 @@ def _first_look(server: Server, place: Place, into: Path) -> dict[str, str]:
         raise Hopeless(f"MLflow {server.url}: {place.id} has no artifacts at {place.path}")
     for name in (MODEL, EXAMPLE):
         kept = into / name
-        if kept.exists() and f"sha256:{hashlib.sha256(kept.read_bytes()).hexdigest()}" != files.get(
-            name
-        ):
+        if kept.exists() and files.get(name) != _digest(kept.read_bytes()):
             raise Hopeless(f"MLflow {server.url}: {place.id}: {name} changed while it was read")
     return files
 
@@ -165,6 +174,10 @@ def checked(path: str, of: str) -> str:
     if bad or any(part in ("", ".", "..") for part in path.split("/")):
         raise Hopeless(f"MLflow's {of} has an artifact with the unfit path {path!r}")
     return path
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

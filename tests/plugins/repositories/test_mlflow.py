@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -60,6 +61,16 @@ def test_a_saved_model_with_named_tensors_has_columns(
     assert (found.format, found.author) == ("savedmodel", "vera")
     assert [(c.name, c.type) for c in found.inputs] == [("income", "number"), ("purpose", "string")]
     assert [(c.name, c.type) for c in found.outputs] == [("score", "number")]
+
+
+def test_those_who_look_first_at_once_see_the_same(
+    registry: Registry, mlflow: Mlflow, ctx: FakeContext, name: str
+) -> None:
+    registry.register(name, "arrays", services="credit-risk")
+    assert ctx.http is not None, "one client for all of them"
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: mlflow.get(ctx, name, "1"), range(8)))
+    assert found == [found[0]] * 8
 
 
 def test_a_model_without_a_signature_is_refused_by_model_check(
