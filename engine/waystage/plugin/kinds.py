@@ -122,7 +122,6 @@ class OnlineRuntime(Plugin):
     def restore(self, ctx: Context, spec: DeploySpec, handle: Handle, *, serves: bool) -> Handle:
         """Make what somebody changed, or what is gone, as it was applied; answer at once.
 
-        It is `apply`, unless a runtime can do less, or must do more to get back what others took.
         `serves` is False for an earlier champion: it gets no requests, and none may move to it.
         This applies anew and has a champion's requests sent there, where the runtime switches and
         does not split them; override it where that is too little or too much.
