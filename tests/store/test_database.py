@@ -73,7 +73,7 @@ class Undone(Exception):  # no error: what the writer does then
 
 def test_a_writer_that_is_behind_the_run_changes_nothing(store):
     batch = Batch()
-    batch.update_runs.append(("open", "", "a", 2, b"{}", b"", 0, 1, 1))
+    batch.update_runs.append(("open", "", "a", 2, b"{}", b"", 0, 0, 1, 1))
     batch.history.append((1, 2, 0, "me", b"{}", b""))
 
     def write() -> None:

@@ -115,7 +115,7 @@ def test_the_rule_of_the_project_is_followed_by_itself(aged: Aged) -> None:
 def test_a_run_whose_model_still_runs_stays(aged: Aged) -> None:
     no = aged.daemon.store.run(aged.ended[1]).no
     aged.write("INSERT INTO placements VALUES (1, 's', 'PROD', 'r', 'batch', 'champion', 'n/1', "
-               "'d', ?, ?, 1, NULL, NULL, '', '')", no, b"{}")  # fmt: skip
+               "'d', ?, ?, 1, NULL, NULL, '', '', '', NULL, NULL)", no, b"{}")  # fmt: skip
     aged.clock.turn(timedelta(days=40))
     told = aged.purge()
     assert told["kept"] == [{"run": aged.ended[1], "why": "what it deployed still runs"}]

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pydantic import ValidationError
+
 from waystage.check.places import Place, YamlPath
 from waystage.check.scope import start_scope
 from waystage.check.subject import Subject
@@ -26,6 +28,9 @@ from waystage.expressions import (
     Scope,
     compile_expression,
 )
+from waystage.expressions.types import DOUBLE
+from waystage.plugin import Monitor as MonitorPlugin
+from waystage.spec.lifecycle import Monitor
 
 
 def check(subject: Subject) -> Iterator[Problem]:
@@ -38,6 +43,8 @@ def check(subject: Subject) -> Iterator[Problem]:
         yield from _text(subject, scope, text)
     for text in never_rendered(subject):
         yield from _unrendered(subject, text)
+    for name, monitor in subject.spec.monitors.items():
+        yield from _of_monitor(subject, name, monitor)
 
 
 def _condition(subject: Subject, scope: Scope, condition: Condition) -> Iterator[Problem]:
@@ -91,3 +98,28 @@ def _unreadable(subject: Subject, path: YamlPath, error: BadExpression) -> Probl
     shown = error.text if len(error.text) <= 100 else f"{error.text[:97]}…"
     message = f"`{shown}`, character {error.column}: {error.message}"
     return subject.problem("E-EXPRESSION", path, message, error.suggestion)
+
+
+def _of_monitor(subject: Subject, name: str, monitor: Monitor) -> Iterator[Problem]:
+    """Read what the monitor itself evaluates, over the numbers that it says there are."""
+    plugin = subject.catalog.get(monitor.use)
+    if plugin is None or not issubclass(plugin, MonitorPlugin):
+        return
+    try:
+        conditions = plugin.model_validate(monitor.with_).conditions()
+    except ValidationError:
+        return  # told where the plugin's fields are checked
+    for text, names in conditions.items():
+        path = ("monitors", name, "with")
+        try:
+            expression = compile_expression(text, names)
+        except BadExpression as error:
+            message = f"`{text}`, character {error.column}: {error.message}"
+            yield subject.problem("E-EXPRESSION", path, message, error.suggestion)
+            continue
+        scope = Scope(dict.fromkeys(names, DOUBLE))
+        found = [p.message for p in expression.check(scope)]
+        if not found and (kind := expression.type(scope).kind) not in ("bool", "dyn"):
+            found = [f"it is {kind}, and a condition is true or false"]
+        for message in found:
+            yield subject.problem("E-EXPRESSION-TYPE", path, f"`{text}`: {message}")

@@ -18,13 +18,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import ValidationError
-
 from waystage.check.subject import Subject, did_you_mean
 from waystage.errors import ExpressionError, Problem
-from waystage.expressions import BadExpression, Scope, compile_expression, compile_template
-from waystage.expressions.types import DOUBLE
-from waystage.plugin import Monitor as MonitorPlugin
+from waystage.expressions import compile_template
 from waystage.spec.lifecycle import Monitor, Threshold
 
 
@@ -58,7 +54,6 @@ def _monitor(subject: Subject, name: str, monitor: Monitor, *, used: bool) -> It
     if not wrong:
         yield from _order(subject, name, monitor)
     yield from _clears(subject, name, monitor)
-    yield from _conditions(subject, name, monitor)
 
 
 def _sides(subject: Subject, name: str, monitor: Monitor) -> Iterator[Problem]:
@@ -92,31 +87,6 @@ def _order(subject: Subject, name: str, monitor: Monitor) -> Iterator[Problem]:
             text = f"breach ({far:g}){whose} does not imply warn ({near:g})"
             path = ("monitors", name, "breach")
             yield subject.problem("E-THRESHOLD", path, text, "the pair is swapped")
-
-
-def _conditions(subject: Subject, name: str, monitor: Monitor) -> Iterator[Problem]:
-    """Read what the monitor itself evaluates, over the numbers that it says there are."""
-    plugin = subject.catalog.get(monitor.use)
-    if plugin is None or not issubclass(plugin, MonitorPlugin):
-        return
-    try:
-        conditions = plugin.model_validate(monitor.with_).conditions()
-    except ValidationError:
-        return  # told where the plugin's fields are checked
-    for text, names in conditions.items():
-        path = ("monitors", name, "with")
-        try:
-            expression = compile_expression(text, names)
-        except BadExpression as error:
-            message = f"`{text}`, character {error.column}: {error.message}"
-            yield subject.problem("E-EXPRESSION", path, message, error.suggestion)
-            continue
-        scope = Scope(dict.fromkeys(names, DOUBLE))
-        found = [p.message for p in expression.check(scope)]
-        if not found and (kind := expression.type(scope).kind) not in ("bool", "dyn"):
-            found = [f"it is {kind}, and a condition is true or false"]
-        for message in found:
-            yield subject.problem("E-EXPRESSION-TYPE", path, f"`{text}`: {message}")
 
 
 def _clears(subject: Subject, name: str, monitor: Monitor) -> Iterator[Problem]:
