@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEER := .cache/bench-venv
 PIP := -m pip install -q --disable-pip-version-check -c constraints.txt
+# tests wait for processes more than they compute
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(4, os.cpu_count() or 1))')
 GROUPS := --group test --group lint --group package
 
 .DEFAULT_GOAL := install
@@ -33,7 +35,7 @@ demo: install  ## the whole loop on this machine; KEEP=1 leaves project and daem
 	@$(BIN)/waystage demo $(if $(KEEP),--keep)
 
 test: install  ## the tests; parts that need something more say so when they do not run
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 faults: install  ## every fault at full scale, half an hour or more; writes docs/reliability.md
 	$(BIN)/python tests/helpers/fault_report.py $(TESTS)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from waystage.daemon.workers import Workers
 from waystage.errors import Hopeless, NotFound, Retryable, StoreLocked
 from waystage.kernel import Run, events
 from waystage.kernel.replay import rebuild
@@ -120,6 +121,52 @@ def test_waiting_frees_the_worker_and_comes_back_with_its_memo(bench):
     bench.turn(timedelta(minutes=6))
     bench.until(lambda: bench.places(run) == ("c",))
     assert seen == [{}, {"ref": 7}]
+
+
+LEFT = """
+lifecycle: left
+services: [s]
+initial: a
+states:
+  a:
+    steps: [{use: test.pooled, with: {do: poll}}]
+    signals: [go]
+    next: {done: c, refused: c, go: b}
+  b: {steps: [{use: test.pooled, with: {do: act}}], next: {done: c, refused: c}}
+  c: {final: true}
+"""
+
+
+def test_a_step_that_wants_to_be_called_again_after_its_state_was_left_stops_nothing(
+    bench, monkeypatch
+):
+    polled, polling, acting, late = (threading.Event() for _ in range(4))
+
+    def poll(ctx):
+        polling.set()
+        polled.wait(10)
+        return Waiting(timedelta(minutes=5))
+
+    def act(ctx):
+        acting.wait(10)
+        return Done({"did": "act"})
+
+    def postpone(workers, *given):
+        own(workers, *given)
+        late.set()
+
+    own = Workers._postpone
+    monkeypatch.setattr(Workers, "_postpone", postpone)
+    bench.play.answers |= {"poll": [poll], "act": [act]}
+    run = bench.open(bench.lifecycle(LEFT))
+    assert polling.wait(10)
+    bench.send(run, events.signal("go", {}))
+    polled.set()
+    assert late.wait(10)
+    bench.engine.act(lambda tx: None).result(timeout=20)  # what it came to is committed
+    acting.set()
+    bench.until(lambda: bench.places(run) == ("c",))
+    assert not any("late answer" in line for line in bench.said(run))
 
 
 def test_what_a_dead_daemon_was_calling_is_called_again_with_the_same_key(bench):

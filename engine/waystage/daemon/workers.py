@@ -232,14 +232,14 @@ class Workers:
 
     def _again(self, tx: Transaction, claim: Claim, due: int) -> None:
         """Have a step whose answer was lost called again: it looks first what holds."""
-        tx.answered.append((claim.no, claim.slot))
-        tx.store.let_go(tx.connection, claim, due)
-        tx.rings_at(due)
+        if tx.store.let_go(tx.connection, claim, due):  # else the run is already at something else
+            tx.answered.append((claim.no, claim.slot))
+            tx.rings_at(due)
 
     def _postpone(self, tx: Transaction, claim: Claim, due: int, answered: Answered) -> None:
         crash_point("before-postpone")
-        tx.answered.append((claim.no, claim.slot))
         if tx.store.postpone(tx.connection, claim, due, answered.memo or {}):
+            tx.answered.append((claim.no, claim.slot))
             tx.rings_at(due)
         crash_point("after-postpone")
 

@@ -147,11 +147,15 @@ class WorkStore(Reader):
         """Give the work that any daemon calls, or that waits to be called again."""
         return [_due(row) for row in connection.execute(self._dues().where(_begun()))]
 
-    def let_go(self, connection: Connection, claim: r.Claim, due: int) -> None:
-        """Free a claim whose call was cut off, so that it is called again as after a crash."""
+    def let_go(self, connection: Connection, claim: r.Claim, due: int) -> bool:
+        """Free a claim whose call was cut off, so that it is called again as after a crash.
+
+        False when it is no longer this daemon's.
+        """
         mine = _these([(claim.no, claim.slot, claim.fence)])
         held = case((t.work.c.due_at >= HELD, HELD), else_=0)  # its run is paused
-        connection.execute(update(t.work).where(mine).values(**FREE, due_at=due + held))
+        freed = update(t.work).where(mine).values(**FREE, due_at=due + held)
+        return connection.execute(freed).rowcount == 1
 
     def cut_off(self, connection: Connection, claims: Collection[Held], until: int) -> None:
         """Note that calls are cut off by a daemon that ends as it should: that is no crash.

@@ -66,7 +66,9 @@ def _incomplete(
     message = f"{available} of {wanted} pods are ready"
     if progress == LATE:
         return _troubled(Trouble("too_slow", f"{message} within its time", True), status, told)
-    return _seen(_unsettled(status, progress), "starting", message, told)
+    # pods that nothing is wrong with are on their way, also where others ran before them
+    phase: Phase = _unsettled(status, progress) if available else "pending"
+    return _seen(phase, "starting", message, told)
 
 
 def _unsettled(status: Thing, progress: object) -> Phase:
