@@ -6,7 +6,10 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -102,13 +105,33 @@ def test_a_full_log_holds_answers_back_until_it_can_be_written(
     until(lambda: runtime.observe(ctx, handle).phase == "ready")
 
 
+@contextmanager
+def more_and_more(cluster: KafkaCluster) -> Iterator[None]:
+    """Send requests faster than one by one can be answered, as long as the block lasts."""
+    enough = threading.Event()
+
+    def send() -> None:
+        for burst in count():
+            cluster.send_all(REQUESTS, [asked(f"r{burst}-{n}") for n in range(100)])
+            if enough.wait(0.02):
+                return
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        sending.join()
+
+
 def test_a_scorer_that_falls_behind_is_told(
     ctx: FakeContext, release: Release, cluster: KafkaCluster
 ) -> None:
     runtime = scorer(cluster, most_lag=20, batch=1)
     handle = deployed(ctx, runtime, release())
-    cluster.send_all(REQUESTS, [asked(f"r{n}") for n in range(1500)])
-    seen = until(lambda: troubled(runtime, ctx, handle, "behind"))
+    with more_and_more(cluster):
+        seen = until(lambda: troubled(runtime, ctx, handle, "behind"))
     assert (seen.phase, seen.endpoints[0].protocol) == ("degraded", "kafka")
     assert re.fullmatch(rf"\d+ requests wait in {REQUESTS}, more than 20", seen.message)
     until(lambda: runtime.observe(ctx, handle).phase == "ready")
