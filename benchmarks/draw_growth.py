@@ -45,8 +45,8 @@ def in_flight(points: list[dict[str, Any]]) -> Any:
 
 
 def waiting(points: list[dict[str, Any]]) -> Any:
-    """Draw the daemon's memory, and W1 beside them, by runs that wait."""
-    figure, left, right = _two_axes("W1 beside them, transitions per second", "memory, MB")
+    """Draw the daemon's memory, and the rate of W1 beside them, by runs that wait."""
+    figure, left, right = _two_axes("transitions per second", "memory, MB")
     at = [point["waiting"] for point in points]
     left.plot(at, [point["w1_rate"] for point in points], "o-", color=INK)
     right.plot(at, [point["memory_mb"] for point in points], "s--", color=SECOND)
@@ -82,7 +82,7 @@ def _by(figure: Any, axis: Any, label: str, at: list[int]) -> Any:
     axis.set_xticks(at, [_thousands(value, 0) for value in at])
     axis.minorticks_off()
     for one in figure.axes:
-        one.set_ylim(bottom=0)
+        one.set_ylim(0, one.get_ylim()[1] * 1.1)
     return figure
 
 
