@@ -16,6 +16,7 @@ from waystage.daemon.crash import crash_point
 from waystage.daemon.delivery import Delivery
 from waystage.daemon.executors.base import Call
 from waystage.daemon.executors.lanes import INLINE, THREAD, Lanes
+from waystage.daemon.items import Item, answer_item
 from waystage.daemon.masks import Masks
 from waystage.errors import Hopeless
 from waystage.kernel import Event, Run, events
@@ -214,8 +215,6 @@ class Workers:
         self._lanes.executor(made.plugin.use).give_up(made)
 
     def _finish(self, claim: Claim, ctx: StepContext, answered: Answered, *, here: bool) -> None:
-        from waystage.daemon.items import Item, answer_item
-
         engine = self._engine
         if self._masks:
             answered = covered(answered, claim, self._masks)
