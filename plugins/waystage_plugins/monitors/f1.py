@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field
+from waystage_plugins.monitors.at_cut_off import AtCutOff, Shown
 
-from waystage.plugin import Context, Grouped, Measurement, Minimum, Monitor, Window
-from waystage_plugins.monitors.labelled import by_score, counts_of, coverage, usable
+if TYPE_CHECKING:
+    from waystage_plugins.monitors.statistics.confusion import Confusion
 
 
-class F1Monitor(Monitor):
+class F1Monitor(AtCutOff):
     """Measure the F1 score at a cut-off: the harmonic mean of precision and recall.
 
         - use: performance.f1
@@ -22,31 +22,9 @@ class F1Monitor(Monitor):
     """
 
     use: ClassVar[str] = "performance.f1"
-    better: ClassVar[Literal["higher", "lower", "neither"]] = "higher"
-    values: ClassVar[tuple[float | None, float | None]] = (0, 1)
 
-    threshold: float = Field(default=0.5, description="a score from here on is called an event")
+    def shown(self, cut: Confusion, sizes: dict[str, int]) -> Shown:
+        """Give the value, its interval and what is told besides."""
+        from waystage_plugins.monitors.statistics.confusion import f1_interval
 
-    def measure(self, ctx: Context, window: Window, minimum: Minimum) -> Measurement:
-        """Measure the run's snapshot, as champion, on the labelled requests of the window."""
-        found = usable(ctx, window, minimum)
-        return found if isinstance(found, Measurement) else self._measured(found)
-
-    def _measured(self, found: Grouped) -> Measurement:
-        from waystage_plugins.monitors.statistics import confusion
-
-        cut = confusion.confusion(found.score, by_score(found), self.threshold)
-        (low, high), sizes = confusion.f1_interval(cut), counts_of(found)
-        return Measurement(
-            value=cut.f1,
-            low=low,
-            high=high,
-            method="wilson",
-            counts=sizes,
-            notes={
-                "coverage": coverage(sizes),
-                "threshold": self.threshold,
-                "precision": cut.precision,
-                "recall": cut.recall,
-            },
-        )
+        return cut.f1, f1_interval(cut), {"precision": cut.precision, "recall": cut.recall}
