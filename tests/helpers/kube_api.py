@@ -47,11 +47,16 @@ class KubeApi:
         self.lose_answers = 0  # so many answers are lost after the effect
         self.controllers = Controllers(self.store)
         self.admin = str(self.store.issue("admin", 86400)["token"])
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self.refusals: dict[str, Answered] = {}  # of what is made, by the plural of its kind
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.load_cert_chain(certificate, key)
+        self.listen()
+
+    def listen(self, port: int = 0) -> None:
+        """Begin to answer; with the port of before, as one that was restarted."""
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self.server.daemon_threads = True
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.server.socket = self._tls.wrap_socket(self.server.socket, server_side=True)
         self._thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
         self._thread.start()
 
@@ -113,6 +118,8 @@ class KubeApi:
         if sent.kind != PATCHES[0] or not query.get("fieldManager"):
             raise Answered(415, "UnsupportedMediaType", f"{sent.kind}, or no fieldManager")
         _fitting(place, sent.body)
+        if place[1] in self.refusals and name not in store.all(*place):
+            raise self.refusals[place[1]]
         if name not in store.all(*place):  # what applying makes must be allowed to be created
             store.authorize(user, "create", place[0], place[1], place[2], name)
         self._own_host(user, place, name, sent.body)

@@ -21,6 +21,8 @@ import urllib3
 
 Thing = dict[str, Any]
 OTHER = "sha256:" + "f" * 64
+NO_MODEL = "Could not find base path /models/credit-risk for servable credit-risk"
+UNREADY = "Readiness probe failed: HTTP probe failed with statuscode: 404"
 DENIED = "Failed to pull image: unauthorized: authentication required"
 
 
@@ -30,14 +32,17 @@ class ModelServer(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     probes: ClassVar[list[str]] = []
+    answer: ClassVar[tuple[int, str] | None] = None  # instead of scores
 
     def do_POST(self) -> None:
         rows = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["instances"]
         type(self).probes.append(str(self.headers.get("X-Waystage-Probe")))
         numbers = [[float(v) for v in row.values() if isinstance(v, int | float)] for row in rows]
         scores = [[1 - p, p] for p in (min(sum(each) / 10, 1.0) for each in numbers)]
-        body = json.dumps({"predictions": scores}).encode()
-        self.send_response(200 if self.path.startswith("/v1/models/credit-risk") else 404)
+        known = self.path.startswith("/v1/models/credit-risk")
+        status, text = self.answer or (200 if known else 404, json.dumps({"predictions": scores}))
+        body = text.encode()
+        self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -85,7 +90,9 @@ class Kubelet:
     def log(self, pod: Thing, lines: int, *, previous: bool) -> str | None:
         """Give the last lines of a pod's container, None while there is none."""
         plan = self._plan(pod)
-        if plan == "crash":
+        if plan == "no model":
+            text = f"starting\n{NO_MODEL}\n"
+        elif plan == "crash":
             text = "starting\nImportError: no module named scoring\n"
         elif pod["metadata"]["uid"] in self.logs:
             text = self.logs[pod["metadata"]["uid"]].read_text()
@@ -107,8 +114,11 @@ class Kubelet:
 
     def _work(self) -> None:
         while not self._end.wait(0.02):
-            for namespace in self.namespaces:
-                self._look(f"/api/v1/namespaces/{namespace}", namespace)
+            try:
+                for namespace in self.namespaces:
+                    self._look(f"/api/v1/namespaces/{namespace}", namespace)
+            except urllib3.exceptions.HTTPError:
+                continue  # the API is away; a node waits for it
 
     def _look(self, root: str, namespace: str) -> None:
         pods = self.call("GET", f"{root}/pods").get("items", ())
@@ -174,6 +184,10 @@ class Kubelet:
             told = 'Back-off pulling image "x"'
             state["state"] = {"waiting": {"reason": "ImagePullBackOff", "message": told}}
             self._event(root, pod, "Failed", DENIED)
+        elif plan == "no model":
+            state |= {"state": {"running": {}}, "started": True,
+                      "imageID": container["image"]}  # fmt: skip
+            self._event(root, pod, "Unhealthy", UNREADY)
         elif plan in ("crash", "out of memory"):
             why = "OOMKilled" if plan == "out of memory" else "Error"
             state["state"] = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}

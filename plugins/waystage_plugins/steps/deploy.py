@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
-from waystage.errors import Hopeless, Retryable
+from waystage.errors import Hopeless, Retryable, WaystageError
 from waystage.plugin import (
     Answer,
     Change,
@@ -24,7 +24,7 @@ from waystage.plugin import (
     Step,
 )
 from waystage_plugins.steps.artifact import deploy_spec, fetch_artifact, need_stage
-from waystage_plugins.steps.jobs import memo, waited, waiting
+from waystage_plugins.steps.jobs import memo, score_of, waited, waiting
 
 LONGEST_WAIT = 5.0
 # words of runtimes for what another try cannot mend
@@ -42,6 +42,8 @@ class Deploy(Step):
     Online it is done when the runtime says that this snapshot answers; on a batch runtime the
     snapshot becomes the current one and no process stays. The snapshot that ran before is
     left to its own run. `image` is for runtimes that run images: what a step built, by digest.
+    Where requests are led to a champion, it must have scored its example rows before. What does
+    not come up is taken away again, unless the stage had it before.
     """
 
     use: ClassVar[str] = "runtime.deploy"
@@ -84,20 +86,38 @@ class Deploy(Step):
         self, ctx: Context, placed: PlacedRuntime, handle: Handle, seen: Observation
     ) -> Answer:
         if seen.phase == "failed":
-            raise _failure(ctx, placed, seen)
+            raise self._taken_back(ctx, placed, handle, _failure(ctx, placed, seen))
         # while an older generation still answers under the same name, its digest shows it
         if seen.phase == "ready" and seen.digest in (None, ctx.snapshot.digest):
             if self.role == "champion" and "switch" in placed.online.capabilities:
+                if why := _not_scoring(ctx, placed, handle):
+                    if isinstance(left := self._taken_back(ctx, placed, handle, why), Retryable):
+                        raise left
+                    return Refused(str(why))
                 placed.online.set_traffic(ctx, handle, 100)
                 seen = placed.online.observe(ctx, handle)
             if seen.phase == "ready":
                 return self._done(placed, handle, _named(placed, seen.endpoints))
         if waited(ctx) >= self.ready_within.total_seconds():
-            raise Retryable(
+            late = Retryable(
                 f"{ctx.snapshot.id} is not ready in {placed.stage}/{placed.name} after "
                 f"{waited(ctx):.0f} s: {seen.phase} {seen.reason} {seen.message}".rstrip()
             )
+            raise self._taken_back(ctx, placed, handle, late)
         return waiting(ctx, {"handle": handle.ref}, longest=LONGEST_WAIT)
+
+    def _taken_back(
+        self, ctx: Context, placed: PlacedRuntime, handle: Handle, why: WaystageError
+    ) -> WaystageError:
+        """Leave nothing behind that no inventory would know of; give what is to be told."""
+        for row in ctx.placements(stage=placed.stage, role=self.role):
+            if (row.snapshot.id, row.deployed.runtime) == (ctx.snapshot.id, placed.name):
+                return why  # it was here before this step: what may still serve is not taken
+        try:
+            placed.online.delete(ctx, handle)
+        except WaystageError as error:
+            return Retryable(f"{why}; and it could not be taken away: {error}")
+        return why
 
     def _done(
         self, placed: PlacedRuntime, handle: Handle | None, endpoints: tuple[Endpoint, ...]
@@ -139,7 +159,20 @@ def _named(placed: PlacedRuntime, found: tuple[Endpoint, ...]) -> tuple[Endpoint
     )
 
 
-def _failure(ctx: Context, placed: PlacedRuntime, seen: Observation) -> Exception:
+def _not_scoring(ctx: Context, placed: PlacedRuntime, handle: Handle) -> Hopeless | None:
+    """Say why requests are not led to it: an answer to an example row that is no score."""
+    if not (rows := list(ctx.snapshot.example)):
+        return None
+    try:
+        answers = placed.online.predict(ctx, handle, rows)
+        for number, answer in enumerate(answers, start=1):
+            score_of(number, answer)
+    except (Hopeless, ValueError) as error:
+        return Hopeless(f"{ctx.snapshot.id} in {placed.stage} got no requests: {error}")
+    return None
+
+
+def _failure(ctx: Context, placed: PlacedRuntime, seen: Observation) -> WaystageError:
     kind = Hopeless if seen.reason in HOPELESS_REASONS else Retryable
     return kind(
         f"{ctx.snapshot.id} failed in {placed.stage}/{placed.name}: "

@@ -6,12 +6,21 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from waystage.errors import Hopeless, Retryable
-from waystage.plugin import Deployed, Done, JsonObject, Refused, Waiting
+from waystage.plugin import (
+    Deployed,
+    Done,
+    Handle,
+    JsonObject,
+    Placement,
+    Refused,
+    Services,
+    Waiting,
+)
 from waystage.testing import FakeContext, check_step, run_to_end
 from waystage_plugins.scoring.sqlite import SqliteScoringLog
 from waystage_plugins.steps.deploy import Deploy
@@ -83,10 +92,62 @@ def test_a_new_attempt_applies_anew(ctx: FakeContext, home: Path) -> None:
     ctx.memo = Deploy().run(ctx).memo  # type: ignore[union-attr]  # it waits
     with pytest.raises(Retryable):
         Deploy().run(ctx)
-    (home / "credit-1.json").unlink()
+    assert not (home / "credit-1.json").exists(), "what failed is taken away"
     ctx.attempt = 2
     assert isinstance(run_to_end(Deploy(), ctx), Done)
     assert (home / "credit-1.json").exists()
+
+
+def test_what_the_stage_had_before_is_not_taken_away_when_it_fails_anew(
+    ctx: FakeContext, home: Path
+) -> None:
+    answer = Deploy().run(ctx)
+    assert isinstance(answer, Done)
+    (fact,) = answer.facts
+    assert isinstance(fact, Deployed)
+    ctx.inventory = [Placement(ctx.service, ctx.snapshot, fact, ctx.run, ctx.now)]
+    plan(home, {"phase": "failed", "reason": "crashed", "message": "it broke"})
+    with pytest.raises(Retryable, match=r"crashed: it broke$"):
+        Deploy().run(ctx)
+    assert (home / "credit-1.json").exists()
+
+
+def test_what_cannot_be_taken_away_is_told(ctx: FakeContext, home: Path, online: Any) -> None:
+    class Stuck(type(online)):  # type: ignore[misc]  # the class is known well enough
+        use: ClassVar[str] = "test.stuck"
+
+        def delete(self, ctx: Services, handle: Handle) -> None:
+            raise Retryable("nobody answers")
+
+    ctx.runtimes["serving"] = Stuck(home=str(home))
+    plan(home, {"phase": "failed", "reason": "bad_model", "message": "it broke"})
+    with pytest.raises(Retryable, match="it broke; and it could not be taken away: nobody answers"):
+        Deploy().run(ctx)
+
+
+@pytest.mark.parametrize("answers", [[{"score": float("nan")}], [{"score": 7}], [{"odd": 1}]])
+def test_requests_are_not_led_to_a_champion_that_gives_no_scores(
+    ctx: FakeContext, home: Path, online: Any, answers: list[JsonObject]
+) -> None:
+    led: list[Handle] = []
+
+    class Switching(type(online)):  # type: ignore[misc]  # the class is known well enough
+        use: ClassVar[str] = "test.switching"
+        capabilities: ClassVar[frozenset[str]] = frozenset({"switch"})
+
+        def set_traffic(self, ctx: Services, handle: Handle, percent: int = 100) -> None:
+            led.append(handle)
+
+    ctx.runtimes["serving"] = Switching(home=str(home))
+    (home / "answers").write_text(json.dumps(answers))
+    answer = run_to_end(Deploy(), ctx)
+    assert isinstance(answer, Refused)
+    assert "credit/1 in DEV got no requests: row 1 has" in answer.why
+    assert led == []
+    assert world(home) == {}
+    (home / "answers").unlink()
+    assert isinstance(run_to_end(Deploy(), ctx), Done)
+    assert len(led) == 1
 
 
 def test_what_the_runtime_could_never_run_is_refused(ctx: FakeContext, online: Any) -> None:

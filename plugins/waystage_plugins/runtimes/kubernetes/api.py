@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
 Thing = dict[str, Any]
+# a 403 that is no matter of rights: it may pass
+PASSING = ("exceeded quota", "because it is being terminated")
 TIMEOUT = (5.0, 30.0)  # seconds to connect, and between two bytes
 
 
@@ -146,7 +148,7 @@ def failure(
     named = f"{what} {name}".strip() + f" in {namespace}"
     if status == 401:
         return Retryable(f"the cluster does not take the token (401): {told}")
-    if status == 403 and "exceeded quota" not in told:
+    if status == 403 and not any(words in told for words in PASSING):
         return Hopeless(
             f"this account may not {verb} {named}: {told}; the Role that it needs is in "
             f"docs/how-to/openshift.md"

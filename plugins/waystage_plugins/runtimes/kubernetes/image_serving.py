@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
-from waystage.errors import Hopeless
+from waystage.errors import Hopeless, WaystageError
 from waystage.plugin import DeploySpec, Handle, OnlineRuntime, Services
 from waystage_plugins.images.login import Registry
 from waystage_plugins.runtimes.kubernetes.api import Api
@@ -71,7 +72,21 @@ class ImageServing(Cluster, OnlineRuntime):
         """Say whether the cluster answers and takes the account."""
         return self.reached(ctx, self.place, self.seen_kind)
 
-    def _apply(self, api: Api, kind: Kind, manifest: Thing) -> None:
+    def _apply_all(self, api: Api, objects: list[tuple[Kind, Thing]]) -> None:
+        """Apply one after the other; when one is refused, take away what is new among them."""
+        new: list[tuple[Kind, str]] = []
+        try:
+            for kind, manifest in objects:
+                if self._apply(api, kind, manifest):
+                    new.append((kind, str(manifest["metadata"]["name"])))
+        except WaystageError:
+            for kind, name in reversed(new):
+                with suppress(WaystageError):  # what cannot be reached is applied again later
+                    self._remove(api, kind, name)
+            raise
+
+    def _apply(self, api: Api, kind: Kind, manifest: Thing) -> bool:
+        """Make an object so; say whether it was not there before."""
         name = manifest["metadata"]["name"]
         there = api.get(kind, name)
         if there is not None and not self._is_ours(there):
@@ -80,6 +95,7 @@ class ImageServing(Cluster, OnlineRuntime):
                 f"{self.owner}; it is left alone"
             )
         api.apply(kind, manifest, force=self.take_over)
+        return there is None
 
     def _remove(self, api: Api, kind: Kind, name: str) -> None:
         there = api.get(kind, name)

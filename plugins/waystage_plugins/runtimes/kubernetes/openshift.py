@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -9,7 +10,7 @@ from pydantic import Field
 from waystage.errors import Hopeless, Retryable
 from waystage.plugin import Difference, Handle, JsonObject, Observation, Phase, Services
 from waystage_plugins.runtimes.kubernetes import routing, sharing
-from waystage_plugins.runtimes.kubernetes.api import Api
+from waystage_plugins.runtimes.kubernetes.api import Api, failure
 from waystage_plugins.runtimes.kubernetes.cluster import LABEL
 from waystage_plugins.runtimes.kubernetes.foreign import shares
 from waystage_plugins.runtimes.kubernetes.kinds import IMAGE_STREAM, ROUTE, Kind
@@ -89,6 +90,8 @@ class OpenShiftServing(ClusterServing):
             if phase != "Active":
                 raise Retryable(f"project {self.project} is {phase}")
             return
+        if status in (401, 429) or status >= 500:  # nothing is said of the project
+            raise failure(status, json.dumps(told), "get", "projects", self.project, self.project)
         if status not in (403, 404) or not self.create_project:
             raise Hopeless(f"project {self.project}: {told.get('message') or status}")
         status, told = api.ask(

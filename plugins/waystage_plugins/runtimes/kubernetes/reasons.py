@@ -35,7 +35,7 @@ def pod_trouble(
             return _crash(pod, each, last_line)
     if status.get("reason") == "Evicted":
         return Trouble("evicted", f"evicted: {status.get('message', '')}", False)
-    return _unscheduled(status) or _warned(pod, events)
+    return _unscheduled(status) or _warned(pod, events, last_line)
 
 
 def refused_pods(conditions: dict[str, Thing]) -> Trouble | None:
@@ -85,14 +85,20 @@ def _unscheduled(status: Thing) -> Trouble | None:
     return None
 
 
-def _warned(pod: Thing, events: Callable[[Thing], list[Thing]]) -> Trouble | None:
+def _warned(
+    pod: Thing, events: Callable[[Thing], list[Thing]], last_line: Callable[[Thing], str]
+) -> Trouble | None:
     if _is_ready(pod):
         return None
     warned = [each for each in events(pod) if each.get("type") == "Warning"]
     if not warned:
         return None
     last = warned[-1]
-    return Trouble("starting", f"{last.get('reason')}: {_short(last.get('message', ''))}", False)
+    told = f"{last.get('reason')}: {_short(last.get('message', ''))}"
+    if last.get("reason") == "Unhealthy" and (line := _short(last_line(pod))):
+        # a server without its model says so in its log and nowhere else
+        told += f"; last log line: {line}"
+    return Trouble("starting", told, False)
 
 
 def _is_ready(pod: Thing) -> bool:

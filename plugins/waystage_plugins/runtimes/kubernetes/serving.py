@@ -69,8 +69,7 @@ class ClusterServing(ImageServing):
         plan = self._budgeted(spec, ctx.key)
         with self.connected(ctx, self.place) as api:
             self._prepare(api)
-            for kind, manifest in self._objects(plan):
-                self._apply(api, kind, manifest)
+            self._apply_all(api, self._objects(plan))
         return Handle(
             ref={
                 "namespace": plan.namespace, "name": plan.name, "shared": plan.shared,

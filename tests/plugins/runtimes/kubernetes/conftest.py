@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from cluster_story import ROW
 from kube_api import KubeApi
 from kubelet import Kubelet, ModelServer
 from real_cluster import NoCluster, RealCluster
@@ -21,7 +22,6 @@ from waystage_plugins.runtimes.kubernetes.rbac import manifests
 
 Thing = dict[str, Any]
 IMAGE = "registry.example/models/credit-risk@sha256:" + "a" * 64
-ROW = {"income": 1.0, "children": 2, "purpose": "car"}
 BOTH = pytest.mark.parametrize(
     "world", ["stand-in", pytest.param("real", marks=pytest.mark.heavy)], indirect=True
 )
@@ -131,6 +131,7 @@ _numbers = itertools.count(1)
 def world(request: pytest.FixtureRequest, certificate: tuple[Path, Path]) -> Iterator[World]:
     """A namespace of its own on the cluster that the test asks for; the stand-in by default."""
     ModelServer.probes.clear()
+    ModelServer.answer = None
     if getattr(request, "param", "stand-in") == "real":
         yield from _on_real(request.getfixturevalue("real_cluster"))
         return
