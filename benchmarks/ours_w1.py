@@ -112,7 +112,8 @@ def measure(place: Path, runs: int, in_flight: int, database: str = "") -> dict[
     definitions = Definitions(store)
     definitions.present(load_project(place))
     engine = Engine(store, definitions, {Echo.use: Echo}, SystemClock())
-    spare_the_collector()  # as a daemon does
+    store.lay_out_log()  # as a daemon does, and the next line, too
+    spare_the_collector()
     engine.start()
     definition = definitions.by_name("w1")
     _drive(engine, definition, in_flight, in_flight)  # warm up

@@ -45,6 +45,7 @@ def _serve(root: Path, port: int | None, *, turned: bool) -> int:
     listen = daemon.files.project.spec.listen
     try:
         daemon.engine.store.occupy()
+        daemon.engine.store.lay_out_log()
         traces = tracing.begin(daemon.engine, daemon.files.project.spec.project)
         web = WebServer(daemon, listen.host, listen.port if port is None else port)
     except BaseException:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from waystage.errors import StoreLocked, StoreUnfit
 from waystage.store.address import address
 from waystage.store.driver import driver_of, told
+from waystage.store.log_room import LOG_PAGES
 from waystage.store.pooler import look
 from waystage.store.upgrade import migrate
 
@@ -126,7 +127,7 @@ def _sqlite_settings(connection: Any, _record: Any) -> None:
         "synchronous=FULL",
         "foreign_keys=ON",
         "cache_size=-16000",
-        "wal_autocheckpoint=8000",
+        f"wal_autocheckpoint={LOG_PAGES}",
     ):
         connection.execute(f"PRAGMA {pragma}")
 

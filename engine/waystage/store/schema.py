@@ -291,6 +291,23 @@ purged = Table(  # what is left of a run that retention removed, chained like a 
     sqlite_autoincrement=True,
 )  # fmt: skip
 
+allowances = Table(  # what services had done of what is counted, also by runs that are gone
+    "allowances", metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("service", String(63), nullable=False),
+    Column("name", String(63), nullable=False),
+    Column("key", String(400), nullable=False, unique=True),  # of the step
+    Column("run", BigInteger, nullable=False),
+    Column("state", String(255), nullable=False),
+    Column("began", BigInteger, nullable=False),
+    Column("ended", BigInteger),
+)  # fmt: skip
+Index(  # one at a time, whatever the code does
+    "allowances_under_way", allowances.c.service, allowances.c.name, unique=True,
+    sqlite_where=allowances.c.ended.is_(None), postgresql_where=allowances.c.ended.is_(None),
+)  # fmt: skip
+Index("allowances_of_run", allowances.c.run)
+
 turns = Table(  # who does what only one daemon should do at a time
     "turns", metadata,
     Column("name", String(63), primary_key=True),

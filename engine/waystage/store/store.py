@@ -19,6 +19,7 @@ from waystage.store.commit import Statements
 from waystage.store.database import has_sessions, open_database
 from waystage.store.filelock import FileLock
 from waystage.store.foreign import Foreign
+from waystage.store.log_room import lay_out_log
 from waystage.store.openings import Openings
 from waystage.store.turns import Turn, turn
 from waystage.store.work import WorkStore
@@ -46,6 +47,10 @@ class Store(WorkStore):
         if self._lock is not None:
             self._lock.acquire()
             refuse_damaged(self.engine)
+
+    def lay_out_log(self) -> bool:
+        """Make room for SQLite's log, which makes commits cheaper; says whether it is there."""
+        return lay_out_log(self.engine)
 
     def close(self) -> None:
         """Let go of the database."""
