@@ -16,7 +16,7 @@ from waystage.daemon.engine import Engine
 from waystage.daemon.opening import Opening
 from waystage.errors import Hopeless, Retryable
 from waystage.kernel import Definition, Event, compile_lifecycle
-from waystage.plugin import Done, Measurement, Monitor, Refused, Step, Waiting
+from waystage.plugin import Allowance, Done, Measurement, Monitor, Refused, Step, Waiting
 from waystage.spec.load import parse_lifecycle
 from waystage.store import Store
 from waystage.store.codec import micros
@@ -81,6 +81,23 @@ class Asking(Act):
     repeat: ClassVar[Any] = "ask"
 
 
+class Counted(Pooled):
+    """What a service may have done so often.
+
+    - use: test.counted
+      with: {do: something}
+    """
+
+    use: ClassVar[str] = "test.counted"
+    counted: ClassVar[bool] = True
+    most: int | None = None
+    per: timedelta = timedelta()
+    cooldown: timedelta = timedelta()
+
+    def allowance(self) -> Allowance:
+        return Allowance(name="work", most=self.most, per=self.per, cooldown=self.cooldown)
+
+
 class Gauge(Monitor):
     """Measure what the test planned.
 
@@ -98,7 +115,7 @@ class Gauge(Monitor):
         return Measurement(value=answer)
 
 
-CATALOG = {plugin.use: plugin for plugin in (Act, Pooled, Asking, Gauge)}
+CATALOG = {plugin.use: plugin for plugin in (Act, Pooled, Asking, Counted, Gauge)}
 
 
 class Bench:

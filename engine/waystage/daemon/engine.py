@@ -18,6 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from waystage.clock import Clock
+from waystage.daemon.allowing import Allowing
 from waystage.daemon.crash import crash_point
 from waystage.daemon.definitions import Definitions
 from waystage.daemon.delivery import Delivery
@@ -75,6 +76,7 @@ class Engine:
         self.runs = HotRuns()
         self.meter = Meter()
         self.fault = ""  # why nothing can be written at the moment
+        self._allowing = Allowing(catalog)
         self.workers = Workers(self, catalog, connections, execution or Execution())
         self._inbox: SimpleQueue[Item | None] = SimpleQueue()
         self._local: deque[Item] = deque()
@@ -274,6 +276,7 @@ class Engine:
                 self.store, connection, self.definitions, self.runs, self.clock.now(),
                 self.owner, self.store.wall(), self.lease, draining=self._draining.is_set(),
                 room=self.workers.claiming.at_once, mark=self.workers.mark_of,
+                allowing=self._allowing,
             )  # fmt: skip
             self._fill(tx, items, due)
             if not tx.write():

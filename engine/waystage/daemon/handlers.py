@@ -20,11 +20,16 @@ if TYPE_CHECKING:
 
 
 def _start_step(tx: Transaction, touched: Touched, command: c.StartStep) -> None:
+    if tx.allowing is not None and tx.allowing.refuses(tx, touched, command):
+        return
     touched.work[touched.definition.nodes[command.state].region] = command
 
 
 def _drop_work(tx: Transaction, touched: Touched, command: c.DropWork) -> None:
-    touched.work[touched.definition.nodes[command.state].region] = None
+    node = touched.definition.nodes[command.state]
+    touched.work[node.region] = None
+    if tx.allowing is not None:
+        tx.allowing.over(tx, touched, node)
 
 
 def _open_task(tx: Transaction, touched: Touched, command: c.OpenTask) -> None:

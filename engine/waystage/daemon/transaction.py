@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from waystage.daemon.allowing import Allowing
 from waystage.daemon.definitions import Definitions
 from waystage.daemon.delivery import Delivery, Touched
 from waystage.daemon.facts import apply_fact
@@ -59,6 +60,7 @@ class Transaction:
     mark: Callable[[str], str] | None = None  # of the keys that a signer has now
     room: Callable[[Transaction, c.StartStep, Run], bool] | None = None  # may it begin at once
     taken: Counter[str] = field(default_factory=Counter)  # calls that this batch begins, by lane
+    allowing: Allowing | None = None  # holds counted steps to their allowance
     foreign: dict[int, Newer] = field(default_factory=dict)  # runs that cannot be read here
 
     def __post_init__(self) -> None:
@@ -212,6 +214,8 @@ class Transaction:
         for fact in delivery.facts:
             apply_fact(self, touched, fact)
         if delivery.claim is not None and delivery.claim.order["kind"] == "monitor":
+        if delivery.claim is not None and delivery.event.kind == "step.refused" and self.allowing:
+            self.allowing.refused(self, delivery.claim.order["use"], delivery.claim.order["key"])
             self._keep_measurement(touched, before, delivery.claim.order)
         for order in measured_meanwhile(definition, before, delivery.event):
             self._keep_measurement(touched, before, order)

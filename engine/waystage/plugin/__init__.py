@@ -1,6 +1,7 @@
 """The contract for plugin authors: kinds, answers, context. Everything here is public."""
 
 from waystage.errors import Hopeless, Retryable
+from waystage.plugin.allowance import Allowance
 from waystage.plugin.answers import (
     Answer,
     Championed,
@@ -68,6 +69,7 @@ __all__ = [
     "Deployed",
     "Difference",
     "Done",
+    "Allowance",
     "Endpoint",
     "Examined",
     "Fact",

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal, TypeAlias
 from pydantic import BaseModel, Field
 
 from waystage.errors import Hopeless
+from waystage.plugin.allowance import Allowance
 from waystage.plugin.answers import SPEECHES, Answer, Done, Opening, Role
 from waystage.plugin.base import Plugin
 from waystage.plugin.context import Context, Services
@@ -44,6 +45,8 @@ class Step(Plugin):
     tells `Signed` for each signer whose it is, and names them in its output's `signed_by`.
     `needs_runtime` says the mode of the runtime that `run` asks for, if it asks for one, and
     `needs_capabilities` what that runtime must be able to do: words of its own `capabilities`.
+    `counted` says that `allowance` tells how often a service may have it done: the engine asks
+    before it is begun, and refuses it in the plugin's place.
     """
 
     kind: ClassVar[str] = "step"
@@ -56,6 +59,7 @@ class Step(Plugin):
     verifies: ClassVar[bool] = False
     needs_runtime: ClassVar[Literal["any", "online", "batch"] | None] = None
     needs_capabilities: ClassVar[frozenset[str]] = frozenset()
+    counted: ClassVar[bool] = False
 
     class Output(BaseModel):
         """What `steps.<id>` offers to expressions."""
@@ -79,6 +83,10 @@ class DeploySpec(Value):
     role: Role = "champion"
     run: str = ""
     image: str = ""  # built from the snapshot, by digest; for runtimes that run images
+    def allowance(self) -> Allowance | None:
+        """Give how often a service may have this done, by the settings alone; None: as it likes."""
+        return None
+
     scoring_log: JsonObject | None = (
         None  # `{use, with}` of the project's log; online ones write it
     )

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from datetime import timedelta
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
-from waystage.errors import Hopeless
-from waystage.plugin import Answer, Context, Done, Job, JsonObject, Refused, Slice, Step, Waiting
+from waystage.plugin import (
+    Allowance,
+    Answer,
+    Context,
+    Done,
+    Job,
+    JsonObject,
+    Refused,
+    Slice,
+    Step,
+    Value,
+    Waiting,
+)
 from waystage.plugin.snapshot import DIGEST
-from waystage.plugin.values import Value
-from waystage_plugins.repositories.manifest import read_manifest
-from waystage_plugins.repositories.tree import MANIFEST, tree_files
+from waystage_plugins.repositories.tree import tree_files
+from waystage_plugins.runtimes.files import read_json, write_json
 from waystage_plugins.steps.artifact import fetch_artifact, need_stage
+from waystage_plugins.steps.commit import COMMIT, commit_of
 from waystage_plugins.steps.data import bring, unchanged
 from waystage_plugins.steps.jobs import follow, job_name
+from waystage_plugins.steps.metrics import read_metrics
 from waystage_plugins.steps.window import Frozen, freeze
 from waystage_plugins.storage.address import Address
 
@@ -35,6 +46,29 @@ class Data(Value):
     holdout: float = Field(default=0.0, ge=0, lt=1)
 
 
+class Budget(Value):
+    """How many trainings of a service may begin within `per`, and how long all may take."""
+
+    trainings: int = Field(ge=1, le=10_000)
+    per: timedelta = Field(gt=timedelta())
+    time: timedelta | None = Field(default=None, gt=timedelta())
+
+
+class Metrics(Value):
+    """A JSON file below the job's directory with numbers by name, and which there must be."""
+
+    file: str | None = Field(default=None, min_length=1, max_length=400)
+    needs: tuple[str, ...] = Field(default=(), max_length=100)
+
+    @field_validator("file")
+    @classmethod
+    def _below(cls, value: str | None) -> str | None:
+        path = PurePosixPath(value or "metrics.json")
+        if path.is_absolute() or {"..", "."} & {*path.parts}:
+            raise ValueError(f"{value!r} is no path below the job's directory")
+        return value
+
+
 class Train(Step):
     """Train a new model on what the service was asked lately and how it came out.
 
@@ -44,26 +78,41 @@ class Train(Step):
             command: [python, train.py]
             data: {length: P90D, label_delay: P30D}
             minimum_rows: 1000
+            metrics: {file: metrics.json, needs: [ks]}
+            cooldown: P30D
+            budget: {trainings: 4, per: P365D}
 
     The job finds the labelled rows as CSV in `WAYSTAGE_INPUT_DATA`, the files of the run's
     snapshot in `WAYSTAGE_INPUT_PARENT` and its manifest as JSON in `WAYSTAGE_INPUT_SNAPSHOT`.
     `inputs` names more of them by address, as `batch.run` does.
     It writes the model's files and their `manifest.yaml` to `WAYSTAGE_OUTPUT`, or to `model/`
     below it. `data.stage` says whose requests to take; the default is the state's stage.
+    `metrics.file` is a file below `WAYSTAGE_OUTPUT` with more metrics than the manifest's.
+
+    A service is trained once at a time, and not more often than `budget` and `cooldown` (since
+    the last training ended) say, whichever run asks: a training beyond them is refused, with
+    when the next one may begin in `event.output.again`.
     """
 
     use: ClassVar[str] = "batch.train"
     needs_runtime: ClassVar[Literal["any", "online", "batch"] | None] = "batch"
+    counted: ClassVar[bool] = True
 
     command: tuple[str, ...] = Field(min_length=1, max_length=100)
     data: Data = Data()
     minimum_rows: int = Field(default=100, ge=1)
+    minimum_coverage: float = Field(default=0.0, ge=0, le=1, description="share with a label")
     inputs: dict[str, Address] = Field(default={}, max_length=100)
+    metrics: Metrics = Metrics()
+    budget: Budget | None = None
+    cooldown: timedelta = Field(default=timedelta(), ge=timedelta())
 
     class Output(BaseModel):
         """The directory with the trained model, its metrics, and what it was trained on.
 
-        `data` is the digest of the labelled rows, `inputs` has those of the other inputs.
+        `data` is the digest of the labelled rows, `coverage` the share of the window's requests
+        that have a label, `inputs` has the digests of the other inputs. `commit` is what the
+        project's directory was a checkout of when the job began, if it was one.
         """
 
         artifact: str
@@ -71,7 +120,20 @@ class Train(Step):
         data: str = Field(pattern=DIGEST)
         rows: int
         events: int
+        coverage: float
+        commit: str = Field(pattern=COMMIT)
         inputs: dict[str, str]
+
+    def allowance(self) -> Allowance:
+        """Count the trainings of a service, and hold them to budget and cooldown."""
+        budget = self.budget
+        return Allowance(
+            name="training",
+            most=budget.trainings if budget else None,
+            time=budget.time if budget else None,
+            per=budget.per if budget else timedelta(),
+            cooldown=self.cooldown,
+        )
 
     def run(self, ctx: Context) -> Answer:
         """Freeze the data, run the job, hold what it wrote against what is expected."""
@@ -89,10 +151,12 @@ class Train(Step):
         return Done(
             self.Output(
                 artifact=str(artifact),
-                metrics=_metrics(read_manifest(artifact / MANIFEST), artifact),
+                metrics=read_metrics(artifact, outputs, self.metrics.file, self.metrics.needs),
                 data=frozen.digest,
                 rows=frozen.rows,
                 events=frozen.events,
+                coverage=round(frozen.coverage, 6),
+                commit=_commit(ctx),
                 inputs={name: each.digest for name, each in given.items()},
             )
         )
@@ -104,6 +168,17 @@ class Train(Step):
             raise ValueError(f"{taken[0]!r} is what every training gets; choose another name")
         return value
 
+    @model_validator(mode="after")
+    def _a_budget_that_counts(self) -> Train:
+        budget = self.budget
+        if budget and budget.time is None and self.cooldown * budget.trainings >= budget.per:
+            raise ValueError(
+                f"the cooldown alone keeps trainings below the budget: {budget.trainings} of them "
+                f"take {self.cooldown * budget.trainings} of cooldown, and the budget's period "
+                f"is {budget.per}; shorten the cooldown or lengthen per"
+            )
+        return self
+
     def _freeze(self, ctx: Context) -> Frozen | Refused:
         if not ctx.snapshot.inputs:
             return Refused(
@@ -113,10 +188,21 @@ class Train(Step):
         stage = self.data.stage or need_stage(ctx)
         which = Slice(ctx.service, stage, end - self.data.length, end)
         frozen = freeze(ctx.scoring_log, which, ctx.snapshot.inputs, ctx.scratch, self.data.holdout)
-        counts: JsonObject = {"rows": frozen.rows, "events": frozen.events}
+        _commit(ctx)
+        counts: JsonObject = {
+            "rows": frozen.rows,
+            "events": frozen.events,
+            "coverage": round(frozen.coverage, 6),
+        }
         if frozen.rows < self.minimum_rows:
             return Refused(
                 f"{frozen.rows} labelled rows are fewer than the {self.minimum_rows} needed",
+                output=counts,
+            )
+        if frozen.coverage < self.minimum_coverage:
+            return Refused(
+                f"{frozen.coverage:.1%} of the window's requests have a label, fewer than the "
+                f"{self.minimum_coverage:.1%} needed",
                 output=counts,
             )
         if frozen.events in (0, frozen.rows):
@@ -138,11 +224,9 @@ class Train(Step):
         )
 
 
-def _metrics(manifest: JsonObject, artifact: Path) -> dict[str, float]:
-    metrics = manifest.get("metrics") or {}
-    if not isinstance(metrics, dict):
-        raise Hopeless(f"{artifact / MANIFEST}: field metrics: is not a map of name to number")
-    for name, value in metrics.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or math.isinf(value):
-            raise Hopeless(f"{artifact / MANIFEST}: field metrics.{name}: is not a number")
-    return {name: float(value) for name, value in metrics.items()}  # type: ignore[arg-type]  # checked
+def _commit(ctx: Context) -> str:
+    """Give the project's commit at the first call of the step, also after a crash."""
+    place = ctx.scratch / "commit.json"
+    if not place.exists():
+        write_json(place, {"commit": commit_of(ctx.project)})
+    return str(read_json(place).get("commit", ""))

@@ -11,6 +11,7 @@ from waystage.plugin import Answer, Context, Done, JsonObject, Registered, Step
 from waystage.plugin.snapshot import DIGEST, NAME
 from waystage_plugins.repositories.manifest import merged, read_manifest
 from waystage_plugins.repositories.tree import MANIFEST
+from waystage_plugins.steps.commit import COMMIT
 
 INHERITED = ("services", "format", "author", "inputs", "outputs", "example")
 
@@ -34,7 +35,10 @@ class Register(Step):
     version: str | None = Field(default=None, pattern=NAME)
     tags: dict[str, str] = Field(default_factory=dict)
     metrics: dict[str, float] = Field(default_factory=dict)
-    data: str | None = Field(default=None, pattern=DIGEST)
+    data: str | None = Field(
+        default=None, pattern=DIGEST, description="digest of what it learnt from"
+    )
+    commit: str | None = Field(default=None, pattern=COMMIT, description="of the code that made it")
 
     class Output(BaseModel):
         """The new version."""
@@ -59,7 +63,8 @@ class Register(Step):
         given = self.model_dump(mode="json", include={"name", "tags", "metrics"})
         given = {field: value for field, value in given.items() if value}
         lineage = {"parent": ctx.snapshot.id, "run": ctx.run}
-        given["lineage"] = lineage | ({"data": self.data} if self.data else {})
+        lineage |= {"data": self.data} if self.data else {}
+        given["lineage"] = lineage | ({"commit": self.commit} if self.commit else {})
         # a script that copied its parent's manifest means a new version: null stands for that
         given["version"] = self.version
         return merged(merged(base, own), given)

@@ -15,12 +15,16 @@ from waystage_plugins.monitors.split import is_holdout
 
 
 class Frozen(BaseModel):
-    """A window that was written out: what is in it and the digest of its bytes."""
+    """A window that was written out: what is in it and the digest of its bytes.
+
+    `coverage` is the share of all requests of the window that have a label.
+    """
 
     path: str
     digest: str
     rows: int
     events: int
+    coverage: float
     start: datetime
     end: datetime
 
@@ -31,13 +35,15 @@ def freeze(
     """Write the labelled rows of the slice to `data.csv`, or give what is there already.
 
     The columns are those of the model and `event` (1 or 0); booleans are 1 and 0, a missing
-    value is empty. Rows come by time, then by request id. The share `holdout` of the requests is
+    value is empty. Rows come by time, then by request id, whichever log they are from, so that
+    the same window has the same digest. The share `holdout` of the requests is
     left out: those on which `is_holdout` says that models are compared.
     """
     told = into / "data.json"
     if told.exists():
         return Frozen.model_validate_json(told.read_text())
     place, beside = into / "data.csv", into / "data.csv.new"
+    asked, labelled = log.counts(which)
     rows, events = _write(beside, columns, _kept(log.rows(which, labelled=True), holdout))
     beside.replace(place)
     frozen = Frozen(
@@ -45,6 +51,7 @@ def freeze(
         digest=_digest(place),
         rows=rows,
         events=events,
+        coverage=labelled / asked if asked else 0.0,
         start=which.start,
         end=which.end,
     )

@@ -4,6 +4,18 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 INSERT INTO "alembic_version" VALUES('0001');
+CREATE TABLE allowances (
+	id INTEGER NOT NULL, 
+	service VARCHAR(63) NOT NULL, 
+	name VARCHAR(63) NOT NULL, 
+	"key" VARCHAR(400) NOT NULL, 
+	run BIGINT NOT NULL, 
+	state VARCHAR(255) NOT NULL, 
+	began BIGINT NOT NULL, 
+	ended BIGINT, 
+	PRIMARY KEY (id), 
+	UNIQUE ("key")
+);
 CREATE TABLE cursors (
 	repository VARCHAR(63) NOT NULL, 
 	body BLOB NOT NULL, 
@@ -315,6 +327,8 @@ CREATE INDEX signals_by_age ON signals (at);
 CREATE INDEX stops_now ON stops (stage, ended_at);
 CREATE INDEX signatures_of_snapshot ON signatures (snapshot, signer);
 CREATE INDEX pauses_now ON pauses (ended_at, lifecycle, run);
+CREATE INDEX allowances_of_run ON allowances (run);
+CREATE UNIQUE INDEX allowances_under_way ON allowances (service, name) WHERE ended IS NULL;
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('runs',11);
 COMMIT;

@@ -140,7 +140,8 @@ def test_too_few_labelled_rows_are_refused_before_a_job_starts(
 ) -> None:
     answer = run_to_end(train(minimum_rows=181), ctx)
     assert answer == Refused(
-        "180 labelled rows are fewer than the 181 needed", {"rows": 180, "events": 40}
+        "180 labelled rows are fewer than the 181 needed",
+        {"rows": 180, "events": 40, "coverage": 0.9},
     )
     assert list(home.iterdir()) == []
 
