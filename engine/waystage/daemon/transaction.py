@@ -59,8 +59,8 @@ class Transaction:
     sent: bool = False  # COMMIT is on its way
     mark: Callable[[str], str] | None = None  # of the keys that a signer has now
     room: Callable[[Transaction, c.StartStep, Run], bool] | None = None  # may it begin at once
-    taken: Counter[str] = field(default_factory=Counter)  # calls that this batch begins, by lane
     allowing: Allowing | None = None  # holds counted steps to their allowance
+    taken: Counter[str] = field(default_factory=Counter)  # calls that this batch begins, by lane
     foreign: dict[int, Newer] = field(default_factory=dict)  # runs that cannot be read here
 
     def __post_init__(self) -> None:
@@ -213,9 +213,9 @@ class Transaction:
             self._carry_out(touched, command)
         for fact in delivery.facts:
             apply_fact(self, touched, fact)
-        if delivery.claim is not None and delivery.claim.order["kind"] == "monitor":
         if delivery.claim is not None and delivery.event.kind == "step.refused" and self.allowing:
             self.allowing.refused(self, delivery.claim.order["use"], delivery.claim.order["key"])
+        if delivery.claim is not None and delivery.claim.order["kind"] == "monitor":
             self._keep_measurement(touched, before, delivery.claim.order)
         for order in measured_meanwhile(definition, before, delivery.event):
             self._keep_measurement(touched, before, order)

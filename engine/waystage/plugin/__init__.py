@@ -59,6 +59,7 @@ from waystage.plugin.values import Json, JsonObject, Value
 
 __all__ = [
     "ELSEWHERE",
+    "Allowance",
     "Answer",
     "BatchRuntime",
     "Championed",
@@ -69,7 +70,6 @@ __all__ = [
     "Deployed",
     "Difference",
     "Done",
-    "Allowance",
     "Endpoint",
     "Examined",
     "Fact",

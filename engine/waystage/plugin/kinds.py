@@ -72,6 +72,10 @@ class Step(Plugin):
         """Find out whether the effect of an earlier attempt holds; None: it does not."""
         return None
 
+    def allowance(self) -> Allowance | None:
+        """Give how often a service may have this done, by the settings alone; None: as it likes."""
+        return None
+
 
 class DeploySpec(Value):
     """What should run: this snapshot, from this directory, under this name."""
@@ -83,10 +87,6 @@ class DeploySpec(Value):
     role: Role = "champion"
     run: str = ""
     image: str = ""  # built from the snapshot, by digest; for runtimes that run images
-    def allowance(self) -> Allowance | None:
-        """Give how often a service may have this done, by the settings alone; None: as it likes."""
-        return None
-
     scoring_log: JsonObject | None = (
         None  # `{use, with}` of the project's log; online ones write it
     )
