@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from waystage.plugin import Context, Grouped, Measurement, Minimum, Monitor, Window
-from waystage_plugins.monitors.labelled import by_score, counts_of, coverage, usable
+from waystage_plugins.monitors.labelled import by_score, common_notes, counts_of, usable
 
 if TYPE_CHECKING:
     from waystage_plugins.monitors.statistics.confusion import Confusion
@@ -45,5 +45,5 @@ class AtCutOff(Monitor):
             high=high,
             method="wilson",
             counts=sizes,
-            notes={"coverage": coverage(sizes), "threshold": self.threshold, **more},
+            notes={**common_notes(found), "threshold": self.threshold, **more},
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from waystage.plugin import Context, Measurement, Minimum, Monitor, Window
-from waystage_plugins.monitors.labelled import by_score, counts_of, coverage, usable
+from waystage_plugins.monitors.labelled import by_score, common_notes, counts_of, usable
 
 
 class AucMonitor(Monitor):
@@ -55,8 +55,5 @@ def _measured(
     area = auc(counts)
     value, low, high = (factor * each + offset for each in (area.value, *interval(area, counts)))
     sizes = counts_of(found)
-    notes: dict[str, str | float | bool] = {
-        "coverage": coverage(sizes),
-        "inverted": area.value < 0.5,
-    }
+    notes = common_notes(found) | {"inverted": area.value < 0.5}
     return Measurement(value=value, low=low, high=high, method="delong", counts=sizes, notes=notes)

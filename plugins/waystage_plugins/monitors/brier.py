@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 from waystage.plugin import Context, Grouped, Measurement, Minimum, Monitor, Window
 from waystage_plugins.monitors.labelled import (
     by_score,
+    common_notes,
     counts_of,
-    coverage,
     need_probabilities,
     usable,
 )
@@ -46,5 +46,5 @@ class BrierMonitor(Monitor):
             high=high,
             method="delta",
             counts=sizes,
-            notes={"coverage": coverage(sizes), "skill": value.skill},
+            notes={**common_notes(found), "skill": value.skill},
         )

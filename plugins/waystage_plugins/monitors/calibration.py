@@ -9,8 +9,8 @@ from pydantic import Field
 from waystage.plugin import Context, Grouped, Measurement, Minimum, Monitor, Window
 from waystage_plugins.monitors.labelled import (
     by_score,
+    common_notes,
     counts_of,
-    coverage,
     need_probabilities,
     usable,
 )
@@ -54,7 +54,7 @@ class CalibrationMonitor(Monitor):
         z, p = calibration.spiegelhalter(found.score, counts)
         statistic, its_p = calibration.hosmer_lemeshow(bins)
         notes: dict[str, str | float | bool] = {
-            "coverage": coverage(sizes),
+            **common_notes(found),
             "binning": f"{len(bins.rows)} bins by {self.binning}",
             "observed_to_expected": sizes["events"] / max(float(bins.expected.sum()), 1e-300),
             "spiegelhalter_z": z,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from math import isfinite
+from sys import float_info
 from typing import TypeGuard
 
 from waystage.plugin import Column
@@ -85,6 +85,11 @@ def class_fault(score: object, said: object, threshold: float, event: str) -> st
     return "" if (_text(said) == event) == above else "contradicts_score"
 
 
+def is_finite(value: float) -> bool:
+    """Say whether a number is one that a float can hold; integers may be larger."""
+    return -float_info.max <= value <= float_info.max
+
+
 def _text(value: object) -> str:
     """Write a value as YAML does: 1.0 as 1, True as true."""
     if isinstance(value, bool):
@@ -93,7 +98,7 @@ def _text(value: object) -> str:
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and is_finite(value)
 
 
 def _fits(value: object, wanted: str) -> bool:
@@ -103,5 +108,5 @@ def _fits(value: object, wanted: str) -> bool:
     if isinstance(value, bool) or wanted == "boolean":
         return isinstance(value, bool) and wanted == "boolean"
     if isinstance(value, float):
-        return isfinite(value) and (wanted == "number" or value.is_integer())
-    return isinstance(value, int)
+        return is_finite(value) and (wanted == "number" or value.is_integer())
+    return isinstance(value, int) and is_finite(value)

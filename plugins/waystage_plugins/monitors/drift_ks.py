@@ -11,8 +11,6 @@ from waystage_plugins.monitors.drifting import DriftMonitor, Found
 if TYPE_CHECKING:
     from waystage_plugins.monitors.profile import Cells
 
-NOTHING = Found(0.0, 1.0, 0.0)
-
 
 class DriftKsMonitor(DriftMonitor):
     """Measure how far scores and numbers have moved from the baseline (Kolmogorov-Smirnov).
@@ -22,7 +20,8 @@ class DriftKsMonitor(DriftMonitor):
 
     The value is the largest gap between the distribution functions of then and now, from 0 to
     1, of the farthest column of numbers. It is looked at between `bins` frozen cells; the true
-    gap is larger by at most the note `resolution`. Missing values are left out of it. Texts and
+    gap is larger by at most the note `resolution`. Missing values are left out of it;
+    where a column that had numbers has none the answer is `insufficient`. Texts and
     booleans are not compared: `drift.psi` and `drift.chi2` do that. It is not `performance.ks`,
     which compares events with non-events.
     """
@@ -42,8 +41,6 @@ class DriftKsMonitor(DriftMonitor):
         """Give the gap of a column, and Kolmogorov's distribution of it without drift."""
         from waystage_plugins.monitors.statistics import divergence as d
 
-        if base.seen.sum() == 0 or now.seen.sum() == 0:
-            return NOTHING
         value, scale = float(d.ks(base.seen, now.seen)), d.noise_scale(base.seen, now.seen)
         return Found(value, d.ks_tail(value, scale), d.ks_point(scale, level))
 
@@ -51,8 +48,6 @@ class DriftKsMonitor(DriftMonitor):
         """Resample both samples."""
         from waystage_plugins.monitors.statistics import divergence as d
 
-        if base.seen.sum() == 0 or now.seen.sum() == 0:
-            return 0.0, 1.0
         low, high = d.interval(d.ks, base.seen, now.seen)
         return low, min(high, 1.0)
 
@@ -60,6 +55,4 @@ class DriftKsMonitor(DriftMonitor):
         """Say how much larger the true gap may be."""
         from waystage_plugins.monitors.statistics import divergence as d
 
-        if base.seen.sum() == 0 or now.seen.sum() == 0:
-            return {}
         return {"resolution": d.ks_resolution(base.seen, now.seen)}

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from waystage_plugins.monitors.statistics.counts import Floats
     from waystage_plugins.monitors.statistics.divergence import Distance
 
-NOTHING = Found(0.0, 1.0, 0.0)
-
 
 class WassersteinMonitor(DriftMonitor):
     """Measure how far scores and numbers have moved, in standard deviations (Wasserstein distance).
@@ -25,7 +23,8 @@ class WassersteinMonitor(DriftMonitor):
     The value is the area between the distribution functions of then and now of the farthest
     column, divided by the baseline's standard deviation: what every value must move on the
     average to make now into then. Within the frozen cells both functions are taken as straight,
-    beyond the outermost ones by the mean of what lies there. Missing values are left out.
+    beyond the outermost ones by the mean of what lies there. Missing values are left out;
+    where a column that had numbers has none the answer is `insufficient`.
     Texts and booleans are not compared. What noise reaches is drawn, and p is at least 0.001.
     """
 
@@ -43,8 +42,6 @@ class WassersteinMonitor(DriftMonitor):
         """Give the distance of a column, and draws of it without drift."""
         from waystage_plugins.monitors.statistics import divergence as d
 
-        if base.seen.sum() == 0 or now.seen.sum() == 0:
-            return NOTHING
         value = float(_distance(base, now)(base.seen, now.seen))
         draws = d.null_distances(_distance(base, base), base.seen, now.seen)
         p = (1 + int((draws >= value).sum())) / (1 + len(draws))
@@ -54,8 +51,6 @@ class WassersteinMonitor(DriftMonitor):
         """Resample both samples."""
         from waystage_plugins.monitors.statistics import divergence as d
 
-        if base.seen.sum() == 0 or now.seen.sum() == 0:
-            return 0.0, 0.0
         return d.interval(_distance(base, now), base.seen, now.seen)
 
 

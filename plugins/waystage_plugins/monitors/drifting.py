@@ -74,6 +74,10 @@ class DriftMonitor(Monitor):
     def reach(self, base: Cells, now: Cells) -> tuple[float, float]:
         """Give the interval of one column's distance."""
 
+    def comparable(self, base: Cells, now: Cells) -> bool:
+        """Say whether a column can be compared: where numbers are, both samples need some."""
+        return not self.numbers_only or bool(base.seen.sum() and now.seen.sum())
+
     def more_notes(self, base: Cells, now: Cells) -> dict[str, str | float | bool]:
         """Say more about the farthest column."""
         return {}
@@ -93,7 +97,12 @@ class DriftMonitor(Monitor):
         if rows < least:
             why = f"{rows} scored requests are fewer than the {least} needed"
             return self._nothing(ctx, window, rows, why, frozen)
-        return self._measured(frozen, now, rows)
+        alike = {n: each for n, each in now.items() if self.comparable(frozen.columns[n], each)}
+        left_out = sorted({*now} - {*alike})
+        lost = [name for name in left_out if frozen.columns[name].seen.sum()]
+        if lost or not alike:
+            return self._nothing(ctx, window, rows, _without_numbers(lost or left_out), frozen)
+        return self._measured(frozen, alike, rows, left_out)
 
     def _nothing(
         self, ctx: Context, window: Window, rows: int, why: str, frozen: Baseline
@@ -144,7 +153,9 @@ class DriftMonitor(Monitor):
         rows = base.scores_alone(ctx, which) if alone else base.logged(ctx, which)
         return now, fill(now, rows)
 
-    def _measured(self, frozen: Baseline, now: dict[str, Cells], rows: int) -> Measurement:
+    def _measured(
+        self, frozen: Baseline, now: dict[str, Cells], rows: int, left_out: list[str]
+    ) -> Measurement:
         # Bonferroni's share of the error for each, so that the farthest of all stays below
         level = 1 - (1 - LEVEL) / len(now)
         found = {name: self.compare(frozen.columns[name], now[name], level) for name in now}
@@ -164,6 +175,7 @@ class DriftMonitor(Monitor):
             "columns": len(found),
             "baseline": f"{frozen.source}, {frozen.rows} requests",
         }
+        notes |= {"without_numbers": ", ".join(left_out)[:500]} if left_out else {}
         notes |= self.more_notes(frozen.columns[worst], now[worst])
         notes |= {f"column {name}": found[name].distance for name in ranked[:SHOWN]}
         return Measurement(
@@ -176,3 +188,11 @@ class DriftMonitor(Monitor):
             noise=max(each.noise for each in found.values()),
             keep=frozen.keep,
         )
+
+
+def _without_numbers(columns: list[str]) -> str:
+    """Say that columns of numbers hold none, and who sees that."""
+    return (
+        f"{', '.join(columns[:SHOWN])} {'holds' if len(columns) == 1 else 'hold'} no number that "
+        "could be compared; drift.psi and quality.log tell what is missing or of another type"
+    )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
-from math import isfinite
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from waystage.errors import Hopeless, Retryable
 from waystage.plugin import Context, Measurement, Minimum, Monitor, Window
+from waystage_plugins.monitors.columns import is_finite
 from waystage_plugins.monitors.labelled import insufficient, slice_of
 from waystage_plugins.monitors.statistics.multiple import adjusted
 from waystage_plugins.monitors.statistics.rates import difference_p, ratio_interval
@@ -21,6 +21,7 @@ MOST_GROUPS = 200
 LOOK_EVERY = 10_000  # rows between two looks at whether the answer is still wanted
 
 Groups = dict[str, list[int]]  # the group's requests, and those of them that are hits
+Row = tuple[object, object, object]  # score, inputs, event
 
 
 class FairnessMonitor(Monitor):
@@ -57,24 +58,37 @@ class FairnessMonitor(Monitor):
 
     def measure(self, ctx: Context, window: Window, minimum: Minimum) -> Measurement:
         """Compare the groups among the requests that the snapshot answered as champion."""
-        groups: Groups = {}
-        counts = dict.fromkeys(("rows", "grouped", "ungrouped", "unscored", "unlabelled"), 0)
-        log = ctx.scoring_log
-        for _, _, score, inputs, event in log.rows(slice_of(ctx, window)):
-            counts["rows"] += 1
-            if counts["rows"] % LOOK_EVERY == 0 and ctx.cancelled:
-                raise Retryable("the measurement was cancelled")
-            self._count(groups, counts, score, inputs, event)
+        log, which = ctx.scoring_log, slice_of(ctx, window)
+        groups, counts = self._tallied(
+            ctx, ((score, inputs, event) for _, _, score, inputs, event in log.rows(which))
+        )
         why = self._lack(groups, counts, minimum)
         if why:
             return insufficient(ctx, window, counts, why)
         return self._measured(groups, counts)
 
+    def judged(self, ctx: Context, rows: Iterable[Row]) -> Measurement:
+        """Compare the groups among these (score, inputs, event or None)."""
+        groups, counts = self._tallied(ctx, rows)
+        if why := self._lack(groups, counts, Minimum(label_coverage=0)):
+            return Measurement(counts=counts, insufficient=why)
+        return self._measured(groups, counts)
+
+    def _tallied(self, ctx: Context, rows: Iterable[Row]) -> tuple[Groups, dict[str, int]]:
+        groups: Groups = {}
+        counts = dict.fromkeys(("rows", "grouped", "ungrouped", "unscored", "unlabelled"), 0)
+        for score, inputs, event in rows:
+            counts["rows"] += 1
+            if counts["rows"] % LOOK_EVERY == 0 and ctx.cancelled:
+                raise Retryable("the measurement was cancelled")
+            self._count(groups, counts, score, inputs, event)
+        return groups, counts
+
     def _count(
         self, groups: Groups, counts: dict[str, int], score: object, inputs: object, event: object
     ) -> None:
         name = self._name(inputs.get(self.group)) if isinstance(inputs, Mapping) else ""
-        if not isinstance(score, int | float) or not isfinite(score):
+        if not isinstance(score, int | float) or not is_finite(score):
             counts["unscored"] += 1
         elif not name:
             counts["ungrouped"] += 1
@@ -96,7 +110,7 @@ class FairnessMonitor(Monitor):
         """Give the group of a value; empty for one that tells none."""
         if not self.cuts:
             return "" if value is None or value != value else str(value)[:60]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite(value):
             return ""
         place = bisect_right(self.cuts, value)
         if place == 0:
@@ -116,10 +130,9 @@ class FairnessMonitor(Monitor):
                 return f"{share:.1%} have a label; {minimum.label_coverage:.1%} are needed"
         large = [name for name, (rows, _) in groups.items() if rows >= self.least]
         if len(large) < 2:
-            told = ", ".join(f"{name}: {rows}" for name, (rows, _) in sorted(groups.items())[:10])
             return (
                 f"fewer than two groups of {self.group} have {self.least} requests "
-                f"({told or 'no request tells its group'})"
+                f"({_sizes(groups, counts)})"
             )
         return ""
 
@@ -155,3 +168,16 @@ class FairnessMonitor(Monitor):
             counts=counts,
             notes=notes,
         )
+
+
+def _sizes(groups: Groups, counts: dict[str, int]) -> str:
+    """Say how large the groups are, or why there is none."""
+    if groups:
+        return ", ".join(f"{name}: {rows}" for name, (rows, _) in sorted(groups.items())[:10])
+    left = {name: counts[name] for name in ("unscored", "ungrouped", "unlabelled") if counts[name]}
+    words = {
+        "unscored": "have no score",
+        "ungrouped": "tell no group",
+        "unlabelled": "have no label",
+    }
+    return ", ".join(f"{rows} {words[name]}" for name, rows in left.items()) or "there is none"

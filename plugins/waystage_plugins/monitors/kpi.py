@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from math import isfinite
+from math import inf, isfinite
 
 from waystage.errors import Hopeless
 from waystage.plugin import Context, Measurement, Minimum, Window
@@ -46,6 +46,10 @@ def number(value: object, what: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise Hopeless(f"{what} is {str(value)[:60]!r}, no number")
-    if not isfinite(value):
-        raise Hopeless(f"{what} is {value}, no finite number")
-    return float(value)
+    try:
+        found = float(value)
+    except OverflowError:  # an integer beyond all floats
+        found = inf
+    if not isfinite(found):
+        raise Hopeless(f"{what} is {str(value)[:60]}, no finite number")
+    return found

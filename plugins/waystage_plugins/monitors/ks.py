@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from waystage.plugin import Context, Grouped, Measurement, Minimum, Monitor, Window
-from waystage_plugins.monitors.labelled import by_score, counts_of, coverage, usable
+from waystage_plugins.monitors.labelled import by_score, common_notes, counts_of, usable
 
 
 class KsMonitor(Monitor):
@@ -50,7 +50,7 @@ class KsMonitor(Monitor):
             method="bootstrap",
             counts=sizes,
             notes={
-                "coverage": coverage(sizes),
+                **common_notes(found),
                 "cut_offs": self.method,
                 "inverted": value.inverted,
             },

@@ -40,6 +40,14 @@ def coverage(counts: dict[str, int]) -> float:
     return counts["usable"] / counts["rows"] if counts["rows"] else 0.0
 
 
+def common_notes(found: Grouped) -> dict[str, str | float | bool]:
+    """Tell the coverage, and the score if all requests have the same one."""
+    notes: dict[str, str | float | bool] = {"coverage": coverage(counts_of(found))}
+    if len(found.score) == 1:
+        notes["constant_score"] = float(found.score[0])
+    return notes
+
+
 def lack(counts: dict[str, int], minimum: Minimum) -> str:
     """Say why the data do not suffice; empty when they do."""
     rows, share = counts["rows"], coverage(counts)

@@ -7,7 +7,13 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from waystage.plugin import Context, Grouped, Measurement, Minimum, Monitor, Window
-from waystage_plugins.monitors.labelled import by_score, counts_of, coverage, insufficient, usable
+from waystage_plugins.monitors.labelled import (
+    by_score,
+    common_notes,
+    counts_of,
+    insufficient,
+    usable,
+)
 
 FEWEST = 50  # rows at the top: the interval was tried down to as many
 
@@ -54,7 +60,7 @@ class LiftMonitor(Monitor):
             method="wilson",
             counts=sizes,
             notes={
-                "coverage": coverage(sizes),
+                **common_notes(found),
                 "at": self.at,
                 "captured": value.captured,
                 "best": 1 / max(self.at, sizes["events"] / sizes["usable"]),

@@ -17,6 +17,7 @@ from waystage_plugins.monitors.columns import SCORE
 CHUNK = 10_000  # rows in memory at once
 SAMPLE = 50_000  # values that the edges of cells come from; of fewer rows, all
 CATEGORIES = 50  # of a column that are told apart; the rarer ones are one cell
+LARGEST = 1e150  # number that is counted: squares and sums of such are finite
 LONGEST = 200  # characters of a category that are told apart
 
 Row = tuple[object, Mapping[str, object]]  # score and inputs
@@ -28,8 +29,9 @@ class Cells:
     """One column: numbers by edges, or categories by value; then `missing` and `unseen`.
 
     A number belongs to the first cell whose edge it does not exceed. Missing are null, absent,
-    NaN and infinities; unseen are categories that the baseline does not have, and in a column
-    of numbers what is none. `outside` adds up how far numbers lie below and above all edges.
+    NaN, infinities and what is beyond ±`LARGEST`; unseen are categories that the baseline does
+    not have, and in a column of numbers what is none. `outside` adds up how far numbers lie
+    below and above all edges.
     """
 
     edges: Floats | None
@@ -99,8 +101,12 @@ class Cells:
 
 
 def numbers_of(values: Iterable[object]) -> tuple[Floats, int, int]:
-    """Part values into finite numbers, how many are missing, and how many are no numbers."""
-    found, missing, unseen = [], 0, 0
+    """Part values into numbers, how many are missing, and how many are no numbers.
+
+    A number beyond ±`LARGEST` counts as missing, as infinities do.
+    """
+    found: list[Any] = []  # floats and integers
+    missing = unseen = 0
     for value in values:
         kind = type(value)
         if kind is float or kind is int:
@@ -109,9 +115,14 @@ def numbers_of(values: Iterable[object]) -> tuple[Floats, int, int]:
             missing += 1
         else:
             unseen += 1
-    numbers = np.array(found, dtype=np.float64)
-    finite = np.isfinite(numbers)
-    return numbers[finite], missing + int((~finite).sum()), unseen
+    try:
+        numbers = np.array(found, dtype=np.float64)
+    except OverflowError:  # an integer beyond all floats
+        kept = [value for value in found if not abs(value) > LARGEST]
+        missing += len(found) - len(kept)
+        numbers = np.array(kept, dtype=np.float64)
+    usable = np.abs(numbers) <= LARGEST
+    return numbers[usable], missing + int((~usable).sum()), unseen
 
 
 def category(value: object) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from waystage.errors import Retryable
+from waystage.errors import Hopeless, Retryable
 from waystage.plugin import Context, Measurement, Minimum, Window
 from waystage_plugins.monitors.labelled import coverage, insufficient, slice_of
 
@@ -26,6 +26,11 @@ def predicted(
     pairs = _pairs(ctx, ctx.scoring_log.valued(slice_of(ctx, window)), counts)
     first = next(pairs, None)
     found = errors(_again(first, pairs)) if first else None
+    if found is not None and not found.finite:
+        raise Hopeless(
+            "the predictions or the true values are so large that their squares are no numbers; "
+            "quality.log finds such scores"
+        )
     why = _lack(counts, minimum)
     if found is None or why:
         return insufficient(ctx, window, counts, why)

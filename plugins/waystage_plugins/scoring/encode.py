@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from math import isfinite
+from decimal import Decimal
+from math import inf, isfinite
+from numbers import Real
 from typing import TypeAlias
 
 from waystage.errors import Hopeless
@@ -32,7 +34,9 @@ def instant(at: int) -> datetime:
 
 def encode_row(row: ScoredRow) -> Encoded:
     """Give the columns of `scored` in their order."""
-    score = None if row.score is None else float(row.score)
+    score = row.score
+    if score is not None and type(score) is not float:  # said apart: this is done for every row
+        score = _number(score, f"the score of request {row.request_id!r}")
     return (
         row.request_id,
         microseconds(row.at, f"request {row.request_id!r}"),
@@ -44,6 +48,16 @@ def encode_row(row: ScoredRow) -> Encoded:
         row.latency_ms,
         COMPACT(row.inputs),
     )
+
+
+def _number(value: object, what: str) -> float:
+    """Give a number as a float, infinite if none can hold it; texts and booleans are none."""
+    if isinstance(value, bool) or not isinstance(value, Real | Decimal):
+        raise Hopeless(f"{what} is {value!r:.60}, no number")
+    try:
+        return float(value)
+    except OverflowError:
+        return inf
 
 
 def encode_label(label: Label) -> tuple[object, ...]:
@@ -58,6 +72,7 @@ def encode_outcome(outcome: Outcome) -> tuple[object, ...]:
     """Give the columns of `outcome` in their order; raises `Hopeless` if it is not finite."""
     what = f"the true value of request {outcome.request_id!r}"
     value = outcome.value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        raise Hopeless(f"{what} is {value!r}, no finite number")
-    return outcome.request_id, float(value), microseconds(outcome.at, what)
+    number = _number(value, what)
+    if not isfinite(number):
+        raise Hopeless(f"{what} is {value!r:.60}, no finite number")
+    return outcome.request_id, number, microseconds(outcome.at, what)

@@ -120,7 +120,7 @@ def test_numbers_are_grouped_by_cuts(ctx: FakeContext) -> None:
     [
         ([], "0 scored requests are fewer than the 1 needed"),
         (group("f", 200, 60) + group("m", 99, 50), "have 100 requests (f: 200, m: 99)"),
-        (group(None, 300, 60), "have 100 requests (no request tells its group)"),
+        (group(None, 300, 60), "have 100 requests (300 tell no group)"),
     ],
     ids=["empty", "small", "missing"],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
-from math import exp, log, sqrt
+from math import exp, isfinite, log, sqrt
 
 import numpy as np
 
@@ -30,6 +30,11 @@ class Errors:
     spread: float
     spread_fourth: float
     both: float
+
+    @property
+    def finite(self) -> bool:
+        """Whether no power was too large for a float."""
+        return all(map(isfinite, (self.mean, self.fourth, self.spread_fourth, self.both)))
 
     @property
     def rmse(self) -> float:
@@ -59,7 +64,8 @@ def errors(pairs: Iterable[tuple[float, float]]) -> Errors:
     while chunk := list(islice(source, CHUNK)):
         predicted, true = np.array(chunk, dtype=np.float64).T
         pivot = pivot if rows else float(true.mean())
-        sums += _powers(true - predicted, true - pivot)
+        with np.errstate(over="ignore", invalid="ignore"):  # told by `finite`
+            sums += _powers(true - predicted, true - pivot)
         rows += len(chunk)
     if rows == 0:
         raise ValueError("no pair of a prediction and a true value")
