@@ -151,12 +151,12 @@ class Bench:
     def open(self, definition: Definition, key: str = "k", **more: Any) -> str:
         self.definitions._compiled[definition.hash] = definition
         opening = Opening(definition, "s", SNAPSHOT, key, "dana", **more)
-        return self.engine.open(opening).result(timeout=20)
+        return self.engine.open(opening).result(timeout=60)
 
     def send(self, run: str, event: Event) -> None:
         row = self.store.run(run)
         assert row is not None
-        self.engine.submit(row.no, event).result(timeout=20)
+        self.engine.submit(row.no, event).result(timeout=60)
 
     def turn(self, by: timedelta) -> None:
         self.clock.turn(by)
@@ -169,7 +169,7 @@ class Bench:
             micros(self.clock.now()) - 60_000_000) == 0)  # fmt: skip
 
     def until(self, holds: Callable[[], bool]) -> None:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not holds():
             assert self.engine.failure is None, self.engine.failure
             assert time.monotonic() < end, "nothing happens any more"

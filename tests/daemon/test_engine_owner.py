@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from waystage.daemon.owner import dead_ones, own_name
 
 
@@ -42,3 +44,29 @@ def test_no_two_engines_have_one_name_and_names_fit_the_table():
     names = {own_name() for _ in range(100)}
     assert len(names) == 100
     assert max(map(len, names)) <= 60
+
+
+LOSING = """
+lifecycle: losing
+services: [s]
+initial: at_work
+states:
+  at_work: {steps: [{use: test.pooled}], next: closed}
+  closed: {final: true}
+"""
+
+
+def test_a_claim_that_nobody_calls_does_not_stand_still_for_ever(
+    bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    begin = bench.engine.workers._begin
+
+    def lost(claim, run):
+        monkeypatch.setattr(bench.engine.workers, "_begin", begin)
+        del bench.engine.workers._held[(claim.no, claim.slot)]
+
+    monkeypatch.setattr(bench.engine.workers, "_begin", lost)
+    run = bench.open(bench.lifecycle(LOSING))
+    bench.until(lambda: bench.store.run(run).status == "ended")
+    assert len(bench.play.calls) == 1
+    assert "was called by nobody; it is due again" in caplog.text

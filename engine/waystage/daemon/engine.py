@@ -77,12 +77,12 @@ class Engine:
         self.meter = Meter()
         self.fault = ""  # why nothing can be written at the moment
         self._allowing = Allowing(catalog)
+        self.lease = int(lease * 1e6)  # µs for which it holds what it holds without a word
         self.workers = Workers(self, catalog, connections, execution or Execution())
         self._inbox: SimpleQueue[Item | None] = SimpleQueue()
         self._local: deque[Item] = deque()
         self._alarm = Alarm(self.wake)
         self._next_due: int | None = 0
-        self.lease = int(lease * 1e6)  # µs for which it holds what it holds without a word
         self._poll = min(POLL_SECONDS, lease / 3)
         self._look_at = 0.0  # by the monotonic clock: leases are renewed also under load
         self._conflicts = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 import time
 from collections.abc import Mapping
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from waystage.daemon.transaction import Transaction
 
 
+log = logging.getLogger("waystage.daemon")
+
+
 class Workers:
     """All calls of this daemon."""
 
@@ -52,6 +56,7 @@ class Workers:
         self._closed = False
         self._unsure = self._ended = False
         self._renewing, self._renew_at = False, 0.0  # by the monotonic clock
+        self._check_at = time.monotonic() + engine.lease / 1e6
 
     def mark_of(self, signer: str) -> str:
         """Give the mark of the keys that a signer has now; raises `Hopeless`."""
@@ -68,7 +73,8 @@ class Workers:
     def begin(self, tx: Transaction) -> None:
         """Call everything that the committed transaction claimed."""
         if tx.looked:
-            self._unsure = False
+            if self._unsure:
+                self._unsure, self._check_at = False, time.monotonic() + tx.lease / 1e6
             if self._renewing:
                 self._renew_at = time.monotonic() + tx.lease / 4e6
         for place in tx.answered:
@@ -115,9 +121,13 @@ class Workers:
     def hold(self, tx: Transaction) -> None:
         """Renew the leases of what is held and give up on calls past their timeout."""
         held = {(no, slot, fence) for (no, slot), fence in self._held.items()}
+        self._unsure = self._unsure or time.monotonic() >= self._check_at
         if self._unsure:
             unknown = tx.store.owned(tx.connection, tx.owner) - held
             tx.store.give_back(tx.connection, unknown)
+            for no, slot, _ in unknown:  # else its run would stand still while this daemon lives
+                log.warning("a step of run number %d%s was called by nobody; it is due again",
+                            no, f" in {slot}" if slot else "")  # fmt: skip
         self._renewing = time.monotonic() >= self._renew_at
         if self._renewing:
             tx.store.renew(tx.connection, held, tx.wall + tx.lease)
