@@ -1,5 +1,6 @@
 """The built-in plugins, found by the engine exactly like anybody's."""
 
+from waystage_plugins.canary import CANARY
 from waystage_plugins.delivery import DELIVERY
 from waystage_plugins.images import IMAGES
 from waystage_plugins.monitors import COMPARISONS, MONITORS
@@ -25,6 +26,8 @@ PLUGINS = (
     *STORAGES,
     *MONITORS,
     *COMPARISONS,
+    *CANARY,
+    *DESCRIBERS,
 )
 
 __all__ = ["PLUGINS"]

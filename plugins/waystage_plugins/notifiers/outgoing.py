@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from waystage.errors import Hopeless, Retryable
@@ -27,7 +28,17 @@ def post(
     target = _target(url, "the webhook's URL")
     response = _sent(ctx, "POST", target, headers, body, allow_private=allow_private)
     response.close()
-    _judge(target.host, response.status_code, "it will not take this message")
+    refuse_status(target.host, response.status_code, "it will not take this message")
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a host answered: status, body, and the time that it says it is (empty: it does not)."""
+
+    host: str
+    status: int
+    body: bytes
+    date: str
 
 
 def get(
@@ -40,12 +51,26 @@ def get(
     allow_private: bool,
 ) -> bytes:
     """Ask once and give the answer's body; raises as `post` does, also beyond `most` bytes."""
+    answer = fetch(ctx, url, parameters, headers, most=most, allow_private=allow_private)
+    refuse_status(answer.host, answer.status, "it does not tell this number")
+    return answer.body
+
+
+def fetch(
+    ctx: Services,
+    url: str,
+    parameters: dict[str, str],
+    headers: dict[str, str],
+    *,
+    most: int,
+    allow_private: bool,
+) -> Answered:
+    """Ask once and give the answer whatever its status; raises beyond `most` bytes."""
     import httpx
 
     target = _target(url, "the URL").copy_merge_params(parameters)
     response = _sent(ctx, "GET", target, headers, b"", allow_private=allow_private)
     try:
-        _judge(target.host, response.status_code, "it does not tell this number")
         body = bytearray()
         for part in response.iter_bytes():
             body += part
@@ -55,7 +80,8 @@ def get(
         raise Retryable(f"{target.host} broke off: {type(error).__name__}") from None
     finally:
         response.close()
-    return bytes(body)
+    date = response.headers.get("Date", "")
+    return Answered(target.host, response.status_code, bytes(body), date)
 
 
 def _target(url: str, what: str) -> httpx.URL:
@@ -127,7 +153,8 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast
 
 
-def _judge(host: str, status: int, otherwise: str) -> None:
+def refuse_status(host: str, status: int, otherwise: str) -> None:
+    """Raise for a status that is no success: `Retryable` where it may be another one later."""
     if 200 <= status < 300:
         return
     if status >= 500 or status in LATER:

@@ -1,0 +1,181 @@
+"""From the points of all metrics to a verdict on the canary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from pydantic import BaseModel
+
+from waystage_plugins.canary.points import Points
+from waystage_plugins.canary.settings import Metric
+from waystage_plugins.monitors.statistics.multiple import holm
+
+if TYPE_CHECKING:
+    from waystage_plugins.monitors.statistics.mannwhitney import Difference
+
+Verdict: TypeAlias = Literal["pass", "marginal", "fail", "inconclusive"]
+WORTH: dict[Verdict, float] = {"pass": 100.0, "marginal": 50.0, "fail": 0.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a verdict takes: `alpha` is the chance of a false alarm over all metrics."""
+
+    alpha: float = 0.05
+    points: int = 50
+    missing: float = 0.1
+    passes: float = 95.0
+    waits: float = 75.0
+    groups: Mapping[str, float] | None = None
+
+
+class Weighed(BaseModel):
+    """What was found of one metric; `effect` is Cliff's delta of the canary over the baseline.
+
+    `p` is adjusted for the number of metrics. Numbers are null where there are too few points.
+    """
+
+    verdict: Verdict
+    why: str
+    critical: bool
+    canary_points: int
+    baseline_points: int
+    missing: float
+    effect: float | None = None
+    effect_low: float | None = None
+    effect_high: float | None = None
+    shift: float | None = None
+    shift_low: float | None = None
+    shift_high: float | None = None
+    canary_median: float | None = None
+    baseline_median: float | None = None
+    p: float | None = None
+
+
+def weigh(
+    metrics: Mapping[str, Metric], points: Mapping[str, Points], rules: Rules
+) -> dict[str, Weighed]:
+    """Judge each metric; p-values are adjusted over those with enough points (Holm, 1979)."""
+    lacking = {name: _lack(points[name], rules) for name in metrics}
+    told = [name for name in metrics if not lacking[name]]
+    found = {name: _compared(points[name], rules.alpha) for name in told}
+    adjusted = dict(zip(told, holm([_p(metrics[name], found[name]) for name in told]), strict=True))
+    return {
+        name: _judged(metric, points[name], found[name], adjusted[name], rules)
+        if name in found
+        else _told(metric, points[name], "inconclusive", lacking[name])
+        for name, metric in metrics.items()
+    }
+
+
+def verdict(
+    metrics: Mapping[str, Metric], weighed: Mapping[str, Weighed], rules: Rules
+) -> tuple[Verdict, str, float | None]:
+    """Give the verdict on all, why, and the score: what passed, weighed, from 0 to 100.
+
+    A critical metric that fails decides. A metric that nothing is known of leaves the whole
+    open: no data is never fine. A critical one in between lets the canary wait.
+    """
+    bad = [n for n, each in weighed.items() if each.verdict == "fail"]
+    if critical := [name for name in bad if metrics[name].critical]:
+        return "fail", f"{critical[0]}: {weighed[critical[0]].why}", None
+    if open_ := [n for n, each in weighed.items() if each.verdict == "inconclusive"]:
+        return "inconclusive", f"{open_[0]}: {weighed[open_[0]].why}", None
+    score = _score(metrics, weighed, rules.groups or {})
+    between = [n for n, each in weighed.items() if each.verdict == "marginal"]
+    waits = [name for name in between if metrics[name].critical]
+    shown = (bad + waits + between)[:3]
+    why = f"score {score:.1f} of 100"
+    why += "".join(f"; {name}: {weighed[name].why}" for name in shown)
+    if score < rules.waits:
+        return "fail", why, score
+    return "marginal" if score < rules.passes or waits else "pass", why, score
+
+
+def _lack(points: Points, rules: Rules) -> str:
+    for side, values in (("canary", points.canary), ("baseline", points.baseline)):
+        if len(values) < rules.points:
+            return f"{len(values)} points of the {side} are fewer than the {rules.points} needed"
+    if points.missing > rules.missing:
+        return f"{points.missing:.1%} of the points are missing, more than {rules.missing:.1%}"
+    return ""
+
+
+def _compared(points: Points, alpha: float) -> Difference:
+    from waystage_plugins.monitors.statistics.mannwhitney import compare
+
+    return compare(points.canary, points.baseline, 1 - alpha)
+
+
+def _p(metric: Metric, found: Difference) -> float:
+    if metric.direction == "either":
+        return found.different
+    return found.greater if metric.direction == "increase" else found.less
+
+
+def _judged(metric: Metric, points: Points, found: Difference, p: float, rules: Rules) -> Weighed:
+    """Fail what is shown to do harm, pass what is shown to do none, and leave the rest between."""
+    median = _median(points.baseline)
+    bearable = metric.tolerate * abs(median)
+    effect, most = _badness(metric, found.delta, found.low, found.high)
+    shift, farthest = _badness(metric, found.shift, found.shift_low, found.shift_high)
+    said = f"effect {found.delta:+.2f} ({found.low:+.2f} to {found.high:+.2f}), p {p:.3g}"
+    if p < rules.alpha and effect > metric.allowed and shift > bearable:
+        told: Verdict = "fail"
+        why = f"{said}: beyond the allowed {metric.allowed:g}"
+    elif most <= metric.allowed or farthest <= bearable:
+        told, why = "pass", f"{said}: within the allowed {metric.allowed:g}"
+        if most > metric.allowed:
+            why = f"{said}: no more than {metric.tolerate:.1%} of the baseline's median"
+    else:
+        told = "marginal"
+        why = f"{said}: neither harm nor its absence is shown; more points tell"
+    return _told(metric, points, told, why).model_copy(
+        update={
+            "effect": found.delta, "effect_low": found.low, "effect_high": found.high,
+            "shift": found.shift, "shift_low": found.shift_low, "shift_high": found.shift_high,
+            "canary_median": _median(points.canary), "baseline_median": median, "p": p,
+        }
+    )  # fmt: skip
+
+
+def _badness(metric: Metric, value: float, low: float, high: float) -> tuple[float, float]:
+    """Give how far a number lies on the bad side, and how far it may lie there at most."""
+    if metric.direction == "increase":
+        return value, high
+    if metric.direction == "decrease":
+        return -value, -low
+    return abs(value), max(abs(low), abs(high))
+
+
+def _told(metric: Metric, points: Points, told: Verdict, why: str) -> Weighed:
+    return Weighed(
+        verdict=told,
+        why=why,
+        critical=metric.critical,
+        canary_points=len(points.canary),
+        baseline_points=len(points.baseline),
+        missing=points.missing,
+    )
+
+
+def _score(
+    metrics: Mapping[str, Metric], weighed: Mapping[str, Weighed], groups: Mapping[str, float]
+) -> float:
+    """Average the metrics of a group by their weights, and the groups by theirs."""
+    total = whole = 0.0
+    for group in {metric.group for metric in metrics.values()}:
+        mine = {name: metric.weight for name, metric in metrics.items() if metric.group == group}
+        share = sum(w * WORTH[weighed[name].verdict] for name, w in mine.items())
+        weight = groups.get(group, 1.0)
+        total += weight * share / sum(mine.values())
+        whole += weight
+    return total / whole
+
+
+def _median(values: tuple[float, ...]) -> float:
+    from statistics import median
+
+    return float(median(values))

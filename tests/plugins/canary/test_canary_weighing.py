@@ -1,0 +1,177 @@
+"""From points to a verdict: what decides, what waits, and how often it is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from waystage_plugins.canary.points import Points
+from waystage_plugins.canary.settings import Metric
+from waystage_plugins.canary.weighing import Rules, Weighed, verdict, weigh
+
+VERDICTS = ("pass", "marginal", "fail", "inconclusive")
+
+
+def metric(**fields: Any) -> Metric:
+    return Metric.model_validate({"query": "x $side", "direction": "increase", **fields})
+
+
+def weighed(told: str, **fields: Any) -> Weighed:
+    given = {"verdict": told, "why": "so", "critical": False, "canary_points": 60,
+             "baseline_points": 60, "missing": 0.0}  # fmt: skip
+    return Weighed.model_validate(given | fields)
+
+
+def points(seed: int, shift: float = 0.0, size: int = 60) -> Points:
+    chance = np.random.default_rng(seed)
+    canary, baseline = chance.normal(shift, 1, size), chance.normal(0, 1, size)
+    return Points(canary=tuple(canary), baseline=tuple(baseline))
+
+
+def test_a_critical_metric_that_fails_decides_alone() -> None:
+    metrics = {"a": metric(weight=0.001, critical=True), "b": metric(weight=999)}
+    told, why, _ = verdict(metrics, {"a": weighed("fail"), "b": weighed("inconclusive")}, Rules())
+    assert (told, why) == ("fail", "a: so")
+
+
+def test_what_nothing_is_known_of_leaves_the_whole_open() -> None:
+    metrics = {"a": metric(), "b": metric(weight=0.001)}
+    told = verdict(metrics, {"a": weighed("pass"), "b": weighed("inconclusive")}, Rules())
+    assert told == ("inconclusive", "b: so", None)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "score", "expected"),
+    [
+        (("pass", "pass"), 100, "pass"),
+        (("marginal", "pass"), 87.5, "marginal"),
+        (("pass", "marginal"), 62.5, "fail"),
+        (("fail", "pass"), 75, "marginal"),
+        (("pass", "fail"), 25, "fail"),
+    ],
+)
+def test_the_score_weighs_what_passed(
+    verdicts: tuple[str, str], score: float, expected: str
+) -> None:
+    metrics = {"a": metric(), "b": metric(weight=3)}
+    found = dict(zip(metrics, map(weighed, verdicts), strict=True))
+    told, why, of_100 = verdict(metrics, found, Rules())
+    assert (told, of_100) == (expected, score)
+    assert why.startswith(f"score {score:.1f} of 100")
+
+
+def test_groups_weigh_whatever_the_number_of_their_metrics() -> None:
+    metrics = {name: metric(group="speed") for name in "abc"} | {"d": metric(group="money")}
+    found = {name: weighed("pass") for name in "abc"} | {"d": weighed("fail")}
+    assert verdict(metrics, found, Rules())[2] == 50
+    assert verdict(metrics, found, Rules(groups={"speed": 9, "money": 1}))[2] == 90
+
+
+def test_a_critical_metric_in_between_lets_the_canary_wait() -> None:
+    metrics = {"a": metric(critical=True, weight=0.01), "b": metric(weight=100)}
+    told, _, score = verdict(metrics, {"a": weighed("marginal"), "b": weighed("pass")}, Rules())
+    assert told == "marginal"
+    assert score is not None
+    assert score > 99
+
+
+@given(st.lists(st.tuples(st.sampled_from(VERDICTS), st.booleans()), min_size=1, max_size=6))
+def test_one_metric_that_gets_worse_never_makes_the_whole_better(
+    found: list[tuple[str, bool]],
+) -> None:
+    order = {"pass": 0, "marginal": 1, "inconclusive": 1, "fail": 2}
+    metrics = {str(n): metric(critical=critical) for n, (_, critical) in enumerate(found)}
+    now = {str(n): weighed(told) for n, (told, _) in enumerate(found)}
+    before = verdict(metrics, now, Rules())[0]
+    for name in now:
+        if now[name].verdict != "inconclusive":
+            worse = verdict(metrics, now | {name: weighed("fail")}, Rules())[0]
+            assert order[worse] >= order[before]
+
+
+def test_harm_is_failed_its_absence_passed_and_the_rest_left_between() -> None:
+    def told(shift: float, **fields: Any) -> str:
+        return weigh({"a": metric(**fields)}, {"a": points(3, shift)}, Rules())["a"].verdict
+
+    assert [told(1.5), told(-1.5), told(0.45)] == ["fail", "pass", "marginal"]
+    assert told(-1.5, direction="decrease") == "fail"
+    assert [told(1.5, direction="either"), told(-1.5, direction="either")] == ["fail", "fail"]
+
+
+def test_a_difference_too_small_to_matter_is_tolerated_however_sure_it_is() -> None:
+    steady = np.linspace(0.9999, 1.0001, 500)
+    found = Points(canary=tuple(steady * 100.1), baseline=tuple(steady * 100))
+
+    def told(**fields: Any) -> Weighed:
+        return weigh({"a": metric(**fields)}, {"a": found}, Rules())["a"]
+
+    assert told().verdict == "fail"
+    assert told(tolerate=0.01).verdict == "pass"
+    assert "no more than 1.0% of the baseline's median" in told(tolerate=0.01).why
+    assert told(tolerate=0.0005).verdict == "fail"
+
+
+def test_too_few_points_have_no_numbers() -> None:
+    found = weigh({"a": metric()}, {"a": points(1, size=49)}, Rules())["a"]
+    assert (found.verdict, found.effect, found.p) == ("inconclusive", None, None)
+
+
+def test_values_that_are_all_alike_pass() -> None:
+    alike = Points(canary=(0.0,) * 60, baseline=(0.0,) * 60)
+    assert weigh({"a": metric()}, {"a": alike}, Rules())["a"].verdict == "pass"
+
+
+def test_many_metrics_make_each_of_them_harder_to_fail() -> None:
+    metrics = {str(n): metric() for n in range(20)}
+    alone = weigh({"0": metric()}, {"0": points(3, 0.8)}, Rules())["0"]
+    found = {str(n): points(3 if n == 0 else 100 + n, 0.8 if n == 0 else 0) for n in range(20)}
+    among = weigh(metrics, found, Rules())["0"]
+    assert alone.p is not None
+    assert among.p == pytest.approx(20 * alone.p)
+
+
+DRAWN = {
+    "normal": lambda c, size: c.normal(size=size),
+    "skewed": lambda c, size: c.lognormal(sigma=1.5, size=size),
+    "counts": lambda c, size: c.poisson(0.7, size=size).astype(float),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "direction"), [("normal", "either"), ("skewed", "increase"), ("counts", "either")]
+)
+def test_false_alarms_are_no_more_than_the_rules_say(kind: str, direction: str) -> None:
+    """Eight metrics without any difference; `allowed: 0` leaves the p-value alone to decide."""
+    rounds, count, chance = 600, 8, np.random.default_rng(11)
+    metrics = {str(n): metric(direction=direction, allowed=0) for n in range(count)}
+    drawn = DRAWN[kind](chance, (rounds, count, 2, 60))
+    alarms = 0
+    for each in drawn:
+        found = {
+            str(n): Points(canary=tuple(x), baseline=tuple(y)) for n, (x, y) in enumerate(each)
+        }
+        told = weigh(metrics, found, Rules())
+        alarms += any(one.verdict == "fail" for one in told.values())
+    assert alarms / rounds <= 0.05 + 0.01
+
+
+def test_harm_at_the_border_rarely_passes_and_clear_harm_mostly_fails() -> None:
+    rounds, chance = 1000, np.random.default_rng(5)
+    border, clear = 0.6025, 1.0  # standard deviations: Cliff's delta of 0.33 and of 0.52
+
+    def share(shift: float, told: str) -> float:
+        found = 0
+        for _ in range(rounds):
+            each = Points(
+                canary=tuple(chance.normal(shift, 1, 60)), baseline=tuple(chance.normal(size=60))
+            )
+            found += weigh({"a": metric()}, {"a": each}, Rules())["a"].verdict == told
+        return found / rounds
+
+    assert share(border, "pass") <= 0.025 + 0.01
+    assert share(clear, "fail") > 0.9
+    assert share(0.0, "pass") > 0.8
