@@ -52,6 +52,20 @@ def api(work):
     return lambda *given, **more: asyncio.run(send(*given, **more))
 
 
+def test_requests_that_wait_are_shown_beside_the_state(work, said, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    work.change(replicas=1, lag=0)
+    work.look()
+    assert ", lag 0" in said("where", "credit-risk")[1]
+    work.change(lag=1207, phase="degraded", message="1207 requests wait")
+    work.look()
+    assert "degraded, lag 1207: 1207 requests wait" in said("where", "credit-risk")[1]
+    assert api(work)("GET", "/v1/placements").json()[0]["drift"]["lag"] == 1207
+    work.change(lag=None, phase="ready", message="")
+    work.look()
+    assert "lag" not in said("where", "credit-risk")[1]
+
+
 def test_the_verb_says_what_who_and_what_follows(work, said):
     code, text = said("drift")
     assert code == 1, "there is something to do"

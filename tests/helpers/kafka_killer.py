@@ -1,7 +1,8 @@
 """Runs a Kafka scorer that kills itself (SIGKILL) at a named point of some batch.
 
 `python kafka_killer.py LIVES POINT BATCH -P -m MODULE DIRECTORY LOCK`: the first LIVES lives
-die at POINT of their BATCH-th batch. With the point `done_first` they say that a batch is
+die at POINT of their BATCH-th batch. With the point `poison` they die whenever they score a row
+whose income is `KILLER`. With the point `done_first` they say that a batch is
 done before they answer it: the mistake that the test of this must find.
 """
 
@@ -18,6 +19,7 @@ from waystage_plugins.runtimes.kafka import work
 from waystage_plugins.runtimes.kafka.lane import Lane
 from waystage_plugins.runtimes.kafka.work import Work
 
+KILLER = 666.0
 POINTS = ("read", "logged", "half_answered", "answered", "done")
 
 
@@ -34,6 +36,7 @@ def main() -> int:
 def _plant(point: str, batch: int, died: Path) -> None:
     begun = 0
     do, done, deliver, produce = Work.do, Lane._done, work._deliver, work._produce
+    score = work._score
 
     def die(at: str) -> None:
         if at == point and begun >= batch:
@@ -62,6 +65,12 @@ def _plant(point: str, batch: int, died: Path) -> None:
         done(self, consumer, messages)
         die("done")
 
+    def scored(version: Any, requests: Any) -> Any:
+        if any(row.get("income") == KILLER for request in requests for row in request.rows):
+            die("poison")
+        return score(version, requests)
+
+    work._score = scored
     Work.do, Lane._done = counted, said  # type: ignore[method-assign]  # that is the point
     work._deliver, work._produce = delivered, produced
     if point == "done_first":

@@ -69,7 +69,7 @@ class FilesRuntime(OnlineRuntime):
         )
         return Observation(
             phase=phase, digest=told["digest"], endpoints=(Endpoint(url=told.get("url", "http://127.0.0.1:1")),),
-            differs=tuple(differs), message=told.get("message", ""),
+            differs=tuple(differs), message=told.get("message", ""), lag=told.get("lag"),
         )  # fmt: skip
 
     def set_traffic(self, ctx: Services, handle: Handle, percent: int = 100) -> None:

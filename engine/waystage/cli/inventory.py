@@ -82,9 +82,11 @@ def measurements_verb(
 def _health(row: dict[str, Any]) -> str:
     if row["mode"] == "batch":
         return "batch"
+    lag = row["drift"].get("lag")
+    waits = "" if lag is None else f", lag {lag}"
     if row["state"] in ("", "ok"):
-        return str(row["state"] or row["seen"])
-    return f"{row['state']}: {why(row)}"
+        return f"{row['state'] or row['seen']}{waits}"
+    return f"{row['state']}{waits}: {why(row)}"
 
 
 def _endpoints(row: dict[str, Any]) -> list[str]:

@@ -40,6 +40,7 @@ class Kept(BaseModel):
     asked_why: str = ""
     told: str = ""  # what people were told last
     tells: int = 0  # how often they were told something
+    lag: int | None = None  # requests that wait for it, where it says
 
     def to_json(self) -> dict[str, Any]:
         """Give what is not at its default."""

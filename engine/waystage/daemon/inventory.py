@@ -67,6 +67,7 @@ class Look:
     def judged(self, kept: Kept, now: Any) -> Judged:
         """Say what it means."""
         row = self.row
+        kept = kept.model_copy(update={"lag": self.seen.lag})
         return judge(self.seen, row.digest, row.state, row.seen, kept, now)  # type: ignore[arg-type]  # the column holds the words of State alone
 
 

@@ -32,7 +32,8 @@ class Observation(Value):
     `differs` is what is to be made so again, whatever the phase. `restart` says of it that
     nobody wanted it so and that the runtime has no one else to start it again, as of a process
     that died: it is restored also where a stage's `on_drift` is `report`. `unknown` for the reason
-    `elsewhere` says that only another daemon can look, on the machine where it runs.
+    `elsewhere` says that only another daemon can look, on the machine where it runs. `lag` counts
+    the requests that wait for this deployment, where they come by a queue.
     """
 
     phase: Phase
@@ -43,3 +44,4 @@ class Observation(Value):
     generation: str = ""  # key of the last `apply` that took effect
     differs: tuple[Difference, ...] = ()
     restart: bool = False
+    lag: int | None = None

@@ -173,6 +173,7 @@ class KafkaScorer(LocalOnline):
         if found.phase != "ready":
             return found
         lane, link = seen["lanes"][entry.role], config.link
+        found = found.model_copy(update={"lag": lane["lag"]})
         reason, text = lane["trouble"] or ("", "")
         if reason in REFUSED:
             return said("failed", reason, f"{link.brokers}: {text}")
@@ -269,7 +270,9 @@ def _endpoints(link: Link) -> tuple[Endpoint, ...]:
 
 def _told(lane: dict[str, Any]) -> str:
     parts = [f"partitions {_spans(lane['partitions'])} of {lane['of']}", f"lag {lane['lag']}"]
-    parts += [f"{lane[name]} {name}" for name in ("refused", "skipped") if lane[name]]
+    parts += [
+        f"{lane[name]} {name}" for name in ("refused", "quarantined", "skipped") if lane[name]
+    ]
     return ", ".join(parts)
 
 

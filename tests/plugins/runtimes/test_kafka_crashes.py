@@ -116,6 +116,34 @@ def test_a_scorer_killed_between_any_two_steps_loses_no_request(
     assert (twice > 0) == (point in ("half_answered", "answered")), told.answers
 
 
+@pytest.mark.parametrize("batch", [1, 7])
+def test_a_request_that_kills_its_scorer_is_set_aside_after_three_deaths(
+    ctx: FakeContext, release: Release, cluster: KafkaCluster, told: Told, batch: int
+) -> None:
+    python = killing(ctx, 99, "poison", 1)
+    runtime = scorer(cluster, batch=batch, python=python, dead_letters="{service}.refused")
+    good = [json.dumps(ROW | {"request_id": name}).encode() for name in NAMES]
+    killer = json.dumps(ROW | {"request_id": "killer", "income": kafka_killer.KILLER}).encode()
+    cluster.send_all(REQUESTS, [*good[:60], killer, *good[60:]])
+    handle = kept_alive(ctx, runtime, release(scoring_log=LOG), told)
+    (dead,) = cluster.read("credit-risk.refused", bool)
+    assert dead.value() == killer
+    about = {name: value.decode() for name, value in dead.headers()}
+    assert about["X-Waystage-Reason"] == "it ended the scorer 3 times"
+    assert about["X-Waystage-Source"].startswith(f"{REQUESTS}/")
+    assert (directory(ctx) / "died.txt").read_text() == "xxx", "no more often than that"
+    assert told.logged() == Counter(NAMES)
+    assert max(told.answers[name] for name in NAMES) == 1, "whoever was beside it has one answer"
+    until(lambda: "1 quarantined" in runtime.observe(ctx, handle).message, told)
+    # it is done for the group: whoever starts next does not meet it again
+    os.kill(read_json(directory(ctx) / holder.PROCESS)["pid"], signal.SIGKILL)
+    until(lambda: not alive(directory(ctx)), told)
+    cluster.send(REQUESTS, json.dumps(ROW | {"request_id": "after"}).encode())
+    runtime.apply(ctx, release(scoring_log=LOG))
+    until(lambda: "after" in told.look(), told)
+    assert (directory(ctx) / "died.txt").read_text() == "xxx"
+
+
 def test_calling_requests_done_before_they_are_answered_is_found(
     ctx: FakeContext, release: Release, cluster: KafkaCluster, told: Told
 ) -> None:

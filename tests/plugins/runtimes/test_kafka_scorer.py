@@ -47,6 +47,7 @@ def test_the_scorer_holds_to_the_contract(
     assert endpoint.protocol == "kafka"
     assert endpoint.url == f"kafka://{cluster.brokers}/{REQUESTS}?answers={ANSWERS}"
     assert "partitions 0-3 of 4, lag 0" in seen.message
+    assert seen.lag == 0
     assert processes(ctx.state) == []
 
 

@@ -133,6 +133,7 @@ def test_a_scorer_that_falls_behind_is_told(
     with more_and_more(cluster):
         seen = until(lambda: troubled(runtime, ctx, handle, "behind"))
     assert (seen.phase, seen.endpoints[0].protocol) == ("degraded", "kafka")
+    assert seen.lag > 20
     assert re.fullmatch(rf"\d+ requests wait in {REQUESTS}, more than 20", seen.message)
     until(lambda: runtime.observe(ctx, handle).phase == "ready")
 

@@ -6,11 +6,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from waystage.plugin import Role
+from waystage_plugins.runtimes.kafka.hand import Hand
 from waystage_plugins.runtimes.kafka.link import Link, consuming, producing
 from waystage_plugins.runtimes.kafka.messages import Message
 from waystage_plugins.runtimes.kafka.troubles import UNDONE, Trouble, Unkept, trouble_of
@@ -39,10 +41,12 @@ class Lane:
     """
 
     def __init__(
-        self, role: Role, link: Link, secrets: Mapping[str, str], models: Models, recorder: Recorder
-    ) -> None:
+        self, role: Role, link: Link, secrets: Mapping[str, str], models: Models,
+        recorder: Recorder, directory: Path,
+    ) -> None:  # fmt: skip
         self._role, self._link, self._secrets, self._models = role, link, secrets, models
-        self._work = Work(role, link, models, recorder)
+        self._hand = Hand(directory / f"in-hand-{role}.json", f"{link.url} {link.group}")
+        self._work = Work(role, link, models, recorder, self._hand)
         self._ended = threading.Event()
         self._trouble: Trouble | None = None
         self._partitions: list[int] = []
@@ -69,6 +73,8 @@ class Lane:
     def wait(self, seconds: float) -> None:
         """Wait until it has left the group."""
         self._thread.join(seconds)
+        if not self._thread.is_alive():
+            self._hand.close()
 
     def _group(self) -> str | None:
         number = self._models.table.labels.get(self._role)

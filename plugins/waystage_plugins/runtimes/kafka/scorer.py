@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from waystage.plugin import Role
 from waystage_plugins.runtimes.holder import announce
 from waystage_plugins.runtimes.kafka.lane import Lane
 from waystage_plugins.runtimes.kafka.link import ScorerConfig
@@ -18,6 +19,7 @@ from waystage_plugins.runtimes.serving.scores import Recorder
 from waystage_plugins.runtimes.serving.serve import live
 
 END_SECONDS = 4.0
+ROLES: tuple[Role, ...] = ("champion", "challenger")
 
 
 def score(directory: Path, lock: int, secrets: Mapping[str, str]) -> int:
@@ -27,10 +29,7 @@ def score(directory: Path, lock: int, secrets: Mapping[str, str]) -> int:
     if config is None or not config.entries:
         return 0
     models, recorder = Models(directory, config), Recorder()
-    lanes = {
-        "champion": Lane("champion", config.link, secrets, models, recorder),
-        "challenger": Lane("challenger", config.link, secrets, models, recorder),
-    }
+    lanes = {role: Lane(role, config.link, secrets, models, recorder, directory) for role in ROLES}
 
     class Telling(_Telling):
         told = lanes
@@ -46,7 +45,7 @@ def score(directory: Path, lock: int, secrets: Mapping[str, str]) -> int:
 class _Telling(Handler):
     """Answers what the runtime looks at, and nothing else: requests come by the topics."""
 
-    told: ClassVar[Mapping[str, Lane]]
+    told: ClassVar[Mapping[Role, Lane]]
 
     def _get(self) -> dict[str, Any]:
         if self.path != VERSIONS:

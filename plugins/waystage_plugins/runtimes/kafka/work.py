@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from waystage.errors import WaystageError
 from waystage.plugin import Role, ScoredRow
+from waystage_plugins.runtimes.kafka.hand import Hand
 from waystage_plugins.runtimes.kafka.link import DELIVERY_MS, Link
 from waystage_plugins.runtimes.kafka.messages import (
     Message,
@@ -19,6 +20,7 @@ from waystage_plugins.runtimes.kafka.messages import (
     Request,
     answer,
     dead_letter,
+    place,
     probe_of,
     read_request,
     refusal,
@@ -38,9 +40,12 @@ class Work:
     Raises `Unlogged` or `Undelivered` when a batch must be read again.
     """
 
-    def __init__(self, role: Role, link: Link, models: Models, recorder: Recorder) -> None:
+    def __init__(
+        self, role: Role, link: Link, models: Models, recorder: Recorder, hand: Hand
+    ) -> None:
         self._role, self._link, self._models, self._recorder = role, link, models, recorder
-        self.counts: Counter[str] = Counter(scored=0, refused=0, probed=0)
+        self._hand = hand
+        self.counts: Counter[str] = Counter(scored=0, refused=0, probed=0, quarantined=0)
 
     def do(self, producer: Producer, messages: Sequence[Message]) -> None:
         """Do all of a batch; what returns has been logged and has been answered."""
@@ -49,6 +54,7 @@ class Work:
         others = [message for message in messages if probe_of(message) is None]
         out = [*self._probed(table, probes), *self._scored(table, others)]
         _deliver(producer, out)
+        self._hand.forget(messages)
 
     def _probed(self, table: Table, probes: Sequence[Message]) -> Iterator[Outgoing]:
         """Answer the probes that are for this role, by the very version that they name."""
@@ -64,7 +70,7 @@ class Work:
                 reason = f"version {number[:20]} is not loaded here"
                 yield refusal(message, reason, self._link.answers)
                 continue
-            for request, scores in self._each(version, [message]):
+            for request, scores in self._carefully(version, [message]):
                 if isinstance(scores, str):
                     yield refusal(message, scores, self._link.answers)
                 elif isinstance(request, Request):
@@ -77,7 +83,7 @@ class Work:
         if not messages:
             return
         began, version = time.perf_counter(), table.versions[number]
-        done = list(self._each(version, messages))
+        done = list(self._carefully(version, messages))
         took = (time.perf_counter() - began) * 1000
         good = [(r, s) for r, s in done if isinstance(r, Request) and not isinstance(s, str)]
         self._log(table, version, good, took)
@@ -96,6 +102,20 @@ class Work:
         if self._link.dead_letters:
             return dead_letter(message, reason, self._link.dead_letters)
         return refusal(message, reason, self._link.answers)
+
+    def _carefully(
+        self, version: Version, messages: Sequence[Message]
+    ) -> Iterator[tuple[Request | Message, Scores | str]]:
+        """Give every message with its scores; what has killed scorers is not scored again."""
+        for some in self._hand.portions(version.number, messages):
+            if why := self._hand.refuses(some):
+                self.counts["quarantined"] += 1
+                print(f"{self._role}: quarantined {place(some[0])}: {why}", flush=True)
+                yield some[0], why
+                continue
+            with self._hand.holding(some):
+                done = list(self._each(version, some))
+            yield from done
 
     def _each(
         self, version: Version, messages: Sequence[Message]

@@ -1,0 +1,112 @@
+"""What a scorer had in hand when it died tells its next life which request to be careful with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("confluent_kafka", reason="confluent-kafka is not installed")
+
+from waystage_plugins.runtimes.kafka.hand import MOST_ENDS, Hand
+
+
+class Lying(NamedTuple):
+    """A message at its place; it says no more than that."""
+
+    at: tuple[int, int]
+
+    def topic(self) -> str:
+        return "requests"
+
+    def partition(self) -> int:
+        return self.at[0]
+
+    def offset(self) -> int:
+        return self.at[1]
+
+    def key(self) -> Any: ...
+    def value(self) -> Any: ...
+    def headers(self) -> Any: ...
+
+
+class Killed(Exception):
+    """What stands for the end of the process: nothing is written after it."""
+
+
+def life(file: Path, messages: Sequence[Lying], killer: Lying | None, version: int = 1) -> set[Any]:
+    """Score what is there until it kills; give what was set aside."""
+    hand, aside = Hand(file, "here"), set()
+    try:
+        for some in hand.portions(version, messages):
+            if hand.refuses(some):
+                aside.add(some[0])
+                continue
+            before = None
+            with hand.holding(some):
+                before = file.read_bytes()
+            if killer in some:
+                file.write_bytes(before)  # as it was while they were scored
+                raise Killed
+        hand.forget(messages)
+    finally:
+        hand.close()
+    return aside
+
+
+MESSAGES = st.sets(st.tuples(st.integers(0, 2), st.integers(0, 6)), min_size=1, max_size=12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(MESSAGES, st.data())
+def test_the_killer_alone_is_set_aside_after_three_deaths(
+    tmp_path_factory: pytest.TempPathFactory, places: set[tuple[int, int]], data: st.DataObject
+) -> None:
+    file = tmp_path_factory.mktemp("hand") / "in-hand.json"
+    messages = [Lying(at) for at in sorted(places)]
+    killer = data.draw(st.sampled_from(messages))
+    for _ in range(MOST_ENDS):
+        with pytest.raises(Killed):
+            life(file, messages, killer)
+    assert life(file, messages, killer) == {killer}
+    assert life(file, [Lying((0, 99))], None) == set()
+
+
+def test_nothing_is_held_against_what_was_scored_before_the_end(tmp_path: Path) -> None:
+    file, messages = tmp_path / "in-hand.json", [Lying((0, n)) for n in range(4)]
+    assert life(file, messages, None) == set()
+    hand = Hand(file, "here")
+    assert list(hand.portions(1, messages)) == [messages], "they go together again"
+    hand.close()
+
+
+def test_another_version_of_the_model_may_try_again(tmp_path: Path) -> None:
+    file, message = tmp_path / "in-hand.json", Lying((0, 5))
+    for _ in range(MOST_ENDS):
+        with pytest.raises(Killed):
+            life(file, [message], message)
+    assert life(file, [message], None, version=2) == set()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "no json", '{"where": "elsewhere", "spans": 7}'])
+def test_what_cannot_be_read_or_is_of_other_topics_says_nothing(tmp_path: Path, text: str) -> None:
+    file, messages = tmp_path / "in-hand.json", [Lying((0, 1)), Lying((0, 2))]
+    file.write_text(text)
+    hand = Hand(file, "here")
+    assert list(hand.portions(1, messages)) == [messages]
+    hand.close()
+
+
+def test_an_error_while_scoring_is_no_death(tmp_path: Path) -> None:
+    file, message = tmp_path / "in-hand.json", Lying((0, 1))
+    hand = Hand(file, "here")
+    for _ in range(MOST_ENDS + 1):
+        (some,) = hand.portions(1, [message])
+        assert not hand.refuses(some)
+        with pytest.raises(OSError, match="told"), hand.holding(some):
+            raise OSError("told")
+    hand.close()
