@@ -16,7 +16,8 @@ DAY = timedelta(days=1)
 
 def faster(project: dict[str, Any]) -> None:
     project["services"]["credit-risk"]["params"] |= {
-        "window": "P2D", "label_delay": "P0D", "trial_requests": 20}  # fmt: skip
+        "window": "P14D", "label_delay": "P0D", "trial_requests": 20, "psi": 9,
+        "latency": 1000}  # fmt: skip
 
 
 @pytest.fixture
@@ -44,6 +45,9 @@ def champion(work: AtWork) -> Callable[[], str]:
 def challenge(work: AtWork, key: str) -> str:
     """Let version 2 win by evidence and two people; give its run, at the beginning of its trial."""
     run = work.begin("champion-challenger", "2", key)
+    work.comes_to(run, "look_again")
+    assert work.ask(900, labels=True) == "credit/1"
+    work.turn(7 * DAY)
     work.until(lambda: bool(work.daemon.store.tasks(run=run)), run, "decide")
     compared = work.body(run)["steps"]["compare"]
     assert (compared["verdict"], compared["champion"]) == ("promote", "credit/1")
@@ -63,9 +67,6 @@ def test_a_challenger_fails_its_trial_and_another_one_holds(
 ) -> None:
     old = champion()
     work.model("2", weight=2.0)
-    assert work.ask(900, labels=True) == "credit/1"
-    work.turn(DAY)
-
     first = challenge(work, "first")
     behind = [p for p in work.daemon.store.placements() if p.role == "previous"]
     assert {(p.snapshot, p.stage) for p in behind} == {
@@ -79,9 +80,10 @@ def test_a_challenger_fails_its_trial_and_another_one_holds(
     assert work.row(old).status == "open"
     assert set(work.where().values()) == {"credit/1"}
 
-    work.ask(900, labels=True)
-    work.turn(DAY)
     second = work.begin("champion-challenger", "2", "second")
+    work.comes_to(second, "look_again")
+    work.ask(900, labels=True)
+    work.turn(7 * DAY)
     work.until(lambda: bool(work.daemon.store.tasks(run=second)), second, "decide")
     for person in ("victor", "otto"):
         work.decide(second, person, "approve")

@@ -23,9 +23,7 @@ def check(subject: Subject) -> Iterator[Problem]:
     if subject.files is None:
         return
     for place in subject.places:
-        for path, use, mode in needs(subject, place):
-            plugin = subject.catalog.get(use)
-            wanted: frozenset[str] = getattr(plugin, "needs_capabilities", frozenset())
+        for path, use, mode, wanted in needs(subject, place):
             for stage in place.stages if wanted else ():
                 for runtime in _chosen(subject, subject.files, stage, mode):
                     able = getattr(subject.catalog.get(runtime.use), "capabilities", wanted)

@@ -17,6 +17,7 @@ from typing import Any
 from waystage.check.places import Place, YamlPath
 from waystage.check.subject import Subject
 from waystage.errors import Problem
+from waystage.plugin import Step
 from waystage.spec.load import ProjectFiles
 from waystage.spec.stage import Runtime
 
@@ -26,7 +27,7 @@ def check(subject: Subject) -> Iterator[Problem]:
     if subject.files is None:
         return
     for place in subject.places:
-        for path, use, need in needs(subject, place):
+        for path, use, need, _ in needs(subject, place):
             if not place.stages:
                 text = f"{use} needs a runtime, and this state belongs to no stage"
                 hint = "say stage: here or in a state around it"
@@ -36,17 +37,20 @@ def check(subject: Subject) -> Iterator[Problem]:
                     yield subject.problem(code, path, f"{use}: {text}")
 
 
-def needs(subject: Subject, place: Place) -> Iterator[tuple[YamlPath, str, str]]:
-    """Give the steps of a state that need a runtime: where, which plugin, of which mode."""
+def needs(subject: Subject, place: Place) -> Iterator[tuple[YamlPath, str, str, frozenset[str]]]:
+    """Give the steps of a state that need a runtime: where, which plugin, mode, capabilities."""
     for number, step in enumerate(place.spec.steps or ()):
         path = place.at("steps", number)
         calls = [(path, step.use, step.with_)]
         if step.undo:
             calls.append(((*path, "undo"), step.undo.use, step.undo.with_))
         for at, use, settings in calls:
-            need = getattr(subject.catalog.get(use), "needs_runtime", None)
+            plugin = subject.catalog.get(use)
+            if plugin is None or not issubclass(plugin, Step):
+                continue
+            need, able = plugin.asks_of_runtime(settings)
             if need is not None:
-                yield at, use, _mode(need, settings)
+                yield at, use, _mode(need, settings), able
 
 
 def _mode(need: str, settings: dict[str, Any]) -> str:

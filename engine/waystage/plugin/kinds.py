@@ -68,6 +68,17 @@ class Step(Plugin):
     def run(self, ctx: Context) -> Answer:
         """Make the effect hold and answer."""
 
+    @classmethod
+    def asks_of_runtime(
+        cls, settings: Mapping[str, object]
+    ) -> tuple[Literal["any", "online", "batch"] | None, frozenset[str]]:
+        """Give the mode and the capabilities that `run` asks for with these settings.
+
+        They are as the file has them, expressions unevaluated. Override it where
+        `needs_runtime` and `needs_capabilities` depend on them.
+        """
+        return cls.needs_runtime, cls.needs_capabilities
+
     def look(self, ctx: Context) -> Done | None:
         """Find out whether the effect of an earlier attempt holds; None: it does not."""
         return None
@@ -103,7 +114,8 @@ class OnlineRuntime(Plugin):
     """A place where models answer requests.
 
     With the capability `switch` a deployment gets no requests of its service before
-    `set_traffic` sends them there; with `split` it may send a share of them. With `rest`,
+    `set_traffic` sends them there; with `split` it may send a share of them, and with `mirror`
+    copies of them to a challenger. With `rest`,
     `grpc` or `kafka` it opens such endpoints; a runtime that names none of them speaks REST.
     """
 
@@ -146,6 +158,14 @@ class OnlineRuntime(Plugin):
         `runtime.deploy` calls it with 100 once a champion is ready.
         """
         raise Hopeless(f"{self.use} decides by itself where requests go")
+
+    def mirror(self, ctx: Services, handle: Handle, percent: int) -> None:
+        """Have this share of the champion's requests copied to the challenger that runs here.
+
+        Copies touch neither answers nor their time, and are logged as the challenger's under the
+        requests' own ids. Harmless when it is so already; 0 ends it.
+        """
+        raise Hopeless(f"{self.use} cannot copy requests")
 
     @abstractmethod
     def predict(self, ctx: Services, handle: Handle, rows: list[JsonObject]) -> list[JsonObject]:

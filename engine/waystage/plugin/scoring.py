@@ -135,6 +135,13 @@ class ScoringLog(Plugin):
         if unusable:
             yield None, unusable
 
+    def latencies(self, which: Slice) -> Iterator[float]:
+        """Give how many milliseconds each row took, in any order; rows that tell none are left out.
+
+        A log that cannot tell raises `Hopeless`.
+        """
+        raise Hopeless(f"{self.use} does not tell how long requests took")
+
     def newest(self, which: Slice) -> datetime | None:
         """Give the time of the newest row in the slice; None if there is none."""
         last = next(iter(deque(self.rows(which), maxlen=1)), None)

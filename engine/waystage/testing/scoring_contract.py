@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from waystage.errors import Hopeless
 from waystage.plugin import Grouped, Label, ScoredRow, ScoringLog, Slice
 
 START = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -17,6 +18,7 @@ WEEK = Slice("contract", "PROD", START, START + 7 * DAY, "credit/1")
 def check_scoring_log(log: ScoringLog) -> None:
     """An empty log keeps each request once and counts what its labels say, however they come."""
     _check_rows(log)
+    _check_latencies(log)
     _check_labels(log)
     _check_tending(log)
 
@@ -44,6 +46,17 @@ def _check_rows(log: ScoringLog) -> None:
     assert _counted(log.grouped(WEEK)) == ({}, len(rows), 0, 3), "rows without label are counted"
     everyone = replace(WEEK, role=None, snapshot=None)
     assert log.counts(everyone)[0] == len(rows) + 1, "a request that two models answered is twice"
+
+
+def _check_latencies(log: ScoringLog) -> None:
+    timed = [replace(ROW, request_id=f"t{n}", stage="UAT", latency_ms=took)
+             for n, took in enumerate((4.0, None, 2.5))]  # fmt: skip
+    log.append(timed)
+    try:
+        told = sorted(log.latencies(replace(WEEK, stage="UAT")))
+    except Hopeless:
+        return  # a log may say that it does not tell them
+    assert told == [2.5, 4.0], "latencies are not those of the slice's rows that have one"
 
 
 def _check_labels(log: ScoringLog) -> None:

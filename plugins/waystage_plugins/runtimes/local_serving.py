@@ -8,13 +8,20 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from waystage.errors import Retryable
+from waystage.errors import Hopeless, Retryable
 from waystage.plugin import Context, DeploySpec, Handle, JsonObject, Observation, Services
+from waystage_plugins.repositories.layout import locked
 from waystage_plugins.runtimes.files import read_json
 from waystage_plugins.runtimes.holder import alive, end
 from waystage_plugins.runtimes.local_online import LocalOnline, stop_all
-from waystage_plugins.runtimes.serving.config import SERVER, Config, Entry, read_config
-from waystage_plugins.runtimes.serving.look import observed
+from waystage_plugins.runtimes.serving.config import (
+    SERVER,
+    Config,
+    Entry,
+    read_config,
+    write_config,
+)
+from waystage_plugins.runtimes.serving.look import await_notice, observed
 from waystage_plugins.runtimes.serving.probe import by_grpc, by_rest
 from waystage_plugins.tfserving.messages import MISSING, installed
 
@@ -34,12 +41,13 @@ class LocalServing(LocalOnline):
     without a gap. The process outlives the daemon. `port: 0` takes a free port and keeps it;
     a fixed port suits a runtime that serves one service. Which protocols are opened is said by
     the runtime's `endpoints` in the stage's file; without them it is REST. A change of them
-    starts the process anew.
+    starts the process anew. `runtime.mirror` has a challenger score copies of the champion's
+    requests, after these were answered; copies that it cannot keep up with are dropped.
     """
 
     use: ClassVar[str] = "local.serving"
     capabilities: ClassVar[frozenset[str]] = frozenset(
-        {"rest", "grpc", "labels", "logs", "in_place_update"}
+        {"rest", "grpc", "labels", "logs", "in_place_update", "mirror"}
     )
     home: ClassVar[str] = "serving"
     program: ClassVar[str] = "waystage_plugins.runtimes.serving"
@@ -74,6 +82,20 @@ class LocalServing(LocalOnline):
                 f"{' than by '.join(config.speaks)}: {found}"
             )
         return [{"score": score} for score in found[0]]
+
+    def mirror(self, ctx: Services, handle: Handle, percent: int) -> None:
+        """Have this share of the champion's requests copied to the challenger."""
+        directory, number, role = self._parts(ctx, handle)
+        with locked(directory.with_suffix(".lock")):
+            config = read_config(directory, Config)
+            entry = config.find(number, role) if config and role == "challenger" else None
+            if config is None or entry is None:
+                raise Hopeless(f"version {number} is no challenger of {handle.ref['service']} here")
+            if entry.mirror == percent:
+                return
+            config = config.mirrored(number, percent)
+            write_config(directory, config)
+            await_notice(ctx, directory, config.revision)
 
     def _settings(
         self, ctx: Context, directory: Path, known: Config | None, spec: DeploySpec

@@ -107,6 +107,10 @@ class PostgresqlScoringLog(ScoringLog):
         """Give (score, rows) per distinct finite score, ascending; the unusable last, as None."""
         return reading.scores(self._place, which)
 
+    def latencies(self, which: Slice) -> Iterator[float]:
+        """Give how many milliseconds each row took; rows that tell none are left out."""
+        return reading.latencies(self._place, which)
+
     def newest(self, which: Slice) -> datetime | None:
         """Give the time of the newest row in the slice; None if there is none."""
         return reading.latest(self._place, reading.NEWEST, which)

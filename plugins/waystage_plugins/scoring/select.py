@@ -20,6 +20,7 @@ FROM ({rows}) r {outer} JOIN label l ON l.request_id = r.request_id ORDER BY r.a
 SCORES = """
 SELECT score, COUNT(*) FROM ({rows}) r GROUP BY score ORDER BY score
 """
+LATENCIES = "SELECT latency_ms FROM ({rows}) r WHERE latency_ms IS NOT NULL"
 NEWEST = "SELECT MAX(at) FROM ({rows}) r"
 NEWEST_LABEL = """
 SELECT MAX(l.at) FROM ({rows}) r JOIN label l ON l.request_id = r.request_id
@@ -49,6 +50,7 @@ def query(template: str, which: Slice, *, labelled: bool = False) -> tuple[str, 
     # SQLite takes the other columns from the row that has the minimum
     first, group = ("at", "") if which.role else ("MIN(at) AS at", " GROUP BY request_id")
     rows = (
-        f"SELECT request_id, {first}, score, inputs FROM scored WHERE {' AND '.join(texts)}{group}"  # noqa: S608  # made of the constants above alone
+        f"SELECT request_id, {first}, score, inputs, latency_ms "  # noqa: S608  # made of the constants above alone
+        f"FROM scored WHERE {' AND '.join(texts)}{group}"
     )
     return template.format(rows=rows, outer="" if labelled else "LEFT"), values

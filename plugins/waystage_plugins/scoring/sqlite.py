@@ -140,6 +140,12 @@ class SqliteScoringLog(ScoringLog):
         if unusable:
             yield None, unusable
 
+    def latencies(self, which: Slice) -> Iterator[float]:
+        """Give how many milliseconds each row took; rows that tell none are left out."""
+        with opened(self.path) as connection:
+            for (took,) in connection.execute(*select.query(select.LATENCIES, which)):
+                yield took
+
     def newest(self, which: Slice) -> datetime | None:
         """Give the time of the newest row in the slice; None if there is none."""
         return self._instant(select.NEWEST, which)

@@ -6,6 +6,7 @@ from waystage_plugins.steps.batch_run import RunBatch
 from waystage_plugins.steps.batch_score import ScoreBatch
 from waystage_plugins.steps.batch_train import Train
 from waystage_plugins.steps.deploy import Deploy
+from waystage_plugins.steps.mirror import Mirror
 from waystage_plugins.steps.model_check import CheckModel
 from waystage_plugins.steps.notify import Notify
 from waystage_plugins.steps.probe import Probe
@@ -23,6 +24,7 @@ STEPS = (
     CheckModel,
     Deploy,
     FetchSnapshot,
+    Mirror,
     Notify,
     Probe,
     Register,

@@ -272,7 +272,7 @@ def test_frozen_requests_that_were_changed_are_not_compared(ctx: FakeContext) ->
     scene(ctx, champion=POOR, challenger=GOOD)
     assert isinstance(STEP.run(ctx), Waiting)
     known = ctx.scratch / "known.jsonl"
-    known.write_text(known.read_text().replace(", 1]", ", 0]", 1))
+    known.write_text(known.read_text().replace(", 1, null]", ", 0, null]", 1))
     with pytest.raises(Hopeless, match=r"the frozen requests .* any more"):
         run_to_end(STEP, ctx)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, sqrt
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +18,7 @@ from waystage_plugins.monitors.statistics.shares import z
 
 GROUPS = 256  # per model; more distinct scores are merged for the resamples, never for the values
 AT_ONCE = 2_000_000  # numbers drawn at once, so that memory stays below some 50 MB
+BEYOND = 10  # resamples that must lie beyond a percentile for it to be believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,10 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """Both values, the challenger's gain over the champion, and the gain's interval."""
+    """Both values, the challenger's gain over the champion, and the gain's interval.
+
+    A gain is above 0 where the challenger does better, whichever way the values go.
+    """
 
     champion: float
     challenger: float
@@ -67,9 +73,57 @@ def ks_gain(pairs: Pairs, level: float = 0.95) -> Gain:
     differences = _resampled_differences(*bins, pairs.event)
     merged = _ks(bins[1], pairs) - _ks(bins[0], pairs)
     bias = float(differences.mean()) - merged
-    low, high = np.quantile(differences, [(1 - level) / 2, (1 + level) / 2]) - merged - 2 * bias
-    low, high = min(gain + float(low), gain), max(gain + float(high), gain)
-    return Gain(champion, challenger, gain, max(low, -1.0), min(high, 1.0))
+    low, high = (gain + end - merged - 2 * bias for end in ends(differences, level))
+    return Gain(champion, challenger, gain, max(min(low, gain), -1.0), min(max(high, gain), 1.0))
+
+
+def gini_gain(pairs: Pairs, level: float = 0.95) -> Gain:
+    """Give the difference of two Gini coefficients, 2 · AUC − 1, with the AUC's interval."""
+    found = auc_gain(pairs, level)
+    return Gain(
+        2 * found.champion - 1, 2 * found.challenger - 1, 2 * found.gain, 2 * found.low,
+        2 * found.high,
+    )  # fmt: skip
+
+
+def brier_gain(pairs: Pairs, level: float = 0.95) -> Gain:
+    """Give by how much the Brier score falls, with the interval of a stratified bootstrap.
+
+    Whole requests are drawn, events and non-events apart, as for KS.
+    """
+    before, after = (pairs.champion - pairs.event) ** 2, (pairs.challenger - pairs.event) ** 2
+    champion, challenger = float(before.mean()), float(after.mean())
+    gain = champion - challenger
+    if pairs.identical:
+        return Gain(champion, challenger, 0.0, 0.0, 0.0)
+    random = generator(pairs.event, np.rint((before - after) * 1e12).astype(np.int64))
+    parts = [(before - after)[pairs.event == kind] for kind in (1, 0)]
+    means = sum(_resampled_sums(random, part) for part in parts if len(part)) / len(pairs.event)
+    low, high = ends(np.asarray(means), level)
+    return Gain(champion, challenger, gain, max(min(low, gain), -1.0), min(max(high, gain), 1.0))
+
+
+def ends(draws: Floats, level: float) -> tuple[float, float]:
+    """Give the ends of an interval by resampled values.
+
+    They are percentiles where enough resamples lie beyond them, and farther out those of the
+    normal distribution with the resamples' moments: resamples do not reach there.
+    """
+    if (1 - level) / 2 * len(draws) >= BEYOND:
+        low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+        return float(low), float(high)
+    middle, reach = float(draws.mean()), z(level) * float(draws.std(ddof=1))
+    return middle - reach, middle + reach
+
+
+def _resampled_sums(random: np.random.Generator, values: Floats) -> Floats:
+    """Draw as many of the values as there are, with replacement, many times; give the sums."""
+    size, step = len(values), max(1, AT_ONCE // len(values))
+    sums = np.zeros(RESAMPLES)
+    for start in range(0, RESAMPLES, step):
+        rows = slice(start, min(start + step, RESAMPLES))
+        sums[rows] = values[random.integers(size, size=(rows.stop - rows.start, size))].sum(axis=1)
+    return sums
 
 
 def _ks(scores: ArrayLike, pairs: Pairs) -> float:
@@ -133,3 +187,9 @@ def _sums(drawn: Integers, group: NDArray[np.intp]) -> Floats:
     sums = np.zeros((len(drawn), GROUPS))
     sums[:, present] = np.add.reduceat(drawn[:, order], first, axis=1)
     return sums
+
+
+Compare: TypeAlias = Callable[[Pairs, float], Gain]
+GAINS: dict[str, Compare] = {
+    "auc": auc_gain, "gini": gini_gain, "ks": ks_gain, "brier": brier_gain
+}  # fmt: skip

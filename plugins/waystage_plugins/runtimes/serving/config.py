@@ -25,7 +25,8 @@ PROBE_HEADER = "X-Waystage-Probe"
 class Entry(Value):
     """One deployment: a version in a role, by the call that made it.
 
-    `asked` counts how often it was asked for again after it could not be loaded.
+    `asked` counts how often it was asked for again after it could not be loaded. Of `mirror`
+    percent of the champion's requests a challenger gets a copy.
     """
 
     number: int
@@ -33,6 +34,7 @@ class Entry(Value):
     role: Role
     key: str
     asked: int = 0
+    mirror: int = 0
 
 
 class Config(Value):
@@ -80,6 +82,8 @@ class Config(Value):
         """
         known = self.find(entry.number, entry.role)
         more = {"asked": (known.asked if known else 0) + int(again)}
+        if known and known.key == entry.key:
+            more["mirror"] = known.mirror
         entry = entry.model_copy(update=more)
         if known and known.key == entry.key:
             entries = tuple(entry if each is known else each for each in self.entries)
@@ -87,6 +91,14 @@ class Config(Value):
             others = tuple(each for each in self.entries if each is not known)
             entries = (*others, entry) if latest else (entry, *others)
         return self._next(entries)
+
+    def mirrored(self, number: int, percent: int) -> Self:
+        """Have this share of the champion's requests copied to a challenger."""
+        return self._next(tuple(
+            each.model_copy(update={"mirror": percent})
+            if (each.number, each.role) == (number, "challenger") else each
+            for each in self.entries
+        ))  # fmt: skip
 
     def without(self, number: int, role: str) -> Self:
         """Take a deployment away."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from waystage.errors import WaystageError
 from waystage.plugin import new_request_id
 from waystage_plugins.runtimes.serving import protocol
+from waystage_plugins.runtimes.serving.mirror import Mirror
 from waystage_plugins.runtimes.serving.models import Models, Table, Version
 from waystage_plugins.runtimes.serving.protocol import Problem, Rows, Scores, Target
 from waystage_plugins.runtimes.serving.scores import Recorder, row_ids, scored_rows
@@ -29,12 +30,13 @@ class Desk:
 
     def __init__(self, models: Models, recorder: Recorder) -> None:
         self.models, self._recorder = models, recorder
+        self.mirror = Mirror(recorder)
 
     def score(
-        self, target: Target, read: Callable[[Sequence[str]], Rows], *, name: str | None,
+        self, target: Target, read_rows: Callable[[Sequence[str]], Rows], *, name: str | None,
         probe: bool, began: float,
     ) -> Scored:  # fmt: skip
-        """Score what `read` gives for the model's columns, and keep it unless it is a probe.
+        """Score what `read_rows` gives for the model's columns, and keep it unless it is a probe.
 
         `name` is the request's own, `began` the reading of `time.perf_counter` when it came.
         Raises `Problem`.
@@ -45,17 +47,20 @@ class Desk:
             told = f": {version.error}" if version.error else ""
             raise Problem(503, f"version {version.number} is {version.state}{told}")
         columns = list(version.model.columns)
-        rows = read(columns)
+        rows = read_rows(columns)
         own = protocol.take_ids(rows, columns)
         name = name or new_request_id()
         try:
             ids = row_ids(name, own)
         except ValueError as error:
             raise Problem(400, str(error)) from error
+        read = (time.perf_counter() - began) * 1000
         scores = _scores(version, rows)
         took = (time.perf_counter() - began) * 1000
         if not probe:
             self._record(table, version, role, ids, rows, scores, took)
+            if role == "champion":
+                self.mirror.offer(table, name, ids, rows, read)
         return Scored(version, ids[0] if len(ids) == 1 else name, scores)
 
     def _record(

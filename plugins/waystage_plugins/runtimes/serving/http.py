@@ -40,6 +40,10 @@ class Server(socketserver.ThreadingMixIn, HTTPServer):
         self._busy, self._quiet = 0, threading.Condition()
         super().__init__(("127.0.0.1", port), handler or Handler)
 
+    def mirror_seen(self) -> dict[str, int]:
+        """Give what became of copies of requests; nothing where none are scored here."""
+        return self._desk.mirror.seen() if self._desk else {}
+
     @property
     def desk(self) -> Desk:
         """Give what scores; raises `Problem` where nothing is scored by HTTP."""
@@ -154,7 +158,9 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # a body that nobody reads is no next request
         table = self.server.models.table
         if self.path == VERSIONS:
-            return protocol.seen(table) | {"answering": self.server.others()}
+            return protocol.seen(table) | {
+                "answering": self.server.others(), "mirror": self.server.mirror_seen()
+            }  # fmt: skip
         target = protocol.read_path("GET", self.path)
         if not target.metadata and not target.version and not target.label:
             if target.model != table.config.model:

@@ -49,6 +49,15 @@ class Table:
                 found[entry.role] = entry.number
         return found
 
+    @property
+    def mirrored(self) -> tuple[Version | None, int]:
+        """The challenger that gets copies of the champion's requests, and of which share."""
+        number = self.labels.get("challenger")
+        entry = self.config.find(number, "challenger") if number is not None else None
+        if entry is None or not entry.mirror:
+            return None, 0
+        return self.versions[entry.number], entry.mirror
+
     def role_of(self, number: int) -> str:
         """Give the role in which a version answers those who ask for it by its number."""
         roles = {entry.role for entry in self.config.entries if entry.number == number}

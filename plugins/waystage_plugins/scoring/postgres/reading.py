@@ -34,6 +34,9 @@ FROM {{rows}} s JOIN asked a ON a.day = s.day AND a.id = s.id {JOINED}
 WHERE {{where}} ORDER BY s.at, a.request_id
 """  # noqa: S608  # made of the constants above alone
 SCORES = "SELECT s.score, count(*) FROM {rows} s WHERE {where} GROUP BY s.score ORDER BY s.score"
+LATENCIES = """
+SELECT a.latency_ms FROM {rows} s JOIN asked a ON a.day = s.day AND a.id = s.id WHERE {where}
+"""
 NEWEST = "SELECT max(s.at) FROM {rows} s WHERE {where}"
 NEWEST_LABEL = f"SELECT max(l.at) FROM {{rows}} s {JOINED} WHERE {{where}}"  # noqa: S608  # made of constants
 VALUED = """
@@ -79,6 +82,13 @@ def valued(place: Place, which: Slice) -> Iterator[tuple[float | None, float | N
     """Stream (score, true value or None) of all rows; a score that is not finite is None."""
     for score, value in _stream(place, VALUED, which):
         yield (score if score is not None and isfinite(score) else None), value
+
+
+def latencies(place: Place, which: Slice) -> Iterator[float]:
+    """Stream how many milliseconds each row took, of those that tell it."""
+    for (took,) in _stream(place, LATENCIES, which):
+        if took is not None:
+            yield took
 
 
 def latest(place: Place, statement: str, which: Slice) -> datetime | None:

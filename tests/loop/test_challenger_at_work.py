@@ -1,0 +1,129 @@
+"""A challenger beside the champion on one real server, while somebody asks it all the time."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from at_work import AtWork
+
+from waystage.plugin import Slice
+
+WEEK, DAY = timedelta(days=7), timedelta(days=1)
+
+
+def short(project: dict[str, Any]) -> None:
+    project["services"]["credit-risk"]["params"] |= {
+        "window": "P14D", "label_delay": "P0D", "rollback_window": 5, "psi": 9,
+        "latency": 1000,  # of a machine that does other things, too
+        "daily_requests": 1_000_000,  # more than come, so that the second day is a breach
+    }  # fmt: skip
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AtWork]:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    found = AtWork(tmp_path / "project", monkeypatch, change=short)
+    yield found
+    found.stop()
+
+
+class Caller(threading.Thread):
+    """Asks for a score again and again, and counts what it is told."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(daemon=True)
+        self._url, self._ending, self.told = url, threading.Event(), Counter[str]()
+
+    def run(self) -> None:
+        with httpx.Client(trust_env=False, timeout=60) as client:
+            while not self._ending.wait(0.02):
+                try:
+                    answer = client.post(
+                        f"{self._url}:predict",
+                        json={"instances": [{"income": 0.5, "age": -0.5}]},
+                    )
+                    self.told[str(answer.status_code)] += 1
+                except httpx.HTTPError as error:
+                    self.told[repr(error)] += 1
+
+    def stop(self) -> Counter[str]:
+        self._ending.set()
+        self.join(60)
+        return self.told
+
+
+def address(work: AtWork) -> str:
+    rows = work.daemon.store.placements(service=work.service)
+    champion = next(r for r in rows if r.stage == "PROD" and r.role == "champion")
+    return str(champion.body["deployed"]["endpoints"][0]["url"])
+
+
+def loaded(work: AtWork, url: str) -> set[str]:
+    """Which versions the server in production holds."""
+    seen = work.daemon.connections.http.get(url.split("/v1/")[0] + "/waystage/versions").json()
+    return {number for number, each in seen["versions"].items() if each["state"] == "AVAILABLE"}
+
+
+def rows(work: AtWork, role: str) -> dict[str, Any]:
+    now = work.clock.now()
+    which = Slice(work.service, "PROD", now - 400 * DAY, now + DAY, role=role)
+    return {str(row[0]): row for row in work.daemon.connections.scoring_log().rows(which)}
+
+
+def test_a_breach_in_the_rollback_window_brings_the_old_champion_back_and_nobody_is_failed(
+    work: AtWork,
+) -> None:
+    work.model("1", weight=0.05)
+    old = work.begin("rest-promotion", "1")
+    work.decide(old, "otto", "go")
+    work.comes_to(old, "serving")
+    work.ask(50)  # before there is anybody to copy them to
+
+    work.model("2", weight=2.0)
+    run = work.begin("champion-challenger", "2")
+    work.comes_to(run, "look_again")
+    url = address(work)
+    assert loaded(work, url) == {"1", "2"}
+    assert work.ask(900, labels=True) == "credit/1"
+    work.until(lambda: len(rows(work, "challenger")) == 900, run, "copies")
+    asked, copied = rows(work, "champion"), rows(work, "challenger")
+    assert copied.keys() < asked.keys()
+    assert all(copied[name][2] != asked[name][2] for name in copied), "another model's scores"
+
+    work.turn(WEEK)
+    work.until(lambda: bool(work.daemon.store.tasks(run=run)), run, "decide")
+    found = work.body(run)["steps"]["compare"]
+    assert (found["verdict"], found["mode"], found["paired"]) == ("promote", "shadow", True)
+    assert (found["rows"], found["coverage"], found["look"], found["looks"]) == (900, 1.0, 1, 4)
+    assert found["level"] > 0.9999, "of four looks the first is strict"
+    assert [rail["name"] for rail in found["guardrails"]] == ["latency", "errors", "psi"]
+    assert all(rail["passed"] and rail["told"] in found["why"] for rail in found["guardrails"])
+
+    caller = Caller(url)
+    caller.start()
+    for person in ("vera", "otto"):
+        work.decide(run, person, "approve")
+    work.comes_to(run, "trial.watching")
+    assert (work.where()["PROD"], work.ask(10)) == ("credit/2", "credit/2")
+    assert loaded(work, url) == {"1", "2"}, "the old champion stays loaded"
+    work.turn(DAY)
+    work.comes_to(run, "trial.watching")
+    assert loaded(work, url) == {"1", "2"}
+    work.turn(DAY)
+    work.ends(run, "rolled_back")
+    assert (work.where()["PROD"], work.ask(10)) == ("credit/1", "credit/1")
+    assert loaded(work, url) == {"1"}
+    told = caller.stop()
+    assert told.keys() == {"200"}, told
+    now, log = work.clock.now(), work.daemon.connections.scoring_log()
+    for version in ("credit/1", "credit/2"):
+        which = Slice(work.service, "PROD", now - 2 * DAY, now + DAY, version)
+        assert log.counts(which)[0] > 10, f"{version} answered within these days"
+    assert work.row(old).status == "open"

@@ -1,0 +1,108 @@
+"""Looks that are declared: all of them together err no more often than one would."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from waystage_plugins.monitors.looks import Look, Spending, level_of, place_of, with_look
+from waystage_plugins.monitors.statistics.paired import Pairs, auc_gain
+from waystage_plugins.monitors.statistics.spending import bound, spent
+
+ALPHA = 0.025
+BOTH: tuple[Spending, ...] = ("obrien_fleming", "pocock")
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def bounds(information: list[float], how: Spending, looks: int | None = None) -> list[float]:
+    of = looks or len(information)
+    shares = [spent(ALPHA, number / of, how) for number in range(1, len(information) + 1)]
+    return [bound(information[:n], shares[:n]) for n in range(1, len(information) + 1)]
+
+
+@pytest.mark.parametrize(
+    ("how", "published"),
+    [
+        # five equal looks, one-sided 0.025: Jennison and Turnbull (2000), gsDesign, ldbounds
+        ("obrien_fleming", [4.8769, 3.3569, 2.6803, 2.2898, 2.0310]),
+        ("pocock", [2.4380, 2.4268, 2.4101, 2.3966, 2.3859]),
+    ],
+)
+def test_bounds_are_those_that_were_published(how: Spending, published: list[float]) -> None:
+    assert bounds([1, 2, 3, 4, 5], how) == pytest.approx(published, abs=2e-4)
+
+
+def test_one_look_is_no_stricter_than_an_interval() -> None:
+    for how in BOTH:
+        assert bounds([7], how) == pytest.approx([1.959964], abs=1e-5)
+
+
+@pytest.mark.parametrize("how", BOTH)
+@pytest.mark.parametrize(
+    "information", [[1, 2, 3, 4], [1, 1.2, 5, 5.5], [40, 300, 310, 2000, 2001, 9000]], ids=str
+)
+def test_a_model_that_is_no_better_is_promoted_no_more_often_than_declared(
+    how: Spending, information: list[float]
+) -> None:
+    """200,000 simulated comparisons of a gain that is nothing, as sums of independent parts."""
+    random, trials = np.random.default_rng(5), 200_000
+    parts = np.diff([0.0, *information])
+    scores = np.cumsum(random.normal(size=(trials, len(parts))) * np.sqrt(parts), axis=1)
+    crossed = scores / np.sqrt(information) > bounds(information, how)
+    rate, chance = crossed.any(axis=1).mean(), (ALPHA * (1 - ALPHA) / trials) ** 0.5
+    assert rate <= ALPHA + 4 * chance
+    assert rate > 0.8 * ALPHA, "so strict that nobody would ever win"
+    if how == "pocock":
+        naive = (scores / np.sqrt(information) > 1.96).any(axis=1).mean()
+        assert naive > 1.5 * ALPHA, "without bounds looking again and again does err more often"
+
+
+def test_two_thousand_comparisons_of_equal_models_promote_within_the_declared_error() -> None:
+    """The step's own arithmetic: growing windows of real scores, four looks, DeLong's interval."""
+    random, trials, looks, size = np.random.default_rng(11), 2000, 4, 60
+    promoted = 0
+    # how strict a look is depends on how much the data tell, which is the same in all trials
+    levels = []
+    looked: list[Look] = []
+    for number in range(1, looks + 1):
+        now = Look(number=number, start=AT, end=AT, data=str(number), information=number * 30.0)
+        looked = with_look(looked, now)
+        levels.append(level_of(looked, looks, 1 - 2 * ALPHA, "obrien_fleming"))
+    event = np.tile([0, 1], size * looks // 2)
+    for _ in range(trials):
+        truth = random.normal(size=size * looks) + event
+        champion, challenger = (truth + random.normal(size=size * looks) for _ in range(2))
+        for number, level in enumerate(levels, start=1):
+            kept = slice(number * size)
+            if auc_gain(Pairs(champion[kept], challenger[kept], event[kept]), level).low > 0:
+                promoted += 1
+                break
+    assert promoted / trials <= ALPHA + 3 * (ALPHA * (1 - ALPHA) / trials) ** 0.5
+    assert promoted / trials > ALPHA / 4
+
+
+@given(
+    st.lists(st.floats(0.01, 1e6), min_size=1, max_size=8),
+    st.sampled_from(BOTH),
+    st.integers(0, 20),
+)
+def test_no_data_make_a_look_less_strict_than_one_alone(
+    information: list[float], how: Spending, more: int
+) -> None:
+    looks = len(information) + more
+    for found in bounds(information, how, looks)[:-1]:
+        assert found >= 1.9599
+    shares = [spent(ALPHA, n / looks, how) for n in range(1, looks + 1)]
+    assert shares == sorted(shares)
+    assert shares[-1] == ALPHA
+
+
+def test_data_that_were_looked_at_are_no_other_look() -> None:
+    first = Look(number=1, start=AT, end=AT, data="sha256:a", information=10)
+    assert place_of([first], "sha256:a") == 1
+    assert place_of([first], "sha256:b") == 2
+    assert with_look([first], first) == [first]

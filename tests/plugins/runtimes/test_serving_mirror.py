@@ -1,0 +1,196 @@
+"""Copies of the champion's requests: scored by the challenger, felt by nobody."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from waystage.errors import Hopeless
+from waystage.plugin import DeploySpec, Handle, JsonObject, Placement, Slice
+from waystage.plugin.answers import Deployed
+from waystage.testing import FakeContext
+from waystage.testing.runtime_contracts import wait_until_ready
+from waystage_plugins.runtimes import LocalServing
+from waystage_plugins.scoring import SqliteScoringLog
+from waystage_plugins.steps.mirror import Mirror
+
+ROW: JsonObject = {"income": 1.0, "children": 2, "purpose": "car"}
+LOG = {"use": "scoring_log.sqlite", "with": {"path": "scores.db"}}
+Release = Callable[..., DeploySpec]
+RUNTIME = LocalServing()
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def both(ctx: FakeContext, release: Release) -> tuple[str, Handle]:
+    """Champion and challenger in one server: the champion's address, the challenger's handle."""
+    champion = RUNTIME.apply(ctx, release(scoring_log=LOG))
+    url = wait_until_ready(RUNTIME, ctx, champion).endpoints[0].url
+    ctx.key = "run/2"
+    spec = release(-1.0, version="2", role="challenger", scoring_log=LOG)
+    challenger = RUNTIME.apply(ctx, spec)
+    wait_until_ready(RUNTIME, ctx, challenger)
+    return url, challenger
+
+
+def ask(ctx: FakeContext, url: str, name: str, **headers: str) -> float:
+    answer = ctx.http.post(
+        f"{url}:predict", json={"instances": [ROW]}, headers={"X-Request-Id": name} | headers
+    )
+    assert answer.status_code == 200, answer.text
+    return float(answer.json()["predictions"][0]["score"])
+
+
+def rows_of(role: str) -> Slice:
+    now = datetime.now(UTC)
+    return Slice("credit-risk", "DEV", now - DAY, now + DAY, role=role)
+
+
+def logged(ctx: FakeContext, role: str) -> dict[str, Any]:
+    log = SqliteScoringLog(path=ctx.project / "scores.db")
+    return {str(row[0]): row for row in log.rows(rows_of(role))}
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def mirror_of(ctx: FakeContext, url: str) -> dict[str, int]:
+    seen = ctx.http.get(url.split("/v1/")[0] + "/waystage/versions").json()["mirror"]
+    return {str(name): int(number) for name, number in seen.items()}
+
+
+def test_a_copy_of_each_request_is_the_challengers_under_the_same_id(
+    ctx: FakeContext, both: tuple[str, Handle]
+) -> None:
+    url, challenger = both
+    ask(ctx, url, "before")
+    RUNTIME.mirror(ctx, challenger, 100)
+    RUNTIME.mirror(ctx, challenger, 100)  # harmless
+    told = {name: ask(ctx, url, name) for name in ("a", "b", "c")}
+    ask(ctx, url, "probe", **{"X-Waystage-Probe": "1"})
+    until(lambda: len(logged(ctx, "challenger")) == 3)
+    copies = logged(ctx, "challenger")
+    assert copies.keys() == told.keys()
+    assert copies["a"][2] == pytest.approx(1 - told["a"]), "the challenger's own score"
+    assert copies["a"][3] == ROW
+    assert logged(ctx, "champion").keys() == {"before", *told}
+    log = SqliteScoringLog(path=ctx.project / "scores.db")
+    assert all(took > 0 for took in log.latencies(rows_of("challenger")))
+
+    RUNTIME.mirror(ctx, challenger, 0)
+    ask(ctx, url, "after")
+    until(lambda: mirror_of(ctx, url) == {"copied": 3, "waiting": 0, "dropped": 0})
+    assert len(logged(ctx, "challenger")) == 3
+
+
+def test_who_is_applied_again_is_mirrored_still_and_who_is_new_is_not(
+    ctx: FakeContext, both: tuple[str, Handle], release: Release
+) -> None:
+    url, challenger = both
+    RUNTIME.mirror(ctx, challenger, 100)
+    spec = release(-1.0, version="2", role="challenger", scoring_log=LOG)
+    RUNTIME.apply(ctx, spec)
+    ask(ctx, url, "a")
+    until(lambda: "a" in logged(ctx, "challenger"))
+    RUNTIME.delete(ctx, challenger)
+    ask(ctx, url, "b")
+    ctx.key = "run/3"
+    wait_until_ready(RUNTIME, ctx, RUNTIME.apply(ctx, spec))
+    ask(ctx, url, "c")
+    assert mirror_of(ctx, url)["copied"] == 1
+    assert logged(ctx, "challenger").keys() == {"a"}
+
+
+def test_a_request_that_only_the_challenger_cannot_read_has_no_score(
+    ctx: FakeContext, release: Release
+) -> None:
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    h, t = onnx.helper, onnx.TensorProto
+    nodes = [
+        h.make_node("Sigmoid", ["wealth"], ["yes"]),
+        h.make_node("Sub", ["one", "yes"], ["no"]),
+        h.make_node("Concat", ["no", "yes"], ["probabilities"], axis=1),
+    ]
+    graph = h.make_graph(
+        nodes, "other", [h.make_tensor_value_info("wealth", t.FLOAT, [None, 1])],
+        [h.make_tensor_value_info("probabilities", t.FLOAT, [None, 2])],
+        [h.make_tensor("one", t.FLOAT, [1], [1.0])],
+    )  # fmt: skip
+    made = h.make_model(graph, opset_imports=[h.make_opsetid("", 17)], ir_version=8)
+    champion = RUNTIME.apply(ctx, release(scoring_log=LOG))
+    url = wait_until_ready(RUNTIME, ctx, champion).endpoints[0].url
+    ctx.key = "run/2"
+    spec = release(content=bytes(made.SerializeToString()), version="2", role="challenger",
+                   scoring_log=LOG, inputs=[{"name": "wealth", "type": "number"}],
+                   example=[{"wealth": 1.0}])  # fmt: skip
+    challenger = RUNTIME.apply(ctx, spec)
+    wait_until_ready(RUNTIME, ctx, challenger)
+    RUNTIME.mirror(ctx, challenger, 100)
+    ask(ctx, url, "a")
+    until(lambda: "a" in logged(ctx, "challenger"))
+    assert logged(ctx, "challenger")["a"][2] is None
+
+
+def test_a_share_of_requests_is_always_the_same_ones(
+    ctx: FakeContext, both: tuple[str, Handle]
+) -> None:
+    url, challenger = both
+    RUNTIME.mirror(ctx, challenger, 30)
+    names = [f"r{n}" for n in range(60)]
+    for name in names:
+        ask(ctx, url, name)
+    chosen = {name for name in names if zlib.crc32(name.encode()) % 100 < 30}
+    assert 5 < len(chosen) < 40
+    until(lambda: mirror_of(ctx, url)["copied"] == len(chosen))
+    assert logged(ctx, "challenger").keys() == chosen
+
+
+def test_only_a_challenger_gets_copies(ctx: FakeContext, release: Release) -> None:
+    champion = RUNTIME.apply(ctx, release(scoring_log=LOG))
+    with pytest.raises(Hopeless, match="version 1 is no challenger of credit-risk here"):
+        RUNTIME.mirror(ctx, champion, 100)
+
+
+def test_the_step_says_where_nothing_can_be_copied(
+    ctx: FakeContext, both: tuple[str, Handle], release: Release
+) -> None:
+    url, challenger = both
+    spec = release(-1.0, version="2", role="challenger", scoring_log=LOG)
+    ctx.snapshot = spec.snapshot
+    ctx.runtimes = {"r": RUNTIME}
+    with pytest.raises(Hopeless, match="credit/2 is no challenger in DEV; deploy it"):
+        Mirror().run(ctx)
+    deployed = Deployed(stage="DEV", runtime="r", mode="online", role="challenger",
+                        handle=challenger.ref)  # fmt: skip
+    ctx.inventory.append(Placement("credit-risk", ctx.snapshot, deployed, "r-1", ctx.now))
+    assert Mirror().run(ctx).output.mirrored is True  # type: ignore[union-attr]  # it is Done
+    ask(ctx, url, "a")
+    until(lambda: "a" in logged(ctx, "challenger"))
+
+    ctx.runtimes = {"r": Deaf()}
+    with pytest.raises(Hopeless, match=r"test\.deaf cannot copy requests; say required: false"):
+        Mirror().run(ctx)
+    told = Mirror(required=False).run(ctx).output  # type: ignore[union-attr]  # it is Done
+    assert (told.mirrored, told.percent) == (False, 0)  # type: ignore[union-attr]  # its own Output
+    assert told.why == "test.deaf cannot copy requests"  # type: ignore[union-attr]  # its own Output
+
+
+class Deaf(LocalServing):
+    """Copy nothing."""
+
+    use = "test.deaf"
+    capabilities = frozenset({"rest"})
+
+
+def test_validate_asks_for_the_capability_only_where_it_is_required() -> None:
+    assert Mirror.asks_of_runtime({}) == ("online", {"mirror"})
+    assert Mirror.asks_of_runtime({"required": False}) == ("any", frozenset())
