@@ -251,13 +251,17 @@ def http_page() -> str:
     app = create_app(SimpleNamespace(store=None), "")  # type: ignore[arg-type]  # only described
     head = (
         "# The HTTP API\n\n"
-        "Every request but `/v1/health` says `Authorization: Bearer TOKEN`. With a person's "
-        "own token (`waystage token PERSON`) that person acts, and nobody else. With the "
+        "Every request but `/v1/health` and `/v1/ready` says `Authorization: Bearer TOKEN`. "
+        "With a person's own token (`waystage token PERSON`) that person acts, and nobody else. With the "
         "token in `.waystage/daemon.json`, where the daemon tells its address too, the user "
         "whose daemon it is acts, or whom `X-Waystage-Person` names, unless the project says "
         "`on_behalf: false`. Everyone may look; what a person may do is said in [the "
-        "operator's guide](../how-to/operator.md). Bodies are JSON. Refusals are `{code, "
-        "message}` with 400, 401, 403, 404, 409 or 503. `/openapi.json` describes all of it.\n"
+        "operator's guide](../how-to/operator.md). Bodies are JSON (`Content-Type: "
+        "application/json`), of 1 MiB at most. Refusals are `{code, message}`: 400 what is asked "
+        "makes no sense, 401 no good token, 403 not allowed, 404 no such thing, 405 no such "
+        "method, 409 not as things are now, 411, 413 and 415 the body's length or kind, 421 "
+        "another host's name, 429 and 503 try again (`Retry-After`). `/openapi.json` describes "
+        "all of it.\n"
     )
     rows = ["| request | parameters and body |\n|---|---|"]
     described = app.openapi()

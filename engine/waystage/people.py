@@ -67,6 +67,11 @@ def owner_acts(project: Project, owner: str, named: str) -> Caller:
     return Caller(named, ON_BEHALF)
 
 
+def _who(project: Project, person: str) -> str:
+    near = get_close_matches(person, project.people, n=1)
+    return f"did you mean {near[0]!r}?" if near else "act as one of them by --as, or by a token"
+
+
 def roles_of(project: Project, person: str) -> tuple[str, ...]:
     """Give the roles of a person; someone unknown has none."""
     known = project.people.get(person)
@@ -87,7 +92,11 @@ def need_right(project: Project, person: str, right: str) -> None:
         who = (
             " or ".join(f"role:{role}" for role in holders) or "a role that waystage.yaml gives it"
         )
-        known = "" if person in project.people else f"; {person} is not in people: of waystage.yaml"
+        known = (
+            ""
+            if person in project.people
+            else f"; {person} is not in people: of waystage.yaml; {_who(project, person)}"
+        )
         raise Forbidden(f"{person} may not {right}: that needs {who}{known}")
 
 
@@ -105,7 +114,9 @@ def may_answer(
     `task` is a task's body; `deciders` maps earlier tasks to those who answered them.
     """
     if person not in project.people:
-        raise Forbidden(f"{person!r} is nobody whom waystage.yaml lists under people:")
+        raise Forbidden(
+            f"{person!r} is nobody whom waystage.yaml lists under people:; {_who(project, person)}"
+        )
     allowed = {*task["for"], *task.get("required", [])}
     if person not in allowed and not {f"role:{r}" for r in roles_of(project, person)} & allowed:
         raise Forbidden(

@@ -72,7 +72,7 @@ def test_a_body_that_is_no_json_is_refused(standing: Any, kind: str) -> None:
 def test_json_with_a_charset_is_json(standing: Any) -> None:
     kind = {"Content-Type": "application/json; charset=utf-8"}
     answer = standing.ask("POST", "signals", headers=kind, content=b'{"name": "x", "run": "none"}')
-    refused(answer, 404, "there is no open run of 'none'")
+    refused(answer, 404, "there is no run 'none'")
 
 
 def test_a_body_over_one_mebibyte_is_refused(standing: Any) -> None:

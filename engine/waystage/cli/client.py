@@ -22,17 +22,13 @@ KINDS: dict[int, type[WaystageError]] = {
     503: Unavailable,
 }
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
-REFUSED = (
-    "the project's files as they are now were refused, and the daemon goes by the ones before; "
-    "`waystage health` says why"
-)
+NO_DAEMON = "no daemon runs for this project; start one with `waystage up`"
 
 
 class Client:
     """The API of the project's daemon, or of the one that WAYSTAGE_URL names."""
 
     def __init__(self, ctx: click.Context) -> None:
-        self.files_ok = True  # as the daemon says when it is asked
         self.person: str = ctx.obj["person"]
         self.url = os.environ.get("WAYSTAGE_URL", "").rstrip("/")
         self.token = os.environ.get("WAYSTAGE_TOKEN", "")
@@ -59,7 +55,7 @@ class Client:
         """Have the daemon do something."""
         found = self._daemon()
         if found is None:
-            raise Unavailable("no daemon runs for this project; start one with `waystage up`")
+            raise Unavailable(NO_DAEMON)
         return self._send("POST", found, path, json=body)
 
     def _daemon(self) -> tuple[str, str] | None:
@@ -70,8 +66,7 @@ class Client:
             found = json.loads((self.root / ".waystage/daemon.json").read_text())
             if urlsplit(found["url"]).hostname not in LOCAL:
                 raise Unavailable(f"{self.root}/.waystage/daemon.json names another machine")
-            health = httpx.get(f"{found['url']}/v1/health", timeout=5, trust_env=False).json()
-            self.files_ok = health.get("files_ok", True)
+            httpx.get(f"{found['url']}/v1/health", timeout=5, trust_env=False).json()
         except (FileNotFoundError, json.JSONDecodeError, httpx.TransportError):
             return None
         except PermissionError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import tempfile
 import traceback
@@ -10,6 +11,7 @@ from typing import Any
 
 import click
 
+from waystage import __version__
 from waystage.cli.verbs import Verbs
 from waystage.errors import EXIT_BUG, EXIT_FINE, EXIT_INTERRUPTED, EXIT_REFUSED, WaystageError
 
@@ -19,6 +21,7 @@ from waystage.errors import EXIT_BUG, EXIT_FINE, EXIT_INTERRUPTED, EXIT_REFUSED,
               help="The project's directory; else the nearest one upward.")  # fmt: skip
 @click.option("--as", "person", envvar="WAYSTAGE_AS", default="",
               help="Who acts; else whose token it is, or the daemon's user.")  # fmt: skip
+@click.version_option(__version__, prog_name="waystage", message="%(prog)s %(version)s")
 @click.pass_context
 def waystage(ctx: click.Context, project: Path | None, person: str) -> None:
     """Run model lifecycles that are written as YAML state machines."""
@@ -27,6 +30,9 @@ def waystage(ctx: click.Context, project: Path | None, person: str) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a verb: 0 fine, 1 problems found or refused, 3 our bug, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that has no “ or → gets a ?
+            stream.reconfigure(errors="replace")
     sys.exit(run(arguments))
 
 
@@ -46,9 +52,25 @@ def run(arguments: list[str] | None = None) -> int:
         return EXIT_REFUSED
     except BrokenPipeError:
         return EXIT_FINE
+    except SystemExit as ended:  # click and rich end so when who reads goes away (`… | head`)
+        return EXIT_FINE if isinstance(ended.__context__, BrokenPipeError) else EXIT_REFUSED
+    except OSError as error:
+        return _told_by_the_system(error) if error.filename is not None else _bug(error)
     except Exception as error:  # noqa: BLE001  # whatever is left is our bug, told in one line
         return _bug(error)
     return result if isinstance(result, int) else EXIT_FINE
+
+
+def _told_by_the_system(error: OSError) -> int:
+    """Tell which file could not be used, and why: the world's no, and no bug of ours."""
+    reason = (error.strerror or type(error).__name__).lower()
+    cure = ""
+    if isinstance(error, PermissionError):
+        cure = "; it needs the user whose file or directory that is, or another place"
+    elif not (home := Path(error.filename).parent).is_dir():
+        cure = f"; there is no directory {home}"
+    click.echo(f"{error.filename}: {reason}{cure}", err=True)
+    return EXIT_REFUSED
 
 
 def _bug(error: Exception) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -11,7 +12,7 @@ from waystage.cli.schema import FOLDER, modeline, write_schemas
 from waystage.errors import Conflict, NotFound
 
 WITH = f"Also one that needs addresses and secrets: {', '.join(library.ASKED_FOR)}."
-IGNORE = "# what a daemon writes\n.waystage/\n*.db\n*.db-*\n"
+IGNORE = "# what a daemon writes\n.waystage/\n*.db\n*.db-*\n*.db.*\n"
 
 
 @click.command("init")
@@ -33,8 +34,9 @@ def init_verb(directory: Path, example: str, more: tuple[str, ...]) -> None:
     if target.exists():
         cure = f"`waystage add {' '.join(more) or 'LIFECYCLE'}` adds shipped lifecycles to it"
         raise Conflict(f"{target} is there already; nothing was changed; {cure}")
+    first = library.example(example) / "waystage.yaml"
     directory.mkdir(parents=True, exist_ok=True)
-    _copy(library.example(example) / "waystage.yaml", target, modeline("project", 0))
+    _copy(first, target, modeline("project", 0))
     for kind, files in (
         ("lifecycle", _wanted(library.lifecycles(), more)), ("block", library.blocks()),
         ("stage", _stages(more)), ("scenario", _wanted(library.scenarios(), more)),
@@ -48,7 +50,8 @@ def init_verb(directory: Path, example: str, more: tuple[str, ...]) -> None:
     if not (directory / ".gitignore").exists():
         (directory / ".gitignore").write_text(IGNORE)
     click.echo(f"A project is in {directory.resolve()}.")
-    click.echo("Next: `waystage validate`, `waystage test`, then `waystage up`.")
+    go = "" if directory.resolve() == Path.cwd() else f"`cd {shlex.quote(str(directory))}`, "
+    click.echo(f"Next: {go}`waystage validate`, `waystage test`, then `waystage up`.")
 
 
 def _wanted(files: list[Path], more: tuple[str, ...]) -> list[Path]:

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from waystage.cli.client import Client
+from waystage.cli.client import NO_DAEMON, Client
 from waystage.cli.show import emit_json, json_option, when
-from waystage.errors import EXIT_FINE, EXIT_REFUSED, Problem
+from waystage.errors import EXIT_FINE, EXIT_REFUSED, Problem, Unavailable
 
 
 @click.command("reload")
@@ -26,6 +26,8 @@ def reload_verb(ctx: click.Context, as_json: bool) -> None:
 def health_verb(ctx: click.Context, as_json: bool) -> int:
     """Say whether the daemon is well and has taken up the project's files."""
     client = Client(ctx)
+    if not client.running:  # what the database says is no sign of life
+        raise Unavailable(NO_DAEMON)
     found: dict[str, Any] = client.get("health")
     files: dict[str, Any] = client.get("files")
     good = found["ok"] and files["ok"]

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+UNLIMITED = 100_000  # columns
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -18,9 +24,11 @@ def emit_json(value: Any) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table that fits 80 columns, or one line when it is empty."""
+    """Print a table that fits the terminal, or one line when it is empty.
+
+    What goes to a file or another program is as wide as it is, so that no word is cut.
+    """
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     if not rows:
@@ -31,7 +39,17 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
         shown.add_column(column, overflow="fold")
     for row in rows:
         shown.add_row(*(clean(cell) for cell in row))
-    Console(soft_wrap=False, highlight=False, markup=False).print(shown)
+    terminal().print(shown)
+
+
+def terminal() -> Console:
+    """Give the terminal for results; a file has room for everything, unless COLUMNS says less."""
+    from rich.console import Console
+
+    found = Console(soft_wrap=False, highlight=False, markup=False)
+    if not found.is_terminal and "COLUMNS" not in os.environ:
+        found.width = UNLIMITED
+    return found
 
 
 def clean(value: Any) -> str:

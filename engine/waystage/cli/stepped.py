@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
-from waystage.cli.show import clean
+from waystage.cli.show import clean, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +25,7 @@ def past(together: Together, seen: Seen) -> Seen:
     nothing = (0, 0, 0)
     happened = [each for member in together.members
                 for each in _since(member, seen.get(member.explorer.run.id, nothing))]  # fmt: skip
-    console = _console()
+    console = terminal()
     for at, text in sorted(happened, key=lambda each: each[0]):
         console.print(f"{at:%Y-%m-%d %H:%M:%S}  {clean(text)}")
     return {
@@ -46,7 +46,7 @@ def _since(member: Member, counts: tuple[int, int, int]) -> list[tuple[datetime,
 
 def present(together: Together, options: list[Option]) -> None:
     """Print where the runs are, what would be called with what, and a numbered list."""
-    console = _console()
+    console = terminal()
     now = together.first.explorer.sim.now
     places = [m.lead + place for m in together.live for place in m.explorer.sim.run.places]
     console.print(f"\n{now:%Y-%m-%d %H:%M:%S}  in {', '.join(places)}", style="bold")
@@ -87,9 +87,3 @@ def _options(console: Console, options: list[Option]) -> None:
     for number, option in enumerate(options, 1):
         table.add_row(f"  {number}", option.name, clean(option.text))
     console.print(table)
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(soft_wrap=False, highlight=False, markup=False)

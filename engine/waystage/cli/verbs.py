@@ -75,6 +75,21 @@ SECTIONS: dict[str, dict[str, str]] = {
         "version": "about",
     },
 }
+# what other tools call it
+ELSEWHERE = {
+    "approve": "complete TASK --outcome approve",
+    "deploy": "start LIFECYCLE SERVICE NAME/VERSION",
+    "help": "--help",
+    "log": "history RUN",
+    "logs": "history RUN",
+    "ls": "list",
+    "new": "init DIRECTORY",
+    "reject": "complete TASK --outcome reject --comment …",
+    "run": "start LIFECYCLE SERVICE NAME/VERSION",
+    "serve": "up",
+    "server": "up",
+    "status": "list, or show RUN",
+}
 VERBS = {verb: module for verbs in SECTIONS.values() for verb, module in verbs.items()}
 
 
@@ -93,6 +108,19 @@ class Verbs(click.Group):
         found = importlib.import_module(f"waystage.cli.{module}")
         command: click.Command = getattr(found, f"{name.replace('-', '_')}_verb")
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; one that is not there is told with those that may be meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            name = error.command_name
+            message = f"there is no verb {name!r}."
+            if meant := ELSEWHERE.get(name.lower()):
+                raise click.UsageError(f"{message} Say: waystage {meant}", ctx) from error
+            raise click.NoSuchCommand(name, message, possibilities=VERBS, ctx=ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs by section, each with its first sentence."""

@@ -19,7 +19,7 @@ from waystage.daemon.definitions import Definitions
 from waystage.daemon.engine import LEASE_SECONDS, Engine
 from waystage.daemon.intake import Intake
 from waystage.daemon.masks import nothing
-from waystage.daemon.opening import Opening
+from waystage.daemon.opening import Opening, need_fit, need_service
 from waystage.daemon.presence import Presence
 from waystage.daemon.reload import Files, Taken
 from waystage.errors import Conflict, Invalid, StoreUnfit
@@ -124,13 +124,20 @@ class Daemon:
         self, lifecycle: str, service: str, name: str, version: str, actor: str, key: str = "",
         via: str = "",
     ) -> str:  # fmt: skip
-        """Open a run by hand; raises `NotFound` for an unknown lifecycle or snapshot."""
+        """Open a run by hand.
+
+        Raises `NotFound` for an unknown lifecycle, service or snapshot, and `Conflict` for a
+        lifecycle that is not for the service.
+        """
         if key.startswith(CHILD):
             raise Conflict(f"a key that begins with {CHILD} is that of a child run; choose another")
         definition = self.definitions.by_name(lifecycle)
         repository = self.connections.repository(service)
-        snapshot = repository.get(self.connections, name, version).model_dump(mode="json")
-        opening = replace(self.opening(definition, service, snapshot, actor, key), via=via)
+        snapshot = repository.get(self.connections, name, version)
+        need_service(self.files.project.spec, service, snapshot.services)
+        need_fit(definition.spec, service)
+        body = snapshot.model_dump(mode="json")
+        opening = replace(self.opening(definition, service, body, actor, key), via=via)
         return self.engine.open(opening).result(timeout=60)
 
     def opening(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from waystage.daemon.delivery import Delivery
-from waystage.daemon.pausing import refuse_paused
+from waystage.daemon.pausing import need_open, refuse_paused
 from waystage.errors import Conflict, Forbidden, NotFound
 from waystage.kernel import events
 from waystage.people import (
@@ -130,9 +130,11 @@ def send_signal(
 ) -> dict[str, Any]:
     """Send a signal to one run or to all open runs of a service; once per key, if it has one.
 
-    Raises `Conflict` when another signal was sent under the key.
+    Raises `Conflict` when another signal was sent under the key, or the run has ended.
     """
     need_right(daemon.files.project.spec, caller.person, "operate")
+    if bool(run) == bool(service):
+        raise Conflict("a signal goes to a run or to the open runs of a service: say one of them")
     event = events.signal(name, payload, caller.person).by_means_of(caller.via)
     said = {"name": name, "payload": payload, "run": run, "service": service}
 
@@ -141,7 +143,10 @@ def send_signal(
             return _sent_before(key, before, said)
         numbers = runs_named(tx.connection, run, service)
         if not numbers:
-            raise NotFound(f"there is no open run of {run or service!r}")
+            raise NotFound(f"there is no run {run!r}" if run else
+                           f"there is no open run of {service!r}")  # fmt: skip
+        if run:
+            need_open(tx, numbers[0].no)
         tx.deliver([Delivery(row.no, event) for row in numbers])
         found = {"signal": name, "runs": [row.id for row in numbers]}
         if key:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from waystage.daemon.delivery import GENESIS, Delivery
 from waystage.daemon.hot import HotRun
 from waystage.daemon.pausing import begin_paused
+from waystage.errors import Conflict, NotFound
 from waystage.expressions.types import DYN, Type, conform
 from waystage.kernel import Definition, Run, events
+from waystage.spec.lifecycle import Lifecycle
+from waystage.spec.project import Project
+from waystage.spec.wording import did_you_mean
 from waystage.store.codec import micros
 
 if TYPE_CHECKING:
@@ -53,6 +59,21 @@ def enlist(tx: Transaction, opening: Opening) -> str:
     started = events.start(opening.actor, run.to_json()).by_means_of(opening.via)
     tx.queue.append(Delivery(no, started))
     return name
+
+
+def need_service(project: Project, service: str, also: Collection[str] = ()) -> None:
+    """Raise `NotFound` unless the project lists the service, or it is one of `also`."""
+    if service not in project.services and service not in also:
+        hint = did_you_mean(service, [*project.services, *also])
+        told = f"waystage.yaml lists no service {service!r} under services:"
+        raise NotFound(f"{told}; {hint}" if hint else told)
+
+
+def need_fit(spec: Lifecycle, service: str) -> None:
+    """Raise `Conflict` unless the lifecycle is for the service."""
+    if not any(fnmatchcase(service, glob) for glob in spec.services):
+        raise Conflict(f"lifecycle {spec.lifecycle} is for {', '.join(spec.services)}, "
+                       f"not for {service}; see its services:")  # fmt: skip
 
 
 def snapshot_id(run: Run) -> str:

@@ -181,11 +181,16 @@ def _open_run(tx: Transaction, run: str) -> tuple[int, Run]:
     rows = runs_named(tx.connection, run, "") if run else []
     if not rows:
         raise NotFound(f"there is no run {run!r}")
-    tx.load([rows[0].no])
-    now = tx.touched[rows[0].no].hot.run
+    return rows[0].no, need_open(tx, rows[0].no)
+
+
+def need_open(tx: Transaction, no: int) -> Run:
+    """Give the run as it is now; raises `Conflict` if it has ended."""
+    tx.load([no])
+    now = tx.touched[no].hot.run
     if now.status != "open":
-        raise Conflict(f"{run} has ended: {now.outcome}")
-    return rows[0].no, now
+        raise Conflict(f"{now.id} has ended: {now.outcome}")
+    return now
 
 
 def _may(daemon: Daemon, caller: Caller, reason: str, what: str) -> None:

@@ -91,8 +91,10 @@ def _refuse(question: Question, loaded: Loaded[Lifecycle]) -> None:
 def reader_of(files: ProjectFiles) -> Reader | None:
     """Open the project's database for reading; None if it is not there yet."""
     from waystage.store import reading_only, rooted
+    from waystage.store.condition import file_of
 
     url = rooted(files.project.spec.database, files.root)
-    if url.startswith("sqlite:") and not Path(url.removeprefix("sqlite:///")).is_file():
+    file = file_of(url)
+    if file is not None and not file.is_file():
         return None
     return reading_only(url)

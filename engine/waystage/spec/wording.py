@@ -62,6 +62,17 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], source: Source) -> Pr
     return source.problem("E-SPEC-VALUE", path, message, hint)
 
 
+def in_words(detail: ErrorDetails) -> str:
+    """Say what is wrong with a value that came by another way than a file, and where."""
+    place = ".".join(str(part) for part in detail["loc"]) or "the body"
+    if detail["type"] == "missing":
+        return f"{place} is missing"
+    if detail["type"] == "extra_forbidden":
+        return f"there is no {place} here"
+    message, hint = _wording(detail)
+    return f"{place}: {message}{f'; {hint}' if hint else ''}"
+
+
 def _hollow(detail: ErrorDetails) -> bool:
     """Whether a list is called too short because its elements were wrong, which is told already."""
     given, least = detail["input"], detail.get("ctx", {}).get("min_length", 0)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
@@ -20,6 +20,7 @@ from waystage.people import need_right
 from waystage.spec.values import parse_duration
 from waystage.web import models as m
 from waystage.web import tokens
+from waystage.web.asked import asked_service, fault, need_run, only_known
 from waystage.web.changes import change_routes
 from waystage.web.drift import drift_routes
 from waystage.web.gates import gate_routes, standing, waits
@@ -38,12 +39,14 @@ STATUS: dict[type[WaystageError], int] = {
     Busy: 429,
     Unavailable: 503,
 }
+MOST = 10_000  # runs in one answer
 AGAIN, RETRY_SECONDS = (429, 503), "1"
 
 
 def create_app(daemon: Daemon, token: str) -> FastAPI:
     """Make the API of a daemon."""
-    app = FastAPI(title="Waystage", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Waystage", version=__version__, docs_url=None, redoc_url=None,
+                  dependencies=[Depends(only_known)])  # fmt: skip
     app.middleware("http")(guard(tokens.callers(daemon, token)))
     app.add_exception_handler(WaystageError, _refused)
     app.add_exception_handler(RequestValidationError, _malformed)
@@ -72,13 +75,14 @@ def _refused(_request: Request, error: Exception) -> JSONResponse:
 
 def _malformed(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    parts = [f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors()]
-    return refusal(400, "E-REQUEST", "; ".join(parts))
+    return refusal(400, "E-REQUEST", "; ".join(fault(each) for each in error.errors()))
 
 
-def _unfit(_request: Request, error: Exception) -> JSONResponse:
+def _unfit(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return refusal(error.status_code, "E-REQUEST", str(error.detail))
+    told = f"there is no {request.method} {request.url.path}; /openapi.json lists what there is"
+    return refusal(error.status_code, "E-REQUEST", told if error.status_code in (404, 405)
+                   else str(error.detail))  # fmt: skip
 
 
 def _reads(app: FastAPI, daemon: Daemon) -> None:
@@ -95,7 +99,9 @@ def _reads(app: FastAPI, daemon: Daemon) -> None:
         return JSONResponse(found | {"message": f"the writer has stopped: {failure}"}, 503)
 
     @app.get("/v1/runs")
-    def runs(service: str | None = None, status: str | None = None, limit: int = 200) -> Any:
+    def runs(service: str | None = None, status: Literal["open", "ended"] | None = None,
+             limit: Annotated[int, Query(ge=1, le=MOST)] = 200) -> Any:  # fmt: skip
+        asked_service(daemon, service)
         found, held = store.runs(service=service, status=status, limit=limit), waits(store)
         paused = pauses_by_run(daemon)
         return [asdict(row) | {"waits": held.get(row.id, []), "paused": paused.get(row.id)}
@@ -103,9 +109,7 @@ def _reads(app: FastAPI, daemon: Daemon) -> None:
 
     @app.get("/v1/runs/{run}")
     def run(run: str) -> Any:
-        row = store.run(run)
-        if row is None:
-            raise NotFound(f"there is no run {run!r}")
+        row = need_run(daemon, run)
         return (
             asdict(row)
             | {
@@ -119,14 +123,14 @@ def _reads(app: FastAPI, daemon: Daemon) -> None:
 
     @app.get("/v1/runs/{run}/history")
     def history(run: str, after: int = 0) -> Any:
-        return [asdict(row) for row in store.history(run, after=after)]
+        found = [asdict(row) for row in store.history(run, after=after)]
+        if not found:
+            need_run(daemon, run)
+        return found
 
     @app.get("/v1/runs/{run}/lifecycle")
     def lifecycle(run: str) -> Any:
-        row = store.run(run)
-        if row is None:
-            raise NotFound(f"there is no run {run!r}")
-        return store.definition(row.definition)
+        return store.definition(need_run(daemon, run).definition)
 
     @app.get("/v1/tasks")
     def tasks(all: bool = False) -> Any:
@@ -146,10 +150,12 @@ def _inventory(app: FastAPI, daemon: Daemon) -> None:
 
     @app.get("/v1/placements")
     def placements(service: str | None = None, at: datetime | None = None) -> Any:
+        asked_service(daemon, service)
         return [asdict(row) for row in store.placements(service=service, at=at)]
 
     @app.get("/v1/measurements")
     def measurements(service: str | None = None, monitor: str | None = None) -> Any:
+        asked_service(daemon, service)
         return [asdict(row) for row in store.measurements(service=service, monitor=monitor)]
 
     @app.get("/v1/stages/{stage}/runtimes")

@@ -11,6 +11,7 @@ from pydantic import Field
 from waystage.daemon import restoring
 from waystage.daemon.drift import Kept, standing
 from waystage.spec.stage import Stage
+from waystage.web.asked import asked_service
 from waystage.web.guard import caller_of
 from waystage.web.models import Body
 
@@ -30,6 +31,7 @@ def drift_routes(app: FastAPI, daemon: Daemon) -> None:
 
     @app.get("/v1/drift")
     def drift(service: str | None = None) -> Any:
+        asked_service(daemon, service)
         rows = daemon.store.placements(service=service, drifted=True)
         return [asdict(row) | {"doing": _doing(daemon, row)} for row in rows]
 

@@ -43,7 +43,7 @@ def guard(
             return await following(request)
         if problem := await _stranger(request, known):
             return problem
-        if request.method != "GET" and (problem := _body_problem(request)):
+        if request.method == "POST" and (problem := _body_problem(request)):
             return problem
         return await following(request)
 

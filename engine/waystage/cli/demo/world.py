@@ -28,6 +28,7 @@ from waystage.spec.load import load_project
 
 MARKER = ".waystage-demo"
 PATIENCE = 120.0
+INDENT = 4  # of what verbs say, on the screen
 TOKEN_DAYS = 3660  # the demo's clock turns by years
 WHO = ("WAYSTAGE_URL", "WAYSTAGE_TOKEN", "WAYSTAGE_AS")
 
@@ -126,6 +127,7 @@ class World:
         command = [sys.executable, "-m", "waystage.cli.main"]
         command += ["--project", str(self.root)] if project else []
         own = {"WAYSTAGE_TOKEN": self.token(person)} if person else {}
+        own["COLUMNS"] = str(shutil.get_terminal_size().columns - INDENT)  # it is shown, indented
         done = subprocess.run(  # noqa: S603  # our own command line, no shell
             [*command, *words], capture_output=True, text=True, check=False, env=outside() | own
         )
