@@ -105,7 +105,9 @@ def _param(name: str, field: FieldSpec) -> str:
     limits += [f"to {field.maximum:g}"] if field.maximum is not None else []
     limits += [f"one of {', '.join(map(str, field.enum))}"] if field.enum else []
     what = "; ".join([field.title or field.description, " ".join(limits)]).strip("; ")
-    default = "**needed**" if field.required else f"`{field.default}`"
+    default = (
+        "**needed**" if field.required else "" if field.default == "" else f"`{field.default}`"
+    )
     return f"| `{name}` | {_cell(what)} ({field.type}) | {default} |"
 
 
