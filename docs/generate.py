@@ -47,6 +47,7 @@ KINDS = {
     "repository": "Repositories",
     "scoring_log": "Scoring logs",
     "monitor": "Monitors",
+    "describer": "Describers",
     "storage": "Storages",
     "notifier": "Notifiers",
     "secret_store": "Secret stores",

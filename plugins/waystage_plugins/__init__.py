@@ -2,6 +2,7 @@
 
 from waystage_plugins.canary import CANARY
 from waystage_plugins.delivery import DELIVERY
+from waystage_plugins.describers import DESCRIBERS
 from waystage_plugins.images import IMAGES
 from waystage_plugins.monitors import COMPARISONS, MONITORS
 from waystage_plugins.notifiers import NOTIFIERS

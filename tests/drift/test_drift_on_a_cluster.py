@@ -15,6 +15,9 @@ from kubelet import Kubelet
 from saved_models import saved_model
 from tls_files import make_certificate
 
+from waystage.daemon import decisions
+from waystage.people import OWN_TOKEN, Caller
+
 IMAGE = "registry.example/models/credit-risk@sha256:" + "a" * 64
 
 
@@ -50,15 +53,54 @@ class Cluster(Drifting):
             time.sleep(0.02)
 
 
+CHALLENGE = """
+lifecycle: challenge
+services: [credit-risk]
+initial: deploy
+states:
+  deploy:
+    stage: PROD
+    steps:
+      - {use: runtime.deploy, with: {role: challenger}}
+      - {use: runtime.split, with: {percent: 20}}
+    next: {done: serving, refused: end}
+  serving: {stage: PROD, signals: [leave], next: {leave: out}}
+  out: {stage: PROD, steps: [{use: runtime.undeploy}], next: end}
+  end: {final: true}
+"""
+
+
+class Okd(Cluster):
+    """The same with `openshift.tfserving`, and a second lifecycle for challengers."""
+
+    def write_stage(self, *, on_drift: str = "report", **settings: Any) -> None:
+        super().write_stage(on_drift=on_drift, **settings)
+        file = self.root / "stages/PROD.yaml"
+        text = file.read_text().replace("kubernetes.tfserving", "openshift.tfserving")
+        file.write_text(text.replace("namespace: models", "project: models\n    tls: none"))
+        (self.root / "lifecycles/challenge.yaml").write_text(CHALLENGE)
+
+    def weights(self) -> list[int]:
+        """Give the weights of the one Route."""
+        where = "/apis/route.openshift.io/v1/namespaces/models/routes"
+        (route,) = self.api.node.call("GET", where)["items"]  # type: ignore[attr-defined]  # the node is the kubelet of tests
+        rows = [route["spec"]["to"], *route["spec"].get("alternateBackends", ())]
+        return [row["weight"] for row in rows]
+
+
 @pytest.fixture
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+def work(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cluster]:
+    kind = getattr(request, "param", Cluster)
     certificate, key = make_certificate(tmp_path)
     kubelet = Kubelet()
     api = KubeApi(certificate, key, node=kubelet)
     kubelet.begin(api.url, api.admin, ["models"], certificate)
     monkeypatch.setenv("TOKEN", api.admin)
+    api.projects["models"] = "Active"
     Cluster.api, Cluster.certificate = api, certificate
-    found = Cluster(tmp_path / "project", f"sqlite:///{tmp_path / 'w.db'}", tmp_path / "home",
+    found = kind(tmp_path / "project", f"sqlite:///{tmp_path / 'w.db'}", tmp_path / "home",
                     on_drift="restore")  # fmt: skip
     yield found
     found.stop()
@@ -129,3 +171,32 @@ def test_a_cluster_that_lets_nobody_in_is_unknown_and_nothing_is_applied(
     assert "does not take the token (401)" in work.bodies()[0]["text"]
     monkeypatch.setenv("TOKEN", work.api.admin)
     work.patient(lambda: work.state == "ok")
+
+
+@pytest.mark.parametrize("work", [Okd], indirect=True)
+def test_shares_of_requests_are_kept_and_set_again(work: Okd) -> None:
+    begun(work)
+    work.model("2")
+    run = work.daemon.start_run("challenge", "credit-risk", "credit", "2", "otto")
+    work.patient(lambda: "serving" in work.places(run))
+    work.patient(lambda: {work.state, work.row("2").state} == {"ok"})
+    assert work.weights() == [80, 20]
+    assert work.row("2").body["deployed"]["percent"] == 20
+
+    name = work.row().body["deployed"]["handle"]["shared"]
+    route = f"/apis/route.openshift.io/v1/namespaces/models/routes/{name}"
+    patch = {"spec": {"to": {"weight": 1}}}
+    kind = "application/merge-patch+json"
+    work.api.node.call("PATCH", f"{route}?fieldManager=oc-edit", patch, kind)  # type: ignore[attr-defined]  # the node is the kubelet of tests
+    assert work.weights() == [1, 20]
+    work.look()
+    assert "traffic: " in work.bodies()[0]["text"]
+    work.patient(lambda: work.state == "ok")
+    assert work.weights() == [80, 20]
+
+    decisions.send_signal(work.daemon, "leave", {}, Caller("otto", OWN_TOKEN), run=run)
+    work.patient(lambda: work.weights() == [100])
+    work.api.node.call("DELETE", route)  # type: ignore[attr-defined]  # the node is the kubelet of tests
+    work.patient(lambda: work.state == "drifted")
+    work.patient(lambda: work.state == "ok")
+    assert work.weights() == [100], "whoever is gone gets no share again"

@@ -24,6 +24,8 @@ from waystage.web.server import WebServer
 ASKING = """
 lifecycle: asking
 services: ["*"]
+monitors:
+  requests: {use: volume, window: {length: P1D}, breach: {below: 1}}
 initial: approve
 states:
   approve:

@@ -53,6 +53,7 @@ ACTS: dict[str, tuple[set[str], dict[str, Any]]] = {
     "/v1/lifecycles/{lifecycle}/pause": (OPERATE, {"reason": "because"}),
     "/v1/lifecycles/{lifecycle}/resume": (OPERATE, {}),
     "/v1/placements/{placement}/restore": (OPERATE, {"reason": "because"}),
+    "/v1/monitors/{monitor}/measure": (OPERATE, {"service": "{service}"}),
     "/v1/purges": (OVERRIDE, {"ended_before": "2020-01-01T00:00Z"}),
     "/v1/purges/vacuum": (OVERRIDE, {}),
     "/v1/scores": (OPERATE | {"owner"}, {"rows": []}),
@@ -77,7 +78,7 @@ class Doors:
         _, incident = api.incident()
         self.names = {"run": run, "task": task, "incident": incident, "kind": "retry",
                       "stage": "DEV", "lifecycle": "asking",
-                      "placement": self._placed()}  # fmt: skip
+                      "monitor": "requests", "service": "credit-risk", "placement": self._placed()}  # fmt: skip
         self.tokens = {"owner": api.token}
         for person in INSIDERS[:-1]:
             self.tokens[person] = api.own_token(person)
@@ -89,7 +90,8 @@ class Doors:
     def knock(self, method: str, route: str, headers: dict[str, str]) -> httpx.Response:
         path = route.format(**self.names)
         if method == "GET":
-            query = {"service": "credit-risk"} if route.endswith("/runtimes") else {}
+            asks = route.endswith(("/runtimes", "/measure"))
+            query = {"service": "credit-risk"} if asks else {}
             return self.api.http.get(path, headers=headers, params=query)
         body = {k: self.fill(v) for k, v in ACTS[route][1].items()}
         return self.api.http.request(method, path, headers=headers, json=body)

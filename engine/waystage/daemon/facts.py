@@ -6,9 +6,19 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from waystage.kernel import Event, events
-from waystage.plugin import Championed, Deployed, Fact, Signalled, Signed, Undeployed, Verified
+from waystage.plugin import (
+    Championed,
+    Deployed,
+    Fact,
+    Shared,
+    Signalled,
+    Signed,
+    Undeployed,
+    Verified,
+)
 from waystage.store import Connection, rare
 from waystage.store.codec import micros
+from waystage.store.drift import keep_share
 from waystage.store.inside import open_runs_beside, superseded_open_runs
 
 if TYPE_CHECKING:
@@ -22,6 +32,8 @@ def apply_fact(tx: Transaction, touched: Touched, fact: Fact) -> None:
     """Write one fact."""
     if isinstance(fact, Deployed):
         _deployed(tx, touched, fact)
+    elif isinstance(fact, Shared):
+        keep_share(tx.connection, _there(touched, fact), _name(touched), fact.percent)
     elif isinstance(fact, Undeployed):
         _undeployed(tx, touched, fact)
     elif isinstance(fact, Verified):
@@ -43,11 +55,14 @@ def _deployed(tx: Transaction, touched: Touched, fact: Deployed) -> None:
     }  # fmt: skip
     body = {"deployed": fact.model_dump(mode="json"), "snapshot": run.snapshot}
     tx.batch.rest.extend(rare.place(row, body))
+    if fact.role == "champion":  # it gets all requests until they are shared anew
+        keep_share(tx.connection, _there(touched, fact))
 
 
 def _undeployed(tx: Transaction, touched: Touched, fact: Undeployed) -> None:
     where = (touched.hot.run.service, fact.stage, fact.runtime, _name(touched))
     tx.batch.rest.extend(rare.displace(*where, micros(tx.now)))
+    keep_share(tx.connection, _there(touched, fact))
 
 
 def _verified(tx: Transaction, touched: Touched, fact: Verified) -> None:
@@ -77,6 +92,10 @@ def _tell(tx: Transaction, touched: Touched, event: Event, which: Which) -> None
     for no in which(tx.connection, run.service, touched.hot.no, _name(touched)):
         tx.batch.rest.append(rare.tell_run(no, run.id, event.to_json()))
     tx.rings_at(micros(tx.now))
+
+
+def _there(touched: Touched, fact: Deployed | Shared | Undeployed) -> tuple[str, str, str]:
+    return touched.hot.run.service, fact.stage, fact.runtime
 
 
 def _name(touched: Touched) -> str:

@@ -61,7 +61,8 @@ def rejudged_of(
         raise NotFound(f"{lifecycle} has no monitor {monitor!r}; it has {known}")
     spec, params = changed(monitors[monitor], settings)
     with _reading(files) as store:
-        found = store.measurements(service=service, monitor=monitor, limit=MOST)
+        rows = store.measurements(service=service, monitor=monitor, limit=MOST)
+        found = [row for row in rows if not row.by_hand]
         measured = list(_measured(store, lifecycle, found))
     return rejudged(monitors[monitor], spec, measured, params)
 

@@ -15,6 +15,7 @@ from waystage.daemon.facts import apply_fact
 from waystage.daemon.gates import answer
 from waystage.daemon.handlers import HANDLERS
 from waystage.daemon.hot import HotRun, HotRuns
+from waystage.daemon.measured import told_of
 from waystage.daemon.opened import OpenedRuns
 from waystage.daemon.opening import snapshot_id
 from waystage.daemon.pausing import measured_meanwhile
@@ -308,6 +309,7 @@ class Transaction:
         stale = {"stale": True} if spec is not None and is_stale(spec, judged) else {}
         window = order["config"]["window"]
         kept = {k: v for k, v in judged.items() if k not in (*PRIVATE, "verdict")}
+        kept |= told_of(spec, run, name, order) if spec is not None else {}
         statement = rare.keep_measurement(
             kept | stale, monitor=name, use=order["use"], service=run.service,
             stage=order["stage"], snapshot=snapshot_id(run), run=touched.hot.no,

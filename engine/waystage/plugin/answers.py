@@ -34,6 +34,7 @@ class Deployed(Value):
     """From now on this snapshot is what runs in that stage and runtime for the run's service.
 
     `image` is what it was told to run, if anything: without it it cannot be made so again.
+    `percent` is the share of requests that `Shared` gave it since.
     """
 
     stage: str
@@ -43,6 +44,18 @@ class Deployed(Value):
     handle: JsonObject = {}
     endpoints: tuple[Endpoint, ...] = ()
     image: str = ""
+    percent: int | None = Field(default=None, ge=0, le=100)
+
+
+class Shared(Value):
+    """The run's snapshot gets this share of its service's requests there, until one comes or goes.
+
+    It is kept so that the shares can be set again when somebody moved them.
+    """
+
+    stage: str
+    runtime: str
+    percent: int = Field(ge=0, le=100)
 
 
 class Undeployed(Value):
@@ -88,7 +101,9 @@ class Signalled(Value):
     payload: JsonObject = {}
 
 
-Fact: TypeAlias = Deployed | Undeployed | Verified | Signed | Championed | Registered | Signalled
+Fact: TypeAlias = (
+    Deployed | Shared | Undeployed | Verified | Signed | Championed | Registered | Signalled
+)
 
 
 @dataclass(frozen=True, slots=True)

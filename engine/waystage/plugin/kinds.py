@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel, Field
 
@@ -206,6 +206,12 @@ class JobStatus(Value):
     progress: float | None = Field(default=None, ge=0, le=1)
 
 
+class Wanted(Protocol):
+    """Which steps are at work: of these keys, or, without any, of all."""
+
+    def __call__(self, of: Collection[str] = ...) -> Collection[str]: ...
+
+
 class BatchRuntime(Plugin):
     """A place where models run as jobs."""
 
@@ -232,11 +238,12 @@ class BatchRuntime(Plugin):
     def logs(self, ctx: Services, ref: JsonObject, lines: int = 50) -> str:
         """Give the last lines of what the job printed."""
 
-    def end_unwanted(self, ctx: Services, wanted: Callable[[], Collection[str]]) -> list[str]:
+    def end_unwanted(self, ctx: Services, wanted: Wanted) -> list[str]:
         """End the jobs of steps that nobody waits for any more; give their keys.
 
-        `wanted` gives the keys of steps that are at work; ask it after the jobs were listed. A
-        job's key is that of its step, or begins with it and a slash. The daemon calls this now
+        `wanted` gives the keys of steps that are at work among those that it is given; ask it
+        after the jobs were listed. A job's key is that of its step, or begins with it and a
+        slash. The daemon calls this now
         and then; without it, jobs of runs that have gone on end by themselves.
         """
         return []

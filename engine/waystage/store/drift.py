@@ -48,6 +48,24 @@ def keep_deployed(connection: Connection, placement: int, **changed: Any) -> Non
     connection.execute(update(t.placements).where(p.id == placement).values(body=dump(body)))
 
 
+def keep_share(
+    connection: Connection, there: tuple[str, str, str], snapshot: str = "",
+    percent: int | None = None,
+) -> None:  # fmt: skip
+    """Write the share of requests that a challenger gets in a service's stage and runtime.
+
+    Without a snapshot none there has a share any more.
+    """
+    p = t.placements.c
+    here = (p.service == there[0]) & (p.stage == there[1]) & (p.runtime == there[2])
+    query = select(p.id, p.snapshot, p.body).where(here, p.until.is_(None), p.role == "challenger")
+    for row in connection.execute(query).all():
+        told = load(row.body)["deployed"].get("percent")
+        wanted = percent if row.snapshot == snapshot else told if snapshot else None
+        if told != wanted:
+            keep_deployed(connection, row.id, percent=wanted)
+
+
 def at_work(connection: Connection, service: str) -> list[tuple[dict[str, Any], str]]:
     """Give the orders that are called or due for runs of a service, with their definitions."""
     w, r = t.work.c, t.runs.c

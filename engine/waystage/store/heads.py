@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,14 +36,19 @@ class Head:
     head: bytes
 
 
-def heads(connection: Connection) -> Iterator[Head]:
-    """Give the head of every run, by number; raises `AuditUnfit` where row and history differ."""
+def heads(connection: Connection, only: Collection[int] | None = None) -> Iterator[Head]:
+    """Give the head of every run, or of some, by number.
+
+    Raises `AuditUnfit` where row and history differ.
+    """
     r, h = t.runs.c, t.history.c
     query = (
         select(r.no, r.id, r.revision, r.head, h.hash)
         .join(t.history, and_(h.run == r.no, h.seq == r.revision), isouter=True)
         .order_by(r.no)
     )
+    if only is not None:
+        query = query.where(r.no.in_(only))
     options = {"yield_per": AT_ONCE, "stream_results": True}
     for row in connection.execute(query, execution_options=options):
         if row.hash is None or bytes(row.hash) != bytes(row.head):
@@ -60,12 +65,14 @@ def purge_head(connection: Connection) -> tuple[int, bytes]:
     return count, GENESIS if newest is None else bytes(newest)
 
 
-def write_heads(connection: Connection, path: Path, told: dict[str, Any]) -> int:
-    """Write the heads of all runs, and `told` into the last line; answers how many runs."""
+def write_heads(
+    connection: Connection, path: Path, told: dict[str, Any], only: Collection[int] | None = None
+) -> int:
+    """Write the heads of all runs, or of some, and `told` into the last line; answers how many."""
     digest, count = hashlib.sha256(), 0
     beside = path.with_name(path.name + ".new")
     with beside.open("wb") as file:
-        for each in heads(connection):
+        for each in heads(connection, only):
             line = _line({"run": each.run, "no": each.no, "rows": each.rows,
                           "head": each.head.hex()})  # fmt: skip
             digest.update(line)

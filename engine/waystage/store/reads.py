@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -206,9 +206,17 @@ class Reader:
             found.append(told | {"said": str(memo.get("said") or "")})
         return found
 
-    def keys_at_work(self) -> frozenset[str]:
-        """Give the keys of all steps that are called or wait to be."""
-        return frozenset(load(row.body)["key"] for row in self._all(select(t.work.c.body)))
+    def keys_at_work(self, of: Collection[str] = ()) -> frozenset[str]:
+        """Give the keys of steps that are called or wait to be, for the runs of these keys.
+
+        A step's key begins with its run's id and a slash. Without keys, of all runs: then every
+        order is read.
+        """
+        query = select(t.work.c.body)
+        if of:
+            runs = sorted({key.partition("/")[0] for key in of})
+            query = query.join(t.runs, t.runs.c.no == t.work.c.run).where(t.runs.c.id.in_(runs))
+        return frozenset(load(row.body)["key"] for row in self._all(query))
 
     def snapshots(self) -> list[dict[str, Any]]:
         """Give every snapshot that a repository has shown."""

@@ -134,6 +134,11 @@ class MeasurementRow:
     body: dict[str, Any]
     at: datetime
 
+    @property
+    def by_hand(self) -> str:
+        """Who had it made, where it was no run's own measurement; such a one counts for nothing."""
+        return str(self.body.get("by_hand", {}).get("by", ""))
+
 
 @dataclass(frozen=True, slots=True)
 class TimerRow:

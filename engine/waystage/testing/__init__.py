@@ -11,12 +11,14 @@ from waystage.testing.contracts import (
     examples,
     no_secret_told,
 )
+from waystage.testing.describer_contract import check_describer
 from waystage.testing.scoring_contract import check_scoring_log
 from waystage.testing.signer_contract import check_signer
 
 __all__ = [
     "FakeContext",
     "check_answer",
+    "check_describer",
     "check_notifier",
     "check_plugin",
     "check_repository",

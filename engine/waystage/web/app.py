@@ -28,6 +28,7 @@ from waystage.web.guard import caller_of, guard, need_owner, person_of, refusal
 from waystage.web.intake import intake_routes
 from waystage.web.metrics import metrics_routes
 from waystage.web.operate import operate_routes, pauses_by_run
+from waystage.web.reports import report_routes
 
 if TYPE_CHECKING:
     from waystage.daemon.daemon import Daemon
@@ -61,6 +62,7 @@ def create_app(daemon: Daemon, token: str) -> FastAPI:
     operate_routes(app, daemon)
     metrics_routes(app, daemon)
     intake_routes(app, daemon)
+    report_routes(app, daemon)
     return app
 
 

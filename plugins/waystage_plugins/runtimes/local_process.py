@@ -7,14 +7,23 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
 
 from waystage.errors import Hopeless
-from waystage.plugin import BatchRuntime, Context, DeploySpec, Job, JobStatus, JsonObject, Services
+from waystage.plugin import (
+    BatchRuntime,
+    Context,
+    DeploySpec,
+    Job,
+    JobStatus,
+    JsonObject,
+    Services,
+    Wanted,
+)
 from waystage_plugins.repositories.layout import locked
 from waystage_plugins.runtimes import submitted
 from waystage_plugins.runtimes.files import last_lines, read_json, read_share, write_json
@@ -117,7 +126,7 @@ class LocalProcess(BatchRuntime):
         """Give the last lines of what the job printed."""
         return last_lines(_directory(ctx, ref) / LOG, lines)
 
-    def end_unwanted(self, ctx: Services, wanted: Callable[[], Collection[str]]) -> list[str]:
+    def end_unwanted(self, ctx: Services, wanted: Wanted) -> list[str]:
         """End the jobs that nobody waits for any more."""
         return submitted.end_unwanted(self, ctx, wanted)
 

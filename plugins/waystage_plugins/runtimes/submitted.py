@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 
-from waystage.plugin import BatchRuntime, JsonObject, Services
+from waystage.plugin import BatchRuntime, JsonObject, Services, Wanted
 from waystage_plugins.runtimes.files import read_json, write_json
 
 
@@ -19,16 +19,15 @@ def remember(runtime: BatchRuntime, ctx: Services, ref: JsonObject, key: str) ->
         write_json(place, {"key": key, "ref": ref})
 
 
-def end_unwanted(
-    runtime: BatchRuntime, ctx: Services, wanted: Callable[[], Collection[str]]
-) -> list[str]:
+def end_unwanted(runtime: BatchRuntime, ctx: Services, wanted: Wanted) -> list[str]:
     """End the jobs of steps that nobody waits for any more; give their keys.
 
     A later attempt's key begins with that of the step. What is wanted is asked after the jobs
     were listed: a step is wanted before it gives a job.
     """
     listed = [(place, read_json(place)) for place in sorted(_home(runtime, ctx).glob("*.json"))]
-    keys, ended = wanted() if listed else (), []
+    asked = [str(told.get("key", "")) for _, told in listed]
+    keys, ended = wanted(asked) if listed else (), []
     for place, told in listed:
         key, ref = str(told.get("key", "")), told.get("ref")
         if _is_wanted(key, keys):

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, Field
 
 from waystage.errors import Hopeless
-from waystage.plugin import Answer, Change, Context, Done, Handle, Step
+from waystage.plugin import Answer, Change, Context, Done, Handle, Shared, Step
 from waystage_plugins.steps.artifact import need_stage
 from waystage_plugins.steps.placed import online_runtime, own_placements
 
@@ -18,7 +18,8 @@ class Split(Step):
         - use: runtime.split
           with: {percent: 10}
 
-    The snapshot is deployed before, as challenger. The runtime must be able to split.
+    The snapshot is deployed before, as challenger. The runtime must be able to split. The
+    inventory keeps the share, so that it is set again when somebody else moves it.
     """
 
     use: ClassVar[str] = "runtime.split"
@@ -40,5 +41,7 @@ class Split(Step):
         if not rows:
             raise Hopeless(f"{ctx.snapshot.id} is no challenger in {need_stage(ctx)}; deploy it")
         runtime = online_runtime(ctx, rows[0])
-        runtime.set_traffic(ctx, Handle(ref=rows[0].deployed.handle), self.percent)
-        return Done(self.Output(percent=self.percent))
+        deployed = rows[0].deployed
+        runtime.set_traffic(ctx, Handle(ref=deployed.handle), self.percent)
+        fact = Shared(stage=deployed.stage, runtime=deployed.runtime, percent=self.percent)
+        return Done(self.Output(percent=self.percent), facts=(fact,))

@@ -271,8 +271,8 @@ def test_a_step_waits_for_an_engine_that_goes_away_and_runs_the_job_anew(
 
 def test_what_a_run_leaves_behind_is_ended(runtime: DockerJob, ctx: FakeContext) -> None:
     ref = runtime.submit(ctx, python(LONG), key="one/1/a")
-    assert runtime.end_unwanted(ctx, lambda: {"one/1/a"}) == []
-    assert runtime.end_unwanted(ctx, set) == ["one/1/a"]
+    assert runtime.end_unwanted(ctx, lambda of: {"one/1/a"}) == []
+    assert runtime.end_unwanted(ctx, lambda of: ()) == ["one/1/a"]
     assert runtime.poll(ctx, ref).message == "it was cancelled"
 
 

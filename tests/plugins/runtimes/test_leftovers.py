@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 
 import pytest
 
@@ -16,28 +17,28 @@ LONG = Job(name="long", command=("python", "-c", "import time; time.sleep(600)")
 def test_a_job_is_ended_when_its_step_is_at_work_no_more(ctx: FakeContext) -> None:
     runtime = LocalProcess()
     refs = {key: runtime.submit(ctx, LONG, key=key) for key in ("a/1/x", "a/2/x/2", "b/1/x")}
-    assert sorted(runtime.end_unwanted(ctx, lambda: {"a/2/x"})) == ["a/1/x", "b/1/x"]
+    assert sorted(runtime.end_unwanted(ctx, lambda of: {"a/2/x"})) == ["a/1/x", "b/1/x"]
     assert runtime.poll(ctx, refs["a/1/x"]).message == "it was cancelled"
     assert runtime.poll(ctx, refs["a/2/x/2"]).phase in ("pending", "running")
-    assert runtime.end_unwanted(ctx, set) == ["a/2/x/2"]
-    assert runtime.end_unwanted(ctx, set) == []
+    assert runtime.end_unwanted(ctx, lambda of: ()) == ["a/2/x/2"]
+    assert runtime.end_unwanted(ctx, lambda of: ()) == []
 
 
 def test_steps_are_asked_for_only_when_there_are_jobs_and_after_they_were_listed(
     ctx: FakeContext,
 ) -> None:
     runtime = LocalProcess()
-    runtime.end_unwanted(ctx, lambda: pytest.fail("there is no job"))
+    runtime.end_unwanted(ctx, lambda of: pytest.fail("there is no job"))
 
-    def late() -> set[str]:
+    def late(of: Collection[str] = ()) -> set[str]:
         runtime.submit(ctx, LONG, key="late/1/x")  # begun between the list and the question
         return set()
 
     first = runtime.submit(ctx, LONG, key="first/1/x")
     assert runtime.end_unwanted(ctx, late) == ["first/1/x"]
     assert runtime.poll(ctx, first).phase == "failed"
-    assert runtime.end_unwanted(ctx, lambda: {"late/1/x"}) == []
-    assert runtime.end_unwanted(ctx, set) == ["late/1/x"]
+    assert runtime.end_unwanted(ctx, lambda of: {"late/1/x"}) == []
+    assert runtime.end_unwanted(ctx, lambda of: ()) == ["late/1/x"]
 
 
 def test_a_job_that_ended_is_forgotten(ctx: FakeContext) -> None:
@@ -47,6 +48,6 @@ def test_a_job_that_ended_is_forgotten(ctx: FakeContext) -> None:
     while runtime.poll(ctx, ref).phase != "succeeded":
         assert time.monotonic() < end
         time.sleep(0.02)
-    assert runtime.end_unwanted(ctx, set) == []
+    assert runtime.end_unwanted(ctx, lambda of: ()) == []
     assert list((ctx.state / "submitted").rglob("*.json")) == []
     assert runtime.poll(ctx, ref).phase == "succeeded"

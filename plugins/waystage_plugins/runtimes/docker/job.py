@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -14,7 +14,16 @@ from pydantic import Field
 
 from waystage.clock import wall_seconds
 from waystage.errors import Hopeless, Retryable
-from waystage.plugin import BatchRuntime, Context, DeploySpec, Job, JobStatus, JsonObject, Services
+from waystage.plugin import (
+    BatchRuntime,
+    Context,
+    DeploySpec,
+    Job,
+    JobStatus,
+    JsonObject,
+    Services,
+    Wanted,
+)
 from waystage_plugins.images.login import Login
 from waystage_plugins.repositories.layout import locked
 from waystage_plugins.runtimes import submitted
@@ -142,7 +151,7 @@ class DockerJob(DockerPlace, BatchRuntime):
         with job_containers(self.engine) as engine:
             return engine.logs(place.name, lines)
 
-    def end_unwanted(self, ctx: Services, wanted: Callable[[], Collection[str]]) -> list[str]:
+    def end_unwanted(self, ctx: Services, wanted: Wanted) -> list[str]:
         """End the jobs that nobody waits for any more."""
         return submitted.end_unwanted(self, ctx, wanted)
 

@@ -61,11 +61,12 @@ def traffic(live: Thing | None, name: str, target: str) -> tuple[Difference, ...
     return (Difference(what="traffic", wanted=name, found=target, by=who, at=at),)
 
 
-def shares(live: Thing | None, found: dict[str, int]) -> tuple[Difference, ...]:
-    """Give how somebody else set the weights of a Route."""
-    paths = (("f:spec", "f:to"), ("f:spec", "f:alternateBackends"))
-    for path in paths if live is not None else ():
-        who, at = changer(live, path) if live is not None else ("", None)
+def shares(live: Thing | None, route: str, found: dict[str, int]) -> tuple[Difference, ...]:
+    """Give how somebody else set the weights of a Route, or took it away."""
+    if live is None:
+        return (Difference(what="traffic", wanted=f"Route {route}", found="no Route"),)
+    for path in (("f:spec", "f:to"), ("f:spec", "f:alternateBackends")):
+        who, at = changer(live, path)
         if who:
             told = ", ".join(f"{name} {weight}" for name, weight in found.items())
             wanted = "the shares that were set"

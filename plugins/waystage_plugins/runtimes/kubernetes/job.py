@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from waystage.errors import Hopeless
-from waystage.plugin import BatchRuntime, Context, DeploySpec, Job, JobStatus, JsonObject, Services
+from waystage.plugin import (
+    BatchRuntime,
+    Context,
+    DeploySpec,
+    Job,
+    JobStatus,
+    JsonObject,
+    Services,
+    Wanted,
+)
 from waystage_plugins.repositories.layout import locked
 from waystage_plugins.runtimes import submitted
 from waystage_plugins.runtimes.files import read_json, read_share, write_json
@@ -127,7 +136,7 @@ class KubernetesJob(Cluster, BatchRuntime):
         with self.connected(ctx, self.namespace) as api:
             return job_log(api, str(ref["name"]), lines)
 
-    def end_unwanted(self, ctx: Services, wanted: Callable[[], Collection[str]]) -> list[str]:
+    def end_unwanted(self, ctx: Services, wanted: Wanted) -> list[str]:
         """End the jobs that nobody waits for any more."""
         return submitted.end_unwanted(self, ctx, wanted)
 

@@ -8,7 +8,15 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from waystage.errors import Hopeless, Retryable
-from waystage.plugin import Difference, Handle, JsonObject, Observation, Phase, Services
+from waystage.plugin import (
+    Context,
+    Difference,
+    Handle,
+    JsonObject,
+    Observation,
+    Phase,
+    Services,
+)
 from waystage_plugins.runtimes.kubernetes import routing, sharing
 from waystage_plugins.runtimes.kubernetes.api import Api, failure
 from waystage_plugins.runtimes.kubernetes.cluster import LABEL
@@ -120,16 +128,19 @@ class OpenShiftServing(ClusterServing):
 
     def _led_elsewhere(self, api: Api, ref: JsonObject) -> tuple[Difference, ...]:
         live = api.get(ROUTE, str(ref["shared"]))
-        return super()._led_elsewhere(api, ref) or shares(live, routing.shares_of(live))
+        return super()._led_elsewhere(api, ref) or shares(
+            live, str(ref["shared"]), routing.shares_of(live)
+        )
 
-    def _lead_back(self, api: Api, ref: JsonObject) -> None:
-        beside = sharing.beside(api, ref)
-        if beside:
-            raise Hopeless(
-                f"the shares of the Route {ref['shared']} are not kept, so they are not restored "
-                f"while {beside} is beside the champion; have runtime.split set them again"
-            )
-        self._point(api, ref)
+    def _lead_back(self, ctx: Context, api: Api, ref: JsonObject) -> None:
+        """Lead the requests here again, but for the shares that challengers were given."""
+        super()._point(api, ref)
+        rows = ctx.placements(stage=str(ref["stage"]), role="challenger")
+        given = [row.deployed for row in rows if row.deployed.percent]
+        beside, percent = "", 0
+        if given:  # the newest; a Route that leads to what is gone skips it
+            beside, percent = str(given[0].handle.get("name", "")), given[0].percent or 0
+        self._apply(api, ROUTE, self._route(ref, str(ref["name"]), beside, percent))
 
     def _point(self, api: Api, ref: JsonObject) -> None:
         super()._point(api, ref)

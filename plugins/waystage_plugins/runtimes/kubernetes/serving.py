@@ -101,7 +101,7 @@ class ClusterServing(ImageServing):
         if serves and spec.role == "champion":
             with firm.connected(ctx, firm.place) as api:
                 if firm._led_elsewhere(api, made.ref):
-                    firm._lead_back(api, made.ref)
+                    firm._lead_back(ctx, api, made.ref)
         return made
 
     def set_traffic(self, ctx: Services, handle: Handle, percent: int = 100) -> None:
@@ -155,7 +155,7 @@ class ClusterServing(ImageServing):
         live = api.get(SERVICE, str(ref["shared"]))
         return traffic(live, str(ref["name"]), sharing.leads_to(live))
 
-    def _lead_back(self, api: Api, ref: JsonObject) -> None:
+    def _lead_back(self, ctx: Context, api: Api, ref: JsonObject) -> None:
         self._point(api, ref)
 
     def _opened(self, api: Api, ref: JsonObject) -> tuple[Endpoint, ...]:

@@ -37,12 +37,6 @@ def leads_to(live: Thing | None) -> str:
     return str((live or {}).get("spec", {}).get("selector", {}).get(DEPLOYMENT_LABEL, ""))
 
 
-def beside(api: Api, ref: JsonObject) -> str:
-    """Give the name of a challenger of the service that is there, or nothing."""
-    found = api.list(DEPLOYMENT, shared_labels(ref) | {ROLE_LABEL: "challenger"})
-    return next((str(each["metadata"]["name"]) for each in found), "")
-
-
 def heir(api: Api, ref: JsonObject) -> str:
     """Give the champion that gets the requests when this deployment goes, or nothing.
 

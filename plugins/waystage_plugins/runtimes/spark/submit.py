@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,7 +12,16 @@ from pydantic import Field, model_validator
 
 from waystage.clock import wall_seconds
 from waystage.errors import Hopeless
-from waystage.plugin import BatchRuntime, Context, DeploySpec, Job, JobStatus, JsonObject, Services
+from waystage.plugin import (
+    BatchRuntime,
+    Context,
+    DeploySpec,
+    Job,
+    JobStatus,
+    JsonObject,
+    Services,
+    Wanted,
+)
 from waystage_plugins.repositories.layout import locked
 from waystage_plugins.runtimes import submitted
 from waystage_plugins.runtimes.files import last_lines, read_json, read_share, write_json
@@ -153,7 +162,7 @@ class SparkSubmit(BatchRuntime):
         """Give the last lines of what the program printed; Spark's own log stays with Spark."""
         return last_lines(self._place(ctx, ref) / LOG, lines)
 
-    def end_unwanted(self, ctx: Services, wanted: Callable[[], Collection[str]]) -> list[str]:
+    def end_unwanted(self, ctx: Services, wanted: Wanted) -> list[str]:
         """End the jobs that nobody waits for any more."""
         ended = submitted.end_unwanted(self, ctx, wanted)
         self._local().end_unwanted(ctx, wanted)

@@ -6,10 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
-from waystage.errors import Hopeless
-from waystage.plugin import DeploySpec, Difference, Handle
+from waystage.plugin import Deployed, DeploySpec, Difference, Handle, Placement
 from waystage.testing import FakeContext
 from waystage.testing.runtime_contracts import wait_until_ready
 from waystage_plugins.runtimes.kubernetes import KServe, KubernetesServing
@@ -147,19 +144,37 @@ def test_weights_of_a_route_moved_by_hand(world: World, ctx: FakeContext, spec: 
     assert route["spec"]["to"]["weight"] == 100
 
 
-def test_shares_between_two_are_not_guessed(world: World, ctx: FakeContext, spec: Spec) -> None:
+def weights(world: World) -> dict[str, int]:
+    (route,) = world.all("routes", ROUTES)
+    rows = [route["spec"]["to"], *route["spec"].get("alternateBackends", ())]
+    return {row["name"]: row["weight"] for row in rows}
+
+
+def test_shares_between_two_are_set_again_as_the_inventory_has_them(
+    world: World, ctx: FakeContext, spec: Spec
+) -> None:
     runtime = world.openshift()
     handle = champion(runtime, ctx, spec())
-    beside = runtime.apply(ctx, spec("2", role="challenger"))
+    wanted = spec("2", role="challenger")
+    beside = runtime.apply(ctx, wanted)
     wait_until_ready(runtime, ctx, beside)
     runtime.set_traffic(ctx, beside, 20)
     assert runtime.observe(ctx, handle).differs == ()
+    told = Deployed(stage="PROD", runtime="okd", mode="online", role="challenger",
+                    handle=beside.ref, percent=20)  # fmt: skip
+    ctx.inventory = [Placement(ctx.service, wanted.snapshot, told, "credit-risk-2", ctx.now)]
+    shared = {handle.ref["name"]: 80, beside.ref["name"]: 20}
     path = f"{world.root(ROUTES)}/routes/{handle.ref['shared']}"
     world.change(path, {"spec": {"to": {"weight": 7}}}, "oc-edit")
-    with pytest.raises(Hopeless, match=r"have runtime\.split set them again"):
-        runtime.restore(ctx, spec(), handle, serves=True)
-    world.kubelet.call("DELETE", f"{world.root('apps/v1')}/deployments/{beside.ref['name']}")
+    assert weights(world) != shared
     restored(runtime, ctx, spec(), handle)
+    assert weights(world) == shared
+    world.kubelet.call("DELETE", path)
+    (found,) = runtime.observe(ctx, handle).differs
+    assert (found.what, found.wanted, found.found) == (
+        "traffic", f"Route {handle.ref['shared']}", "no Route")  # fmt: skip
+    restored(runtime, ctx, spec(), handle)
+    assert weights(world) == shared
 
 
 def test_an_inference_service_changed_by_hand(world: World, ctx: FakeContext, spec: Spec) -> None:

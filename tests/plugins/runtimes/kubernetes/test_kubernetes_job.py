@@ -65,8 +65,8 @@ def test_how_far_it_is_is_told_and_what_a_run_leaves_behind_is_ended(
     script = "echo 0.5 > $WAYSTAGE_PROGRESS; sleep 600"
     ref = runtime.submit(ctx, Job(name="long", command=("sh", "-c", script)), key="r/1/s")
     wait(lambda: runtime.poll(ctx, ref).progress == 0.5)
-    assert runtime.end_unwanted(ctx, lambda: {"r/1/s"}) == []
-    assert runtime.end_unwanted(ctx, set) == ["r/1/s"]
+    assert runtime.end_unwanted(ctx, lambda of: {"r/1/s"}) == []
+    assert runtime.end_unwanted(ctx, lambda of: ()) == ["r/1/s"]
     wait(lambda: world.all("jobs", "batch/v1") == [])
     assert runtime.poll(ctx, ref).message == "it was cancelled"
 
