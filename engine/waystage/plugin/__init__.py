@@ -13,6 +13,7 @@ from waystage.plugin.answers import (
     Refused,
     Registered,
     Role,
+    Shared,
     Signalled,
     Signed,
     Undeployed,
@@ -48,6 +49,7 @@ from waystage.plugin.kinds import (
     Repository,
     SecretStore,
     Step,
+    Wanted,
     Window,
 )
 from waystage.plugin.observed import ELSEWHERE, Difference, Observation, Phase
@@ -123,6 +125,7 @@ __all__ = [
     "Section",
     "Series",
     "Services",
+    "Shared",
     "Signalled",
     "Signed",
     "Signer",
@@ -136,6 +139,7 @@ __all__ = [
     "Value",
     "Verified",
     "Waiting",
+    "Wanted",
     "Watched",
     "Window",
     "new_request_id",
