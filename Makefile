@@ -12,7 +12,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(4, os.cpu_count() or 1))')
 GROUPS := --group test --group lint --group package
 
 .DEFAULT_GOAL := install
-.PHONY: install help demo test faults lint format types layers docs bench cases conformance fuzz wheel clean
+.PHONY: install help demo test faults lint format types layers docs bench cases conformance fuzz tensorflow wheel clean
 
 install: $(READY)  ## set up a virtual environment with everything, at the pinned versions
 
@@ -80,6 +80,16 @@ conformance: cases  ## expressions and kernel against the public cases; what can
 fuzz: install  ## look for inputs that end in a traceback or a hang; SECONDS=60 for each reader
 	@$(BIN)/python -c "import atheris" 2>/dev/null || $(BIN)/python $(PIP) --group fuzz
 	$(BIN)/python tests/fuzz/fuzzer.py --seconds $(or $(SECONDS),60)
+
+tensorflow: install .cache/tensorflow/.ready  ## the example on OpenShift: Keras, MLflow and a registry at work
+	$(BIN)/python -m pytest -q -rs tests/loop/test_tensorflow_example.py
+
+.cache/tensorflow/.ready: constraints.txt
+	@test -x .cache/tensorflow/bin/python || $(BIN)/python -m venv .cache/tensorflow
+	@echo "Fetching TensorFlow into .cache/tensorflow (once; 300 MB) ..."
+	@.cache/tensorflow/bin/python $(PIP) pip && .cache/tensorflow/bin/python $(PIP) \
+	  "tensorflow-cpu; platform_machine == 'x86_64'" "tensorflow; platform_machine != 'x86_64'"
+	@touch $@
 
 wheel: install  ## wheel and source archive, in dist/
 	$(BIN)/python -m build -q --no-isolation --outdir dist .

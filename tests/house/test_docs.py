@@ -26,7 +26,8 @@ FENCE = re.compile(r"^```(?P<kind>\w*)\n(?P<text>.*?)^```", re.MULTILINE | re.DO
 INDENTED = re.compile(r"(?:^ {4}.*\n|^\n)+", re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:)(?P<to>[^)\s]+)\)")
 GLOBAL = {"--project", "--as"}
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md")])
+EXAMPLES = (ROOT / "examples").rglob("*.md")
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md"), *EXAMPLES])
 
 pytestmark = pytest.mark.skipif(
     not (DOCS / "generate.py").is_file(), reason="the checkout's docs are not beside the tests"

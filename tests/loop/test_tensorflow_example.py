@@ -34,6 +34,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 DATA = EXAMPLES / "german_credit" / "german_credit.csv"
 STAGES = ("DEV", "SIT", "UAT", "PROD")
 PATIENCE = 120.0
+MLFLOW_PACKAGES = MLFLOW / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
 
 
 @pytest.fixture
@@ -80,6 +81,12 @@ def okd(certificate: tuple[Path, Path], node: ServingNode) -> Iterator[KubeApi]:
     api.close()
 
 
+def packages() -> list[str]:
+    """Give where Python looks: as it does here, and behind that where the extra's packages are."""
+    here = [each for each in [os.environ.get("PYTHONPATH", "")] if each]
+    return [*here, str(TENSORFLOW), str(MLFLOW_PACKAGES)]
+
+
 class Bank:
     """The example's project, connected as its README says, and a daemon on it."""
 
@@ -99,9 +106,7 @@ class Bank:
             **{f"OKD_TOKEN_{stage}": okd.admin for stage in STAGES},
             "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "",
             # what `pip install 'waystage[tensorflow]'` brings is in environments of its own here
-            "PYTHONPATH": os.pathsep.join(
-                filter(None, (os.environ.get("PYTHONPATH"), str(TENSORFLOW), str(mlflow_packages())))
-            ),
+            "PYTHONPATH": os.pathsep.join(packages()),
         }  # fmt: skip
 
     def python(self, script: str, *words: str, may_fail: bool = False) -> str:
@@ -182,11 +187,6 @@ class Bank:
         """Give the champion of each stage."""
         rows = self.told("where", "credit-risk")
         return {row["stage"]: row["snapshot"] for row in rows if row["role"] == "champion"}
-
-
-def mlflow_packages() -> Path:
-    """Give where MLflow's packages are."""
-    return MLFLOW / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
 
 
 @pytest.fixture
