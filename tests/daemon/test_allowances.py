@@ -155,6 +155,37 @@ def test_the_history_leads_to_the_same_run_without_counting_again(bench):
     assert rebuild(definition, said) == Run.from_json(bench.store.run_body(run))
 
 
+WATCHED = """
+lifecycle: watched
+services: [s]
+monitors:
+  ks:
+    use: test.gauge
+    window: {length: P7D}
+    breach: {below: 0.2}
+initial: rest
+states:
+  rest: {signals: [go], next: {go: assess}}
+  assess: {verify: ks, next: {ok: rest, warn: rest, breach: work, insufficient: rest}}
+  work: {steps: [{use: test.counted, with: {do: work}}], next: {done: rest, refused: rest}}
+"""
+
+
+def test_labels_that_come_late_measure_a_window_anew_and_start_nothing_twice(bench):
+    bench.play.answers["gauge"] = [0.1, 0.05, 0.12]
+    run = bench.open(bench.lifecycle(WATCHED))
+    assert [go(bench, run) for _ in range(2)] == ["rest", "rest"]
+    calls = [key for key in bench.play.calls if not key.endswith("/ks")]
+    assert len(calls) == 1, "the second measurement of the window supersedes the first one"
+    kept = bench.store.run_body(run)["monitors"]["ks"]
+    assert (kept["value"], kept["verdict"]) == (0.05, "warn")
+    assert kept["reason"] == "the breach of this window was told already"
+    bench.turn(DAY)
+    go(bench, run)
+    calls = [key for key in bench.play.calls if not key.endswith("/ks")]
+    assert len(calls) == 2, "another window is another breach"
+
+
 @pytest.mark.parametrize("limits", ["most: 1, per: P10D", ""])
 def test_of_two_daemons_one_begins(make_bench, postgres_url, limits):
     first = make_bench(postgres_url, lease=60)

@@ -35,7 +35,7 @@ class RealPrometheus:
     def __init__(self, place: Path, samples: Mapping[str, list[tuple[float, float]]]) -> None:
         programs = [shutil.which(name) for name in ("prometheus", "promtool")]
         if None in programs:
-            raise NoPrometheus("there is no program prometheus: apt-get install prometheus")
+            raise NoPrometheus("NOT TESTED: no prometheus (apt-get install prometheus)")
         server, tool = map(str, programs)
         lines = [f"{name} {value} {at:.3f}" for name, rows in samples.items() for at, value in rows]
         (place / "samples").write_text("\n".join([*lines, "# EOF", ""]))

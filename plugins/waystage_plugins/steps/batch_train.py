@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import PurePosixPath
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -63,8 +62,7 @@ class Metrics(Value):
     @field_validator("file")
     @classmethod
     def _below(cls, value: str | None) -> str | None:
-        path = PurePosixPath(value or "metrics.json")
-        if path.is_absolute() or {"..", "."} & {*path.parts}:
+        if value is not None and {"", ".", ".."} & {*value.split("/")}:
             raise ValueError(f"{value!r} is no path below the job's directory")
         return value
 
@@ -91,7 +89,7 @@ class Train(Step):
 
     A service is trained once at a time, and not more often than `budget` and `cooldown` (since
     the last training ended) say, whichever run asks: a training beyond them is refused, with
-    when the next one may begin in `event.output.again`.
+    when the next one may begin in `event.payload.output.again`.
     """
 
     use: ClassVar[str] = "batch.train"
