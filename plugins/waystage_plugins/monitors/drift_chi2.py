@@ -48,5 +48,5 @@ class Chi2Monitor(DriftMonitor):
         """Resample both samples."""
         from waystage_plugins.monitors.statistics import divergence as d
 
-        low, high = d.interval(d.cramers_v, base.counts, now.counts)
+        low, high = d.interval(d.cramers_v, base.counts, now.counts, power=2)
         return low, min(high, 1.0)

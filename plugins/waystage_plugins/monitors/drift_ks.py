@@ -48,7 +48,7 @@ class DriftKsMonitor(DriftMonitor):
         """Resample both samples."""
         from waystage_plugins.monitors.statistics import divergence as d
 
-        low, high = d.interval(d.ks, base.seen, now.seen)
+        low, high = d.ks_interval(base.seen, now.seen)
         return low, min(high, 1.0)
 
     def more_notes(self, base: Cells, now: Cells) -> dict[str, str | float | bool]:

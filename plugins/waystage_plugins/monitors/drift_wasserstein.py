@@ -48,13 +48,28 @@ class WassersteinMonitor(DriftMonitor):
         return Found(value, p, d.gamma_point(draws, level))
 
     def reach(self, base: Cells, now: Cells) -> tuple[float, float]:
-        """Resample both samples."""
+        """Resample the noise of both samples."""
+        import numpy as np
+
         from waystage_plugins.monitors.statistics import divergence as d
+        from waystage_plugins.monitors.statistics.reach import of_area
 
-        return d.interval(_distance(base, now), base.seen, now.seen)
+        value = float(_distance(base, now)(base.seen, now.seen))
+        # beyond the outermost edges values are as far out as those of the wider sample
+        wide = np.maximum(_beyond(base), _beyond(now))
+        noise = _distance(base, now, (wide, wide))(*d.mixed(base.seen, now.seen))
+        return of_area(value, 2 * noise)
 
 
-def _distance(base: Cells, now: Cells) -> Distance:
+def _beyond(cells: Cells) -> Floats:
+    """Give how far beyond the outermost edges the values there are on the average."""
+    import numpy as np
+
+    inside = cells.seen[[0, -1]]
+    return cells.outside / np.maximum(inside, 1)
+
+
+def _distance(base: Cells, now: Cells, beyond: tuple[Floats, Floats] | None = None) -> Distance:
     """Give the distance as a function of counts in these cells, in standard deviations."""
     import numpy as np
 
@@ -63,18 +78,13 @@ def _distance(base: Cells, now: Cells) -> Distance:
     edges = np.zeros(0) if base.edges is None else base.edges
     widths = np.concatenate([[0.0], np.diff(edges), [0.0]])[: len(edges) + 1]
     unit = base.spread or 1.0  # a constant has no deviation: its own unit stands
-
-    def beyond(cells: Cells, counts: d.Numbers, side: int) -> Floats:
-        """Give the area beyond an outermost edge; a value there is as far out as their mean."""
-        inside = int(cells.seen[side])
-        each = float(cells.outside[side]) / inside if inside else 0.0
-        found: Floats = counts[..., side] * each / counts.sum(axis=-1)
-        return found
+    far, today_far = beyond or (_beyond(base), _beyond(now))
 
     def distance(then: d.Numbers, today: d.Numbers) -> Floats:
         area = d.wasserstein(then, today, widths)
         for side in (0, -1):
-            area = area + np.abs(beyond(base, then, side) - beyond(now, today, side))
+            before, after = d.shares(then)[..., side], d.shares(today)[..., side]
+            area = area + np.abs(before * far[side] - after * today_far[side])
         found: Floats = area / unit
         return found
 

@@ -16,9 +16,9 @@ class KsMonitor(Monitor):
 
     The value is max(0, max(TPR − FPR)): one-sided, so that a model that ranks backwards does
     not look good; the note `inverted` says so then. `exact` cuts between all distinct scores,
-    `grid` at 0.00, 0.01, … 1.00 as SAS does. The interval is corrected for the bias of a
-    maximum by a bootstrap that draws events and non-events apart; the same data always give
-    the same interval.
+    `grid` at 0.00, 0.01, … 1.00 as SAS does. The interval allows for a maximum
+    being overstated, by resamples that draw events and non-events apart; the same data always
+    give the same interval.
     """
 
     use: ClassVar[str] = "performance.ks"

@@ -17,7 +17,7 @@ class R2Monitor(Monitor):
     It is 1 − Σ(true − predicted)² / Σ(true − mean)²: 1 is perfect, 0 as good as always saying the
     mean, below 0 worse. True values come to the scoring log as outcomes, not as labels. The
     minimum's `rows` counts pairs of a prediction and a true value; unsaid, 200 are needed. The
-    interval is the delta method's on log(1 − R²).
+    interval is Fieller's with the quantiles of a skew mean (Hall, 1992).
     """
 
     use: ClassVar[str] = "performance.r2"
@@ -40,7 +40,7 @@ class R2Monitor(Monitor):
             value=errors.r2,
             low=low,
             high=high,
-            method="delta",
+            method="hall",
             counts=sizes,
             notes={"coverage": coverage(sizes), "mean": errors.mean},
         )

@@ -17,7 +17,7 @@ class RmseMonitor(Monitor):
     It is the root of the mean of (true − predicted)², in the unit of the true values, whose mean
     is in the notes. True values come to the scoring log as outcomes, not as labels. The
     minimum's `rows` counts pairs of a prediction and a true value; unsaid, 200 are needed. The
-    interval is the delta method's on the logarithm.
+    interval is that of a skew mean (Hall, 1992).
     """
 
     use: ClassVar[str] = "performance.rmse"
@@ -37,7 +37,7 @@ class RmseMonitor(Monitor):
             value=errors.rmse,
             low=low,
             high=high,
-            method="delta",
+            method="hall",
             counts=sizes,
             notes={"coverage": coverage(sizes), "mean": errors.mean},
         )

@@ -3,43 +3,57 @@
 from __future__ import annotations
 
 import hashlib
-from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from waystage_plugins.monitors.statistics.counts import Counts, Floats, coarse
-from waystage_plugins.monitors.statistics.ks import Ks, ks
-from waystage_plugins.monitors.statistics.shares import z
+from waystage_plugins.monitors.statistics.counts import Counts, Floats, Integers, coarse
+from waystage_plugins.monitors.statistics.ks import ks
+from waystage_plugins.monitors.statistics.reach import of_supremum
+from waystage_plugins.monitors.statistics.shares import LEVEL
 
 RESAMPLES = 500
-GROUPS = 1024  # more groups are merged first: KS moves by at most 0.002
+GROUPS = 512  # more groups are merged first: KS moves by at most 0.004
 
 
-def interval(counts: Counts, level: float = 0.95) -> tuple[float, float]:
-    """Give the interval of KS within 0..1, around the value less its bias.
+def interval(counts: Counts, level: float = LEVEL) -> tuple[float, float]:
+    """Give the interval of KS within 0..1.
 
-    KS is a maximum, so every sample overstates it, and a resample once more: the plain
-    percentiles of the resamples cover as little as half of what they promise. So the
-    resamples give the bias alone, and the spread is that of the two shares below the
-    cut-off, each with two rows more on either side as Agresti and Coull (1998) have it.
+    KS is a maximum, so every sample overstates it; `reach.of_supremum` allows for that. The
+    spread of the gap at a cut-off is that of two shares.
     """
-    found, smaller = ks(counts), coarse(counts, GROUPS)
-    bias = float(resampled(smaller).mean()) - ks(smaller).value
-    reach = z(level) * _spread(found, counts)
-    low, high = found.value - bias - reach, found.value - bias + reach
-    return min(max(low, 0.0), found.value), min(max(high, found.value), 1.0)
+    found, smaller = ks(counts).value, coarse(counts, GROUPS)
+    gap = _gap(smaller.events, smaller.nonevents)
+    spread = spread_of_gap(smaller.events, smaller.nonevents)
+    low, high = of_supremum(found, gap, resampled(smaller), spread, level)
+    lost = found - float(gap.max())  # by merging
+    return low, min(high + lost, 1.0)
 
 
 def resampled(counts: Counts, resamples: int = RESAMPLES) -> Floats:
-    """Give the KS of resamples; events and non-events are drawn apart, each in its number."""
+    """Give the gap at each cut-off of resamples, a row each.
+
+    Events and non-events are drawn apart, each in its number.
+    """
     e, n = counts.n_events, counts.n_nonevents
     draw = generator(counts.events, counts.nonevents).multinomial
-    events = draw(e, counts.events / e, size=resamples)
-    nonevents = draw(n, counts.nonevents / n, size=resamples)
-    gap = np.cumsum(nonevents, axis=1) / n - np.cumsum(events, axis=1) / e
-    highest: Floats = gap.max(axis=1)
-    return np.maximum(highest, 0.0)
+    return _gap(
+        draw(e, counts.events / e, size=resamples), draw(n, counts.nonevents / n, size=resamples)
+    )
+
+
+def spread_of_gap(one: Integers, other: Integers) -> Floats:
+    """Give the standard error of the gap between two cumulative shares, cell by cell.
+
+    Each has two rows more on either side, as Agresti and Coull (1998) have it.
+    """
+    variance = np.zeros(len(one))
+    for counts in (one, other):
+        size = int(counts.sum()) + 4
+        share = (np.cumsum(counts) + 2) / size
+        variance += share * (1 - share) / size
+    spread: Floats = np.sqrt(variance)
+    return spread
 
 
 def generator(*counts: NDArray[np.int64]) -> np.random.Generator:
@@ -50,12 +64,7 @@ def generator(*counts: NDArray[np.int64]) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(seen.digest()[:16], "big"))
 
 
-def _spread(found: Ks, counts: Counts) -> float:
-    variance = 0.0
-    for below, size in (
-        (found.events_below, counts.n_events),
-        (found.nonevents_below, counts.n_nonevents),
-    ):
-        share = (below + 2) / (size + 4)
-        variance += share * (1 - share) / (size + 4)
-    return sqrt(variance)
+def _gap(events: Integers, nonevents: Integers) -> Floats:
+    sizes = events.sum(axis=-1, keepdims=True), nonevents.sum(axis=-1, keepdims=True)
+    gap: Floats = np.cumsum(nonevents, axis=-1) / sizes[1] - np.cumsum(events, axis=-1) / sizes[0]
+    return gap

@@ -13,9 +13,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from waystage_plugins.monitors.statistics.bootstrap import generator
+from waystage_plugins.monitors.statistics.bootstrap import generator, spread_of_gap
 from waystage_plugins.monitors.statistics.counts import Floats, Integers
-from waystage_plugins.monitors.statistics.shares import LEVEL, z
+from waystage_plugins.monitors.statistics.reach import of_divergence, of_supremum
 
 FLOOR = 1e-4  # the least share of a cell in PSI, so that an empty one is not infinitely far
 RESAMPLES = 500
@@ -108,21 +108,44 @@ def chi2_tail(value: float, cells: int) -> float:
     return float(distribution.sf(value, cells - 1)) if cells > 1 else 1.0
 
 
-def interval(distance: Distance, base: Integers, now: Integers) -> tuple[float, float]:
-    """Give the interval of a distance by resampling both samples, around the value less its bias.
+def interval(
+    distance: Distance, base: Integers, now: Integers, power: int = 1
+) -> tuple[float, float]:
+    """Give the interval of a smooth distance, whose `power` is a divergence (2 for a root of one).
 
-    Samples are farther apart than what they were drawn from, and resamples once more (Efron
-    and Tibshirani, 1993, on the bias of bootstrapped estimates); so the bias of the resamples
-    is taken off, and their spread is that of the interval.
+    Both samples are drawn anew; `reach.of_divergence` says what the resamples tell.
     """
     value = float(distance(base, now))
-    random, drawn = generator(base, now), []
-    for counts in (base, now):
-        size = int(counts.sum())
-        drawn.append(random.multinomial(size, counts / size, size=RESAMPLES))
-    found = distance(*drawn)
-    middle, reach = 2 * value - float(found.mean()), z(LEVEL) * float(found.std(ddof=1))
-    return max(min(middle - reach, value), 0.0), max(middle + reach, value)
+    low, high = of_divergence(value**power, distance(*_drawn(base, now)) ** power)
+    return min(low ** (1 / power), value), max(high ** (1 / power), value)
+
+
+def ks_interval(base: Integers, now: Integers) -> tuple[float, float]:
+    """Give the interval of the largest gap between the cumulative shares."""
+    gap = _cumulated(base) - _cumulated(now)
+    drawn = _drawn(base, now)
+    resampled = _cumulated(drawn[0]) - _cumulated(drawn[1])
+    spread = spread_of_gap(base, now)
+    return of_supremum(
+        float(ks(base, now)), np.concatenate([gap, -gap]),
+        np.concatenate([resampled, -resampled], axis=1), np.concatenate([spread, spread]),
+    )  # fmt: skip
+
+
+def mixed(base: Integers, now: Integers) -> tuple[Floats, Floats]:
+    """Draw both samples anew, and mix them so that a distance of the two is half that of noise.
+
+    Each is one's resample and the other as it is: what they really are apart cancels.
+    """
+    again, today = _drawn(base, now)
+    return shares(again) + shares(now), shares(today) + shares(base)
+
+
+def _drawn(base: Integers, now: Integers) -> tuple[Integers, Integers]:
+    random = generator(base, now)
+    first, second = (random.multinomial(int(each.sum()), shares(each), size=RESAMPLES)
+                     for each in (base, now))  # fmt: skip
+    return first, second
 
 
 def shares(counts: Numbers) -> Floats:

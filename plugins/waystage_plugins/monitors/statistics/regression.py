@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from math import exp, isfinite, log, sqrt
+from math import comb, isfinite, sqrt
 
 import numpy as np
 
@@ -13,28 +13,34 @@ from waystage_plugins.monitors.statistics.counts import Floats
 from waystage_plugins.monitors.statistics.shares import LEVEL, z
 
 CHUNK = 50_000  # pairs in memory at once
+POWERS = [(j, m) for j in range(4) for m in range(7 - 2 * j)]  # of e² and v, the sixth in all
 
 
 @dataclass(frozen=True, slots=True)
 class Errors:
     """Means over all pairs; e is true minus predicted, v a true value minus their mean.
 
-    `squared` is that of e², `fourth` of e⁴, `spread` of v², `spread_fourth` of v⁴ and `both`
-    of e² v².
+    `moments` has the mean of e^2j v^2k by (j, k), up to the sixth power in all.
     """
 
     rows: int
     mean: float
-    squared: float
-    fourth: float
-    spread: float
-    spread_fourth: float
-    both: float
+    moments: Mapping[tuple[int, int], float]
+
+    @property
+    def squared(self) -> float:
+        """The mean of e²."""
+        return self.moments[1, 0]
+
+    @property
+    def spread(self) -> float:
+        """The mean of v², never below 0."""
+        return max(self.moments[0, 1], 0.0)
 
     @property
     def finite(self) -> bool:
         """Whether no power was too large for a float."""
-        return all(map(isfinite, (self.mean, self.fourth, self.spread_fourth, self.both)))
+        return isfinite(self.mean) and all(map(isfinite, self.moments.values()))
 
     @property
     def rmse(self) -> float:
@@ -60,7 +66,7 @@ def errors(pairs: Iterable[tuple[float, float]]) -> Errors:
     end, so that large numbers close to each other lose nothing. Raises `ValueError` for none.
     """
     source = iter(pairs)
-    sums, rows, pivot = np.zeros(8), 0, 0.0
+    sums, rows, pivot = np.zeros(len(POWERS)), 0, 0.0
     while chunk := list(islice(source, CHUNK)):
         predicted, true = np.array(chunk, dtype=np.float64).T
         pivot = pivot if rows else float(true.mean())
@@ -73,45 +79,65 @@ def errors(pairs: Iterable[tuple[float, float]]) -> Errors:
 
 
 def rmse_interval(found: Errors, level: float = LEVEL) -> tuple[float, float]:
-    """Give the interval of the root mean squared error by the delta method on its logarithm."""
-    if found.squared == 0 or found.rows < 2:
-        return 0.0, found.rmse
-    variance = max(found.fourth - found.squared**2, 0.0) / (found.rows - 1)
-    reach = z(level) * sqrt(variance) / (2 * found.squared)
-    middle = log(found.squared) / 2
-    return exp(middle - reach), exp(middle + reach)
+    """Give the interval of the root mean squared error: that of the mean of e², rooted."""
+    low, high = _ratio(lambda j, k: found.moments[j, 0], found.rows, level)
+    return sqrt(low), sqrt(high)
 
 
 def r2_interval(found: Errors, level: float = LEVEL) -> tuple[float, float]:
-    """Give the interval of R² by the delta method on log(1 − R²), the ratio of two means."""
-    ratio = 1 - found.r2
-    if ratio == 0 or found.rows < 2:
-        return found.r2, found.r2
-    errors, spread = found.squared, found.spread
-    # variances of the means of e² and (y − ȳ)², and their covariance, relative to the means
-    of_errors = found.fourth / errors**2 - 1
-    of_spread = found.spread_fourth / spread**2 - 1
-    together = found.both / (errors * spread) - 1
-    variance = max(of_errors + of_spread - 2 * together, 0.0) / (found.rows - 1)
-    reach, middle = z(level) * sqrt(variance), log(ratio)
-    return 1 - exp(middle + reach), 1 - exp(middle - reach)
+    """Give the interval of R², which is 1 less the ratio of two means."""
+    low, high = _ratio(lambda j, k: found.moments[j, k], found.rows, level)
+    return 1 - high, 1 - low
+
+
+def _ratio(of: Callable[[int, int], float], rows: int, level: float) -> tuple[float, float]:
+    """Give the interval of the mean of x = e² over that of y = v², or over 1.
+
+    `of(j, k)` is the mean of x^j y^k. The ratios r for which the mean of x − r y is as far from
+    0 as chance allows (Fieller, 1954), by the quantiles of a skew mean (Hall, 1992).
+    """
+    a, b = of(1, 0), of(0, 1)
+    ratio = a / b
+    if rows < 2 or a == 0:
+        return (0.0, ratio) if rows < 2 else (ratio, ratio)
+    v = {(j, k): (of(j, k) - of(1, 0) ** j * of(0, 1) ** k) / (rows - 1)
+         for j, k in ((2, 0), (1, 1), (0, 2))}  # fmt: skip
+    variance = v[2, 0] - 2 * ratio * v[1, 1] + ratio**2 * v[0, 2]
+    if variance <= 0:
+        return ratio, ratio
+    third = of(3, 0) - 3 * ratio * of(2, 1) + 3 * ratio**2 * of(1, 2) - ratio**3 * of(0, 3)
+    skew = third / (variance * (rows - 1)) ** 1.5
+    ends = []
+    for sign in (1, -1):
+        t = _of_skew_mean(sign * z(level), skew / sqrt(rows))
+        square, middle = b**2 - t**2 * v[0, 2], a * b - t**2 * v[1, 1]
+        under = middle**2 - square * (a**2 - t**2 * v[2, 0])
+        if square > 0 and under >= 0:
+            ends.append((middle - sign * sqrt(under)) / square)
+        else:  # the denominator may be 0: so few rows that the plain normal interval must do
+            ends.append((a - t * sqrt(variance)) / b)
+    return min(max(ends[0], 0.0), ratio), max(ends[1], ratio)
+
+
+def _of_skew_mean(quantile: float, skew: float) -> float:
+    """Give the quantile of a studentized mean whose values are skew, divided by √rows."""
+    if abs(skew) < 1e-6:
+        return quantile
+    inner = 1 + skew * (quantile - skew / 6)
+    return 3 / skew * (float(np.cbrt(inner)) - 1)
 
 
 def _powers(error: Floats, value: Floats) -> Floats:
-    e2, v2 = error**2, value**2
-    terms = (e2, e2**2, value, v2, v2 * value, v2**2, e2 * value, e2 * v2)
-    return np.array([float(each.sum()) for each in terms])
+    squares = error**2
+    return np.array([float((squares**j * value**m).sum()) for j, m in POWERS])
 
 
 def _around_mean(means: Floats, rows: int, pivot: float) -> Errors:
     """Move the powers from the pivot to the mean, by the binomial theorem."""
-    e2, e4, d1, d2, d3, d4, e2d, e2d2 = (float(each) for each in means)
-    return Errors(
-        rows=rows,
-        mean=pivot + d1,
-        squared=e2,
-        fourth=e4,
-        spread=max(d2 - d1**2, 0.0),
-        spread_fourth=max(d4 - 4 * d3 * d1 + 6 * d2 * d1**2 - 3 * d1**4, 0.0),
-        both=e2d2 - 2 * d1 * e2d + d1**2 * e2,
-    )
+    at = {power: float(mean) for power, mean in zip(POWERS, means, strict=True)}
+    off = at[0, 1]
+    moments = {
+        (j, k): sum(comb(2 * k, m) * (-off) ** (2 * k - m) * at[j, m] for m in range(2 * k + 1))
+        for j in range(4) for k in range(4 - j)
+    }  # fmt: skip
+    return Errors(rows, pivot + off, moments)
