@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from waystage import __version__
+from waystage.cli import main as entry
 from waystage.cli.main import run
+from waystage.cli.verbs import VERBS
 
 
 def said(capfd: pytest.CaptureFixture[str], code: int, *words: str) -> str:
@@ -155,6 +158,39 @@ def test_a_reader_that_goes_away_is_no_failure(project: Path) -> None:
     command = ["bash", "-c", f"set -o pipefail; {verb} | head -n 1"]
     found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_a_picture_is_not_written_as_what_it_is_not(
+    project: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    base, file = ("--project", str(project), "graph", "retire"), str(tmp_path / "x.pdf")
+    assert "name it .svg or .mmd" in said(capfd, 1, *base, "-o", file)
+    assert not Path(file).exists()
+    said(capfd, 0, *base, "-o", file, "--format", "svg")
+    assert Path(file).read_text().startswith("<svg")
+
+
+def test_nothing_tested_is_no_success(
+    project: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    base = ("--project", str(project), "test")
+    assert "'retir e'" in said(capfd, 1, *base, "--filter", "retir e")
+    assert "there is no scenario in" in said(capfd, 1, *base, str(tmp_path))
+
+
+def test_an_empty_file_is_called_empty(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.yaml").write_text("# nothing yet\n")
+    assert "is empty; begin with `lifecycle: NAME`" in said(
+        capfd, 1, "validate", str(tmp_path / "x.yaml")
+    )
+
+
+@pytest.mark.parametrize("verb", list(VERBS))
+def test_every_option_says_what_it_is_for(verb: str) -> None:
+    command = entry.waystage.get_command(click.Context(entry.waystage), verb)
+    assert command is not None
+    options = [each for each in command.params if isinstance(each, click.Option)]
+    assert [each.opts for each in options if not each.help] == []
 
 
 def waystage(root: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from waystage.check import (
     addresses,
     answers,
+    bare,
     calls,
     capabilities,
     constants,
@@ -66,6 +67,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (
     reserved.check,
     plugins.check,
     expressions.check,
+    bare.check,
     fits.check,
     early.check,
     monitors.check,

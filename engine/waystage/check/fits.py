@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from waystage.check.bare import cure, reads_bare
 from waystage.check.places import YamlPath
 from waystage.check.scope import field_type
 from waystage.check.subject import Subject, did_you_mean
@@ -107,7 +108,8 @@ def _assigned(
     if found is None or takes(field_type(field), found):
         return
     text = f"is {_shown(found, value)}, and data: says {field.type}"
-    yield subject.problem("E-DATA-TYPE", path, text)
+    hint = cure(value) if reads_bare(value) else ""
+    yield subject.problem("E-DATA-TYPE", path, text, hint)
 
 
 def _settings(subject: Subject, scope: Scope) -> Iterator[Problem]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from waystage import __version__
+from waystage.cli.show import json_option
 
 
 @click.command("version")
-@click.option("--json", "as_json", is_flag=True)
+@json_option
 def version_verb(as_json: bool) -> None:
     """Print the version."""
     click.echo(f'{{"version": "{__version__}"}}' if as_json else f"waystage {__version__}")

@@ -38,9 +38,10 @@ SHOWN = 100  # findings; the rest are counted
 )
 @click.option(
     "--since",
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]),
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%MZ"]),
+    metavar="TIME",
     default=None,
-    help="export: only what happened from then on (UTC).",
+    help="export: only what happened from then on: 2026-03-01, or 2026-03-01T00:00Z (UTC).",
 )
 @click.option(
     "-o",

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from waystage.draw import Chart, Track
 
 
+FORMS = {".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid"}
+
+
 @click.command("graph")
 @click.argument("what", metavar="FILE|LIFECYCLE|RUN")
 @click.option("--format", "form", type=click.Choice(["svg", "mermaid"]), default=None,
@@ -26,10 +29,12 @@ def graph_verb(ctx: click.Context, what: str, form: str | None, output: Path | N
     """Draw a lifecycle, or where a run is in its own and how it came there."""
     from waystage.draw import mermaid, svg
 
+    by_name = FORMS.get(output.suffix) if output else "svg"
+    if form is None and by_name is None:
+        raise click.UsageError(f"-o {output}: name it .svg or .mmd, or say --format")
     chart, track = _chart(ctx, what)
-    by_name = "mermaid" if output and output.suffix in (".mmd", ".mermaid") else "svg"
     draw: dict[str, Callable[[Chart, Track | None], str]] = {"svg": svg, "mermaid": mermaid}
-    text = draw[form or by_name](chart, track)
+    text = draw[form or by_name or "svg"](chart, track)
     if output is None:
         click.echo(text, nl=False)
         return

@@ -12,14 +12,15 @@ from waystage.cli.client import Client
 from waystage.cli.repairs import repair_all
 from waystage.cli.show import emit_json, json_option, table, when
 
+WHY = "Why; it is kept in the run's history."
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 @click.command("incidents")
 @click.option("--all", "everything", is_flag=True, help="Closed ones too.")
 @click.option("--kind", default=None, help="As in failed, uncertain, guard.")
-@click.option("--lifecycle", default=None)
-@click.option("--service", default=None)
+@click.option("--lifecycle", default=None, help="Only runs of this lifecycle.")
+@click.option("--service", default=None, help="Only runs for this service.")
 @click.option("--since", default=None, help="Opened from then on: 2026-03-01T00:00Z.")
 @json_option
 @click.pass_context
@@ -52,7 +53,7 @@ def _many(verb: F) -> F:
 
 @click.command("retry")
 @click.argument("incident", type=int, required=False)
-@click.option("--reason", default="")
+@click.option("--reason", default="", help=WHY)
 @_many
 @click.pass_context
 def retry_verb(ctx: click.Context, /, incident: int | None, reason: str, **how: Any) -> int:
@@ -62,7 +63,7 @@ def retry_verb(ctx: click.Context, /, incident: int | None, reason: str, **how: 
 
 @click.command("skip")
 @click.argument("incident", type=int, required=False)
-@click.option("--reason", required=True)
+@click.option("--reason", required=True, help=WHY)
 @_many
 @click.pass_context
 def skip_verb(ctx: click.Context, /, incident: int | None, reason: str, **how: Any) -> int:
@@ -72,7 +73,7 @@ def skip_verb(ctx: click.Context, /, incident: int | None, reason: str, **how: A
 
 @click.command("goto")
 @click.argument("words", nargs=-1, required=True, metavar="[INCIDENT] STATE")
-@click.option("--reason", required=True)
+@click.option("--reason", required=True, help=WHY)
 @_many
 @click.pass_context
 def goto_verb(ctx: click.Context, /, words: tuple[str, ...], reason: str, **how: Any) -> int:
@@ -85,7 +86,7 @@ def goto_verb(ctx: click.Context, /, words: tuple[str, ...], reason: str, **how:
 
 @click.command("set")
 @click.argument("words", nargs=-1, required=True, metavar="[INCIDENT] NAME=VALUE...")
-@click.option("--reason", required=True)
+@click.option("--reason", required=True, help=WHY)
 @_many
 @click.pass_context
 def set_verb(ctx: click.Context, /, words: tuple[str, ...], reason: str, **how: Any) -> int:
@@ -97,7 +98,7 @@ def set_verb(ctx: click.Context, /, words: tuple[str, ...], reason: str, **how: 
 
 @click.command("abort")
 @click.argument("incident", type=int, required=False)
-@click.option("--reason", required=True)
+@click.option("--reason", required=True, help=WHY)
 @_many
 @click.pass_context
 def abort_verb(ctx: click.Context, /, incident: int | None, reason: str, **how: Any) -> int:

@@ -60,7 +60,7 @@ def why_runtime_verb(ctx: click.Context, service: str, stage: str, as_json: bool
 
 @click.command("measurements")
 @click.argument("service", required=False)
-@click.option("--monitor", default=None)
+@click.option("--monitor", default=None, help="Only what this monitor measured.")
 @json_option
 @click.pass_context
 def measurements_verb(

@@ -11,6 +11,9 @@ from waystage.cli.drift import why
 from waystage.cli.show import clean, emit_json, json_option, table, when
 from waystage.cli.told import told
 
+# what the kernel's own timers of a task are to people
+OF_TASKS = {"@remind": "reminder", "@due": "task is due", "@escalate": "escalation"}
+
 
 @click.command("start")
 @click.argument("lifecycle")
@@ -46,7 +49,7 @@ def _opened(run: dict[str, Any]) -> str:
 
 
 @click.command("list")
-@click.option("--service", default=None)
+@click.option("--service", default=None, help="Only runs for this service.")
 @click.option("--open", "status", flag_value="open", default=None, help="Only runs that are open.")
 @json_option
 @click.pass_context
@@ -133,7 +136,8 @@ def _reasons(run: dict[str, Any]) -> list[str]:
         who = task["claimed_by"] or ", ".join(task["body"]["for"])
         lines.append(f"waits for  task {task['id']} “{task['body']['title']}” ({who})")
     for timer in (each for each in run["timers"] if each["name"] != "@window"):
-        lines.append(f"waits for  timer {timer['name']} at {when(timer['due'])} UTC")
+        what = OF_TASKS.get(timer["name"].partition(".")[0], f"timer {timer['name']}")
+        lines.append(f"waits for  {what} at {when(timer['due'])} UTC")
     for incident in run["incidents"]:
         lines.append(f"parked     incident {incident['id']}: {incident['message']}")
         lines.append(f"           mend it: waystage retry {incident['id']}, or skip, goto, abort")

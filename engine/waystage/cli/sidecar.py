@@ -29,7 +29,8 @@ def _address(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[
 @click.option("--snapshot", required=True, envvar="WAYSTAGE_SNAPSHOT_ID",
               help="Which version answers: NAME/VERSION.")  # fmt: skip
 @click.option("--role", type=click.Choice(["champion", "challenger"]), default="champion",
-              envvar="WAYSTAGE_ROLE", show_default=True)  # fmt: skip
+              envvar="WAYSTAGE_ROLE", show_default=True,
+              help="As what the snapshot answers.")  # fmt: skip
 @click.option("--daemon", required=True, envvar="WAYSTAGE_URL",
               help="Where they are told; https, or this machine's.")  # fmt: skip
 @click.option("--token-file", type=click.Path(dir_okay=False, path_type=Path), default=None,
@@ -52,7 +53,8 @@ def _address(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[
               help="Seconds for an answer of the model server.")  # fmt: skip
 @click.option("--durable", is_flag=True, envvar="WAYSTAGE_DURABLE",
               help="Answer only what would outlive a power cut: slower.")  # fmt: skip
-@click.option("--log", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--log", type=click.Choice(["text", "json"]), default="text", show_default=True,
+              help="Lines for people, or a JSON object per line.")  # fmt: skip
 def sidecar_verb(
     service: str, stage: str, snapshot: str, role: str, daemon: str, token_file: Path | None,
     ca: str | None, upstream: tuple[str, int], listen: tuple[str, int], journal: Path,

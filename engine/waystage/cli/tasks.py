@@ -62,7 +62,7 @@ def delegate_verb(ctx: click.Context, task: int, person: str, as_json: bool) -> 
 
 @click.command("complete")
 @click.argument("task", type=int)
-@click.option("--outcome", required=True)
+@click.option("--outcome", required=True, help="One of the task's answers.")
 @click.option("--form", "fields", multiple=True, metavar="NAME=VALUE", help="A field of the form.")
 @click.option("--comment", default="", help="Why; every answer but an approval needs it.")
 @json_option

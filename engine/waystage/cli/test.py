@@ -65,6 +65,8 @@ def run_scenarios(ctx: click.Context, paths: Sequence[Path], wanted: str) -> Tes
     chosen = [each for each in loaded if each.spec.lifecycle == wanted] or [
         each for each in loaded if _matches(each, wanted.lower())
     ]
+    if not chosen and (paths or wanted):  # nothing tested is nothing proved
+        raise NotFound(_none(loaded, paths, wanted))
     played = [_play(place, each) for each in chosen]
     names = dict.fromkeys(each.spec.lifecycle for each in chosen)
     if not paths and not wanted:  # lifecycles without scenarios are shown too
@@ -81,6 +83,15 @@ def _own(place: Bench) -> list[Path]:
     assert place.root is not None
     homes = [place.root / folder for folder in SCENARIO_FOLDERS]
     return [home for home in homes if home.is_dir()]
+
+
+def _none(loaded: Sequence[Loaded[Scenario]], paths: Sequence[Path], wanted: str) -> str:
+    from waystage.spec.wording import did_you_mean
+
+    if not loaded:
+        return f"there is no scenario in {', '.join(map(str, paths)) or 'scenarios/'}"
+    hint = did_you_mean(wanted, {each.spec.lifecycle for each in loaded})
+    return f"no scenario is of a lifecycle {wanted!r}, or has this in its name or file; {hint}"
 
 
 def _matches(loaded: Loaded[Scenario], wanted: str) -> bool:

@@ -68,7 +68,10 @@ class TreeBuilder:
         except _Stop:
             return None
         if not isinstance(self._root, dict) and not self.problems:
-            self.report("E-YAML-ROOT", (1, 1), "is no mapping of keys to values")
+            found = "is empty" if self._root is None else "is no mapping of keys to values"
+            self.report(
+                "E-YAML-ROOT", (1, 1), found, "begin with `lifecycle: NAME`, or another kind"
+            )
         return self._root
 
     def report(self, code: str, place: Place, message: str, suggestion: str = "") -> None:
