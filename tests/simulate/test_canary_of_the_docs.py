@@ -44,3 +44,14 @@ def test_a_canary_that_does_not_pass_is_taken_back(shown: Path, answers: str, ou
     head = text.partition("expect:")[0]
     shown.write_text(f"{head}expect: {{passes: [judge, worse], outcome: {outcome}}}\n")
     assert run(["test", "scenarios"]) == 0
+
+
+def test_a_connection_that_is_not_there_is_told_with_its_line(
+    shown: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("waystage.yaml").write_text("project: p\nservices: {credit-risk: {title: Credit}}\n")
+    Path("stages").mkdir()
+    Path("stages/PROD.yaml").write_text("stage: PROD\nruntimes: []\n")
+    assert run(["validate"]) == 1
+    told = capsys.readouterr().out
+    assert "metrics.accepted.rows: there is no connection 'warehouse' for stage PROD" in told

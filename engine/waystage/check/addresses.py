@@ -77,8 +77,17 @@ def _unfit(plugin: type[Storage], settings: Mapping[str, Any], inner: str) -> st
 @cache
 def _address_fields(plugin: type[Plugin]) -> frozenset[str]:
     """Give the settings of a plugin in which addresses stand, by their format in its schema."""
-    properties = plugin.model_json_schema(by_alias=True).get("properties", {})
-    return frozenset(name for name, schema in properties.items() if "'address'" in str(schema))
+    schema = plugin.model_json_schema(by_alias=True)
+    models, properties = schema.get("$defs", {}), schema.get("properties", {})
+    return frozenset(name for name, each in properties.items() if _has_address(each, models))
+
+
+def _has_address(schema: Any, models: Mapping[str, Any]) -> bool:
+    """Whether an address stands in a schema, or in one of the models that it refers to."""
+    text = str(schema)
+    inner = {name: model for name, model in models.items() if f"'#/$defs/{name}'" in text}
+    rest = {name: model for name, model in models.items() if name not in inner}
+    return "'address'" in text or any(_has_address(model, rest) for model in inner.values())
 
 
 def _texts(value: Any, path: YamlPath) -> Iterator[tuple[YamlPath, str]]:

@@ -21,6 +21,7 @@ from waystage_plugins.canary.settings import (
     check_ranges,
 )
 from waystage_plugins.canary.weighing import Rules, Verdict, Weighed, verdict, weigh
+from waystage_plugins.steps.artifact import need_stage
 
 
 class JudgeCanary(Step):
@@ -152,8 +153,9 @@ class JudgeCanary(Step):
         """Give what canary and baseline are called, by the settings or the inventory."""
         canary, baseline = self.canary or ctx.snapshot.id, self.baseline
         if baseline is None:
-            placed = [each.snapshot.id for each in ctx.placements(stage=ctx.stage, role="champion")]
-            baseline = next((name for name in placed if name != canary), None)
+            placed = ctx.placements(stage=need_stage(ctx), role="champion")
+            names = [each.snapshot.id for each in placed]
+            baseline = next((name for name in names if name != canary), None)
         if baseline is None:
             return Refused(f"{ctx.service} has no champion in {ctx.stage} to be the baseline")
         if canary == baseline:
@@ -190,7 +192,7 @@ class JudgeCanary(Step):
             told = series(ctx, self.prometheus, self.prometheus.started, name, grid)
             return datetime.fromtimestamp(max(told.values()), UTC) if told else None
         role: Literal["champion", "challenger"] = "champion" if side == "baseline" else "challenger"
-        placed = ctx.placements(stage=ctx.stage, role=role)
+        placed = ctx.placements(stage=need_stage(ctx), role=role)
         return next((each.since for each in placed if each.snapshot.id == name), None)
 
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from waystage_plugins.monitors.statistics.mannwhitney import Difference
 
 Verdict: TypeAlias = Literal["pass", "marginal", "fail", "inconclusive"]
-WORTH: dict[Verdict, float] = {"pass": 100.0, "marginal": 50.0, "fail": 0.0}
+# what is open counts as passed only where the question is whether the whole can still pass
+WORTH: dict[Verdict, float] = {"pass": 100.0, "inconclusive": 100.0, "marginal": 50.0, "fail": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +76,24 @@ def verdict(
 ) -> tuple[Verdict, str, float | None]:
     """Give the verdict on all, why, and the score: what passed, weighed, from 0 to 100.
 
-    A critical metric that fails decides. A metric that nothing is known of leaves the whole
-    open: no data is never fine. A critical one in between lets the canary wait.
+    A critical metric that fails decides, and so do others whose failing no other one can make
+    good. A metric that nothing is known of leaves the whole open: no data is never fine. A
+    critical one in between lets the canary wait.
     """
     bad = [n for n, each in weighed.items() if each.verdict == "fail"]
     if critical := [name for name in bad if metrics[name].critical]:
         return "fail", f"{critical[0]}: {weighed[critical[0]].why}", None
-    if open_ := [n for n, each in weighed.items() if each.verdict == "inconclusive"]:
-        return "inconclusive", f"{open_[0]}: {weighed[open_[0]].why}", None
     score = _score(metrics, weighed, rules.groups or {})
+    open_ = [n for n, each in weighed.items() if each.verdict == "inconclusive"]
+    if open_ and score >= rules.waits:
+        return "inconclusive", f"{open_[0]}: {weighed[open_[0]].why}", None
     between = [n for n, each in weighed.items() if each.verdict == "marginal"]
     waits = [name for name in between if metrics[name].critical]
     shown = (bad + waits + between)[:3]
     why = f"score {score:.1f} of 100"
     why += "".join(f"; {name}: {weighed[name].why}" for name in shown)
     if score < rules.waits:
-        return "fail", why, score
+        return "fail", why, None if open_ else score
     return "marginal" if score < rules.passes or waits else "pass", why, score
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import datetime, timedelta
 from email.utils import formatdate
 from typing import Any
@@ -15,6 +17,7 @@ from waystage.errors import Hopeless, Retryable
 from waystage.plugin import Done, Refused
 from waystage.testing import FakeContext, check_step
 from waystage_plugins.canary.judge import JudgeCanary
+from waystage_plugins.storage.sqlite import SqliteTables
 
 from .conftest import BASELINE, CANARY, LATENCY, METRICS, judge, normal, place, tell
 
@@ -286,6 +289,23 @@ def test_rows_of_a_table_are_points_too(ctx: FakeContext, worth: float, verdict:
     output = judged(JudgeCanary.model_validate({"metrics": rows_of(ctx, rows)}), ctx)
     assert output.verdict == verdict
     assert output.metrics["sales"].canary_points == 200
+
+
+def test_a_query_of_a_connection_gives_points(ctx: FakeContext) -> None:
+    with closing(sqlite3.connect(ctx.project / "warehouse.db")) as database:
+        database.execute("CREATE TABLE offers (track TEXT, made_at TEXT, accepted INTEGER)")
+        rows = [sale(ctx, n, name, n % 2) for name in (CANARY.id, BASELINE.id) for n in range(90)]
+        database.executemany("INSERT INTO offers VALUES (:side, :at, :value)", rows)
+        database.commit()
+    query = "SELECT track AS side, made_at AS at, accepted AS value FROM offers"
+    ctx.storages["warehouse"] = SqliteTables(path="warehouse.db", queries={"offers": query})
+    metrics = {"offers": {"rows": "table://warehouse/offers", "direction": "decrease"}}
+    output = judged(JudgeCanary.model_validate({"metrics": metrics}), ctx)
+    assert (output.verdict, output.metrics["offers"].canary_points) == ("pass", 90)
+    metrics["offers"]["rows"] = "table://warehouse/customers"
+    ctx.key += "-again"
+    with pytest.raises(Hopeless, match="no such table: customers"):
+        JudgeCanary.model_validate({"metrics": metrics}).run(ctx)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,15 @@ def test_a_critical_metric_that_fails_decides_alone() -> None:
     assert (told, why) == ("fail", "a: so")
 
 
+def test_harm_that_nothing_can_make_good_fails_whatever_is_open() -> None:
+    metrics = {"a": metric(weight=3), "b": metric()}
+    told, why, score = verdict(
+        metrics, {"a": weighed("fail"), "b": weighed("inconclusive")}, Rules()
+    )
+    assert (told, score) == ("fail", None)
+    assert "a: so" in why
+
+
 def test_what_nothing_is_known_of_leaves_the_whole_open() -> None:
     metrics = {"a": metric(), "b": metric(weight=0.001)}
     told = verdict(metrics, {"a": weighed("pass"), "b": weighed("inconclusive")}, Rules())
@@ -88,7 +97,7 @@ def test_one_metric_that_gets_worse_never_makes_the_whole_better(
     now = {str(n): weighed(told) for n, (told, _) in enumerate(found)}
     before = verdict(metrics, now, Rules())[0]
     for name in now:
-        if now[name].verdict != "inconclusive":
+        if now[name].verdict not in ("inconclusive", "fail"):
             worse = verdict(metrics, now | {name: weighed("fail")}, Rules())[0]
             assert order[worse] >= order[before]
 
