@@ -13,6 +13,7 @@ import httpx
 import pytest
 from at_work import AtWork
 
+from waystage.daemon.daemon import Daemon
 from waystage.plugin import Slice
 
 WEEK, DAY = timedelta(days=7), timedelta(days=1)
@@ -20,7 +21,7 @@ WEEK, DAY = timedelta(days=7), timedelta(days=1)
 
 def short(project: dict[str, Any]) -> None:
     project["services"]["credit-risk"]["params"] |= {
-        "window": "P14D", "label_delay": "P0D", "rollback_window": 5, "psi": 9,
+        "looks": 2, "window": "P14D", "label_delay": "P0D", "rollback_window": 5, "psi": 9,
         "latency": 1000,  # of a machine that does other things, too
         "daily_requests": 1_000_000,  # more than come, so that the second day is a breach
     }  # fmt: skip
@@ -77,13 +78,24 @@ def rows(work: AtWork, role: str) -> dict[str, Any]:
     return {str(row[0]): row for row in work.daemon.connections.scoring_log().rows(which)}
 
 
+def compared(work: AtWork, run: str) -> dict[str, Any]:
+    return dict(work.body(run)["steps"].get("compare", {}))
+
+
+def brought(work: AtWork) -> str:
+    """Bring version 1, which knows little, into production; give its run."""
+    work.model("1", weight=0.05)
+    run = work.begin("rest-promotion", "1")
+    work.decide(run, "otto", "go")
+    work.comes_to(run, "serving")
+    return run
+
+
+@pytest.mark.slow
 def test_a_breach_in_the_rollback_window_brings_the_old_champion_back_and_nobody_is_failed(
     work: AtWork,
 ) -> None:
-    work.model("1", weight=0.05)
-    old = work.begin("rest-promotion", "1")
-    work.decide(old, "otto", "go")
-    work.comes_to(old, "serving")
+    old = brought(work)
     work.ask(50)  # before there is anybody to copy them to
 
     work.model("2", weight=2.0)
@@ -101,8 +113,8 @@ def test_a_breach_in_the_rollback_window_brings_the_old_champion_back_and_nobody
     work.until(lambda: bool(work.daemon.store.tasks(run=run)), run, "decide")
     found = work.body(run)["steps"]["compare"]
     assert (found["verdict"], found["mode"], found["paired"]) == ("promote", "shadow", True)
-    assert (found["rows"], found["coverage"], found["look"], found["looks"]) == (900, 1.0, 1, 4)
-    assert found["level"] > 0.9999, "of four looks the first is strict"
+    assert (found["rows"], found["coverage"], found["look"], found["looks"]) == (900, 1.0, 1, 2)
+    assert found["level"] > 0.99, "of two looks the first is strict"
     assert [rail["name"] for rail in found["guardrails"]] == ["latency", "errors", "psi"]
     assert all(rail["passed"] and rail["told"] in found["why"] for rail in found["guardrails"])
 
@@ -126,4 +138,32 @@ def test_a_breach_in_the_rollback_window_brings_the_old_champion_back_and_nobody
     for version in ("credit/1", "credit/2"):
         which = Slice(work.service, "PROD", now - 2 * DAY, now + DAY, version)
         assert log.counts(which)[0] > 10, f"{version} answered within these days"
+    assert work.row(old).status == "open"
+
+
+@pytest.mark.slow
+def test_a_challenger_that_is_no_better_is_looked_at_as_often_as_declared_and_leaves(
+    work: AtWork,
+) -> None:
+    old = brought(work)
+    work.model("2", weight=0.05)
+    run = work.begin("champion-challenger", "2")
+    found: list[dict[str, Any]] = []
+    for look in (1, 2):
+        work.comes_to(run, "look_again")
+        work.ask(500, labels=True)
+        work.until(lambda so_far=500 * look: len(rows(work, "challenger")) == so_far, run, "copies")
+        work.daemon.stop()  # what was looked at is in the run's data
+        work.daemon = Daemon(work.root, clock=work.clock)
+        work.daemon.start()
+        work.turn(WEEK)
+        work.until(lambda n=look: len(compared(work, run).get("looked", [])) == n)
+        found.append(compared(work, run))
+    work.ends(run, "declined")
+    assert [(each["verdict"], each["gain"], each["low"]) for each in found] == [("keep", 0, 0)] * 2
+    assert [(each["look"], each["rows"]) for each in found] == [(1, 500), (2, 1000)]
+    assert found[0]["start"] == found[1]["start"], "the window has grown"
+    assert found[0]["data"] != found[1]["data"]
+    assert found[0]["level"] > found[1]["level"] > 0.95
+    assert loaded(work, address(work)) == {"1"}
     assert work.row(old).status == "open"

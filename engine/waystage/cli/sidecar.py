@@ -16,7 +16,11 @@ from waystage.errors import EXIT_FINE
 MEGABYTE = 1_000_000
 
 
-def _address(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[str, int]:
+def _address(
+    _ctx: click.Context, _option: click.Parameter, text: str | None
+) -> tuple[str, int] | None:
+    if text is None:
+        return None
     host, _, port = text.removeprefix("http://").rstrip("/").rpartition(":")
     if not host or not port.isdigit() or int(port) > 65535:
         raise click.BadParameter(f"{text}: say HOST:PORT, as 127.0.0.1:8501")
@@ -53,12 +57,15 @@ def _address(_ctx: click.Context, _option: click.Parameter, text: str) -> tuple[
               help="Seconds for an answer of the model server.")  # fmt: skip
 @click.option("--durable", is_flag=True, envvar="WAYSTAGE_DURABLE",
               help="Answer only what would outlive a power cut: slower.")  # fmt: skip
+@click.option("--mirror", default=None, callback=_address, envvar="WAYSTAGE_MIRROR",
+              help="A challenger's sidecar, which gets copies of scoring requests.")  # fmt: skip
 @click.option("--log", type=click.Choice(["text", "json"]), default="text", show_default=True,
               help="Lines for people, or a JSON object per line.")  # fmt: skip
 def sidecar_verb(
     service: str, stage: str, snapshot: str, role: str, daemon: str, token_file: Path | None,
     ca: str | None, upstream: tuple[str, int], listen: tuple[str, int], journal: Path,
-    journal_mb: int, score: str, timeout: float, durable: bool, log: str,
+    journal_mb: int, score: str, timeout: float, durable: bool, mirror: tuple[str, int] | None,
+    log: str,
 ) -> int:  # fmt: skip
     """Stand before a model server, pass its requests on, and tell the scoring log of them.
 
@@ -73,7 +80,7 @@ def sidecar_verb(
     logging.getLogger("httpx").setLevel(logging.WARNING)
     settings = Settings(
         listen, upstream, daemon, journal, os.environ.get("WAYSTAGE_TOKEN", ""), token_file, ca,
-        journal_mb * MEGABYTE, timeout, durable,
+        journal_mb * MEGABYTE, timeout, durable, mirror,
     )  # fmt: skip
     sidecar = Sidecar(settings, About(service, stage, snapshot, role, score))
     for each in (signal.SIGTERM, signal.SIGINT):

@@ -15,11 +15,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 from waystage.plugin import new_request_id
+from waystage.sidecar.copies import Copies
 from waystage.sidecar.rows import REQUEST_ID, Exchange, scoring_verb
 from waystage.sidecar.tally import Tally
 
 REQUEST_HEADER = "X-Request-Id"
 PROBE_HEADER = "X-Waystage-Probe"
+COPIED = ("Content-Type", "Content-Encoding")  # what a copy of a request says of its body
 OWN = "/waystage/"
 BODY_LIMIT = 64 << 20
 HEADER_SECONDS, IDLE_SECONDS = 10, 120
@@ -41,10 +43,10 @@ class Proxy(socketserver.ThreadingMixIn, HTTPServer):
     def __init__(
         self, listen: tuple[str, int], upstream: tuple[str, int], *, seconds: float,
         record: Callable[[Exchange], None], told: Callable[[], dict[str, object]],
-        metrics: Callable[[], str], tally: Tally,
+        metrics: Callable[[], str], tally: Tally, copies: Copies | None = None,
     ) -> None:  # fmt: skip
         self.upstream, self.seconds, self.record = upstream, seconds, record
-        self.told, self.metrics, self.tally = told, metrics, tally
+        self.told, self.metrics, self.tally, self.copies = told, metrics, tally, copies
         super().__init__(listen, Handler)
 
     def server_bind(self) -> None:
@@ -133,8 +135,14 @@ class Handler(BaseHTTPRequestHandler):
             self.server.record(
                 Exchange(name, at.isoformat(), round(took, 3), verb, packed, body, content)
             )
+            self._copied(body, name)
         headers = [(n, v) for n, v in answer.getheaders() if n.lower() not in NOT_PASSED_ON]
         self._send(answer.status, [*headers, (REQUEST_HEADER, name)], content)
+
+    def _copied(self, body: bytes, name: str) -> None:
+        if self.server.copies is not None:
+            told = {key: self.headers[key] for key in COPIED if self.headers.get(key)}
+            self.server.copies.offer(self.path, told | {REQUEST_HEADER: name}, body)
 
     def _asked(self, body: bytes, name: str) -> HTTPResponse:
         """Give the model server's answer; a connection that it had closed is opened anew."""

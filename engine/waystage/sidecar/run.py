@@ -9,6 +9,7 @@ from pathlib import Path
 
 from waystage.client import Sender
 from waystage.errors import Unavailable
+from waystage.sidecar.copies import Copies
 from waystage.sidecar.delivery import Delivery
 from waystage.sidecar.journal import Journal
 from waystage.sidecar.proxy import Proxy
@@ -35,6 +36,7 @@ class Settings:
     most_bytes: int = 1 << 30
     seconds: float = 60.0
     durable: bool = False  # sync before a request is answered
+    mirror: tuple[str, int] | None = None  # the challenger's sidecar, which gets copies
 
     def read_token(self) -> str:
         """Give the token, from its file anew."""
@@ -51,14 +53,18 @@ class Sidecar:
 
     def __init__(self, settings: Settings, about: About) -> None:
         self._settings, self.tally = settings, Tally()
+        self._copies: Copies | None = None
         self._journal = Journal(settings.journal, settings.most_bytes)
         self._delivery = Delivery(
             self._journal, self._sender, about, self.tally, settings.journal
         )  # fmt: skip
+        if settings.mirror is not None:
+            self._copies = Copies(settings.mirror, seconds=settings.seconds, tally=self.tally)
         try:
             self._proxy = Proxy(
                 settings.listen, settings.upstream, seconds=settings.seconds,
                 record=self._record, told=self._told, metrics=self._metrics, tally=self.tally,
+                copies=self._copies,
             )  # fmt: skip
         except OSError as error:
             self._journal.close()
@@ -78,6 +84,8 @@ class Sidecar:
         syncing.start()
         self._proxy.serve_forever(poll_interval=0.1)
         self._proxy.server_close()
+        if self._copies is not None:
+            self._copies.stop(GRACE_SECONDS)
         self._delivery.stop(GRACE_SECONDS)
         self._ending.set()
         syncing.join()

@@ -12,6 +12,9 @@ MEANING = {
     "delivered": "Rows that the daemon has taken.",
     "refused": "Rows that the daemon refuses for good; they lie in refused.jsonl.",
     "failures": "Attempts to deliver that failed and are repeated.",
+    "copies": "Copies of scoring requests that the challenger's side has answered.",
+    "copies_failed": "Copies that it did not answer, or not with scores.",
+    "copies_dropped": "Copies for which there was no room while others waited.",
     "upstream_failures": "Requests that the model server did not answer.",
 }
 

@@ -148,7 +148,7 @@ class ChallengerCompare(Step):
         """Freeze the requests, get the challenger's scores, and judge the gain."""
         frozen = frozen_before(ctx) or freeze(ctx, self._asked(ctx))
         told = _Told(self, ctx, frozen)
-        if why := lack(frozen.counts, self.minimum):
+        if why := self._lack(frozen):
             return Done(told.output("wait", why))
         if place_of(self.before or (), frozen.digest) > self.looks:
             why = f"all {self.looks} declared looks were taken and none was enough"
@@ -158,6 +158,13 @@ class ChallengerCompare(Step):
         except ValueError as error:
             return Refused(f"{ctx.snapshot.id}: {error}")
         return answers if isinstance(answers, Waiting) else Done(told.judged(answers))
+
+    def _lack(self, frozen: Frozen) -> str:
+        """Say why the data do not suffice; empty when they do."""
+        if why := lack(frozen.counts, self.minimum):
+            return why
+        why = lack(frozen.beside, self.minimum) if self.mode == "split" else ""
+        return f"the challenger: {why}" if why else ""
 
     def _asked(self, ctx: Context) -> Asked:
         end = ctx.now - self.label_delay
@@ -213,11 +220,10 @@ class _Told:
         if new.unscored > UNSCORED_AT_MOST * new.asked:
             why = f"the challenger has no score for {new.unscored} of {new.asked} requests"
             return self.output("keep", why, **about)
-        for side in (answers.old, new):
-            self._counts = _counted(self._frozen.counts, side)
+        if step.mode != "split":  # what one of both has no score for is in neither
+            self._counts = _counted(self._counts, new)
             if why := lack(self._counts, step.minimum.model_copy(update={"label_coverage": 0.0})):
-                mine = "the challenger: " if step.mode == "split" and side is new else ""
-                return self.output("wait", mine + why, **about)
+                return self.output("wait", why, **about)
         return self._weighed(answers, about)
 
     def _weighed(self, answers: Answers, about: dict[str, float]) -> ChallengerCompare.Output:

@@ -198,6 +198,18 @@ def test_a_challenger_with_few_requests_of_its_own_waits(ctx: FakeContext) -> No
     assert found.why.startswith("the challenger: ")
 
 
+def test_labels_for_one_of_both_alone_are_nothing_to_judge_by(ctx: FakeContext) -> None:
+    ask(ctx, apart=True)
+    strays = [
+        ScoredRow(f"x{n}", ctx.now - DAY, "cc-fraud", "PROD", "fraud/2", "challenger", 0.5)
+        for n in range(REQUESTS)
+    ]
+    ctx.scoring_log.append(strays)
+    found = compared(ctx, mode="split")
+    assert found.verdict == "wait"
+    assert found.why.startswith(f"the challenger: {REQUESTS} of {2 * REQUESTS} requests (50.0%)")
+
+
 def test_an_endpoint_is_asked_for_the_requests_of_the_window(ctx: FakeContext) -> None:
     ask(ctx, challenger=None)
     found = compared(ctx, mode="replay", by="endpoint", guardrails={"latency": 1000, "errors": 0})
