@@ -32,13 +32,12 @@ from waystage.plugin.describing import (
     Table,
     Watched,
 )
+from waystage.plugin.jobs import Job, JobStatus, Wanted
 from waystage.plugin.kinds import (
     BatchRuntime,
     Change,
     DeploySpec,
     Handle,
-    Job,
-    JobStatus,
     Measurement,
     Message,
     Minimum,
@@ -49,7 +48,6 @@ from waystage.plugin.kinds import (
     Repository,
     SecretStore,
     Step,
-    Wanted,
     Window,
 )
 from waystage.plugin.observed import ELSEWHERE, Difference, Observation, Phase

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, Field
 
@@ -15,6 +15,7 @@ from waystage.plugin.allowance import Allowance
 from waystage.plugin.answers import SPEECHES, Answer, Done, Opening, Role
 from waystage.plugin.base import Plugin
 from waystage.plugin.context import Context, Services
+from waystage.plugin.jobs import Job, JobStatus, Wanted
 from waystage.plugin.observed import Observation
 from waystage.plugin.snapshot import Snapshot
 from waystage.plugin.values import JsonObject, Value
@@ -178,38 +179,6 @@ class OnlineRuntime(Plugin):
     @abstractmethod
     def logs(self, ctx: Services, handle: Handle, lines: int = 50) -> str:
         """Give the last lines of what the deployment printed."""
-
-
-class Job(Value):
-    """One execution. Arguments are a list, never a shell line.
-
-    `inputs` maps names to paths that the job finds as `WAYSTAGE_INPUT_<NAME>`; it writes
-    below the directory in `WAYSTAGE_OUTPUT`, and how far it is, a number from 0 to 1, into the
-    file in `WAYSTAGE_PROGRESS` if it likes. Environment values hold no secrets.
-    """
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")
-    command: tuple[str, ...] = Field(min_length=1)
-    inputs: dict[str, str] = {}
-    environment: dict[str, str] = {}
-
-
-class JobStatus(Value):
-    """How far a job is; `message` is one line for a person, the last of its log on failure.
-
-    `progress` is the share that is done, if the job tells it.
-    """
-
-    phase: Literal["pending", "running", "succeeded", "failed", "absent"]
-    exit_code: int | None = None
-    message: str = ""
-    progress: float | None = Field(default=None, ge=0, le=1)
-
-
-class Wanted(Protocol):
-    """Which steps are at work: of these keys, or, without any, of all."""
-
-    def __call__(self, of: Collection[str] = ...) -> Collection[str]: ...
 
 
 class BatchRuntime(Plugin):
