@@ -76,7 +76,12 @@ def record(daemon: Daemon, asked: Asked, caller: Caller) -> dict[str, Any]:
     def act(tx: Transaction) -> None:
         tx.batch.rest.append(
             rare.keep_measurement(
-                body, run=known.no, verdict=found["verdict"], at=micros(tx.now), **row
+                body,
+                run=known.no,
+                number=-micros(tx.now),
+                verdict=found["verdict"],
+                at=micros(tx.now),
+                **row,
             )
         )
 

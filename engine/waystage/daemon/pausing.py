@@ -149,6 +149,7 @@ def measured_meanwhile(
         name = node.spec.verify[int(held.name)]
         start, end = before.activities[held.state]["window"]
         yield {"use": definition.spec.monitors[name].use, "stage": node.stage,
+               "entry": held.entry,
                "config": {"monitor": name, "window": {"start": start, "end": end}}}  # fmt: skip
 
 

@@ -313,7 +313,7 @@ class Transaction:
         statement = rare.keep_measurement(
             kept | stale, monitor=name, use=order["use"], service=run.service,
             stage=order["stage"], snapshot=snapshot_id(run), run=touched.hot.no,
-            start=micros(datetime.fromisoformat(window["start"])),
+            number=order["entry"], start=micros(datetime.fromisoformat(window["start"])),
             end=micros(datetime.fromisoformat(window["end"])),
             verdict=judged["verdict"], at=self.at,
         )  # fmt: skip

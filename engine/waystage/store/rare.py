@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import and_, delete, func, insert, literal, select, update
 from sqlalchemy.sql import Executable
 
 from waystage.store import schema as t
 from waystage.store.codec import dump
+
+MEASURED_ONCE = ("run", "monitor", "service", "stage", "snapshot", "start", "end", "number")
 
 
 def adopt(no: int, definition: str) -> Executable:
@@ -85,8 +87,13 @@ def tell_run(run: int, actor: str, event: Any) -> Executable:
 
 
 def keep_measurement(body: Any, **row: Any) -> Executable:
-    """Keep a measurement with its verdict."""
-    return insert(t.measurements).values(body=dump(body), **row)
+    """Keep a measurement with its verdict, unless the same one is kept already."""
+    row |= {"body": dump(body)}
+    m = t.measurements.c
+    once = [m[name] == row[name] for name in MEASURED_ONCE]
+    known = select(t.measurements).where(and_(*once)).exists()
+    fresh = select(*(literal(value, m[name].type) for name, value in row.items())).where(~known)
+    return insert(t.measurements).from_select(list(row), fresh)
 
 
 def place(row: dict[str, Any], body: Any) -> list[Executable]:

@@ -218,9 +218,16 @@ measurements = Table(
     Column("start", BigInteger, nullable=False),
     Column("end", BigInteger, nullable=False),
     Column("run", BigInteger, nullable=False),
+    # of several of one window the highest stands: the entry that asked; by hand, minus the time
+    Column("number", BigInteger, nullable=False),
     Column("verdict", String(20), nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("at", BigInteger, nullable=False),
+)  # fmt: skip
+Index(
+    "measurements_once", measurements.c.run, measurements.c.monitor, measurements.c.service,
+    measurements.c.stage, measurements.c.snapshot, measurements.c.start, measurements.c.end,
+    measurements.c.number, unique=True,
 )  # fmt: skip
 Index("measurements_of_service", measurements.c.service, measurements.c.monitor, measurements.c.end)
 
