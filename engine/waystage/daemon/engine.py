@@ -110,6 +110,11 @@ class Engine:
         """Whether nothing more is to be begun here."""
         return self._draining.is_set()
 
+    @property
+    def careful(self) -> bool:
+        """Whether another daemon was faster just now: what is known of claims may be old."""
+        return self.store.shared and self._conflicts > 0
+
     def turn(self, name: str) -> AbstractContextManager[Turn | None]:
         """Take the turn to do what only one daemon should do at a time; None: another has it."""
         return self.store.turn(name, self.owner, self.lease)

@@ -112,11 +112,20 @@ class Workers:
             return any(not self._outlives(each) for each in self._calls.values())
 
     def still_ours(self, tx: Transaction, deliveries: list[Delivery]) -> list[Delivery]:
-        """Keep the answers whose claim is still held; late ones become a note in the history."""
-        shared = self._engine.store.shared
+        """Keep the answers whose claim is still held; late ones become a note in the history.
+
+        Where several daemons are at work, what this one knows is held against the table when the
+        batch is written; the table is asked first when that has just failed.
+        """
         claims = [d.claim for d in deliveries if d.claim is not None]
-        fences = tx.store.fences(tx.connection, claims) if shared and claims else self._held
-        return [self._checked(tx, delivery, fences) for delivery in deliveries]
+        if claims and self._engine.careful:
+            fences = tx.store.fences(tx.connection, claims)
+            return [self._checked(tx, delivery, fences) for delivery in deliveries]
+        kept = [self._checked(tx, delivery, self._held) for delivery in deliveries]
+        if self._engine.store.shared:
+            still = [d.claim for d in kept if d.claim is not None]
+            tx.batch.in_force.extend((claim.no, claim.slot, claim.fence) for claim in still)
+        return kept
 
     def hold(self, tx: Transaction) -> None:
         """Renew the leases of what is held and give up on calls past their timeout."""

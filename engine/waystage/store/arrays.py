@@ -36,6 +36,10 @@ from sqlalchemy.sql import Executable
 from waystage.store import schema as t
 from waystage.store.driver import driver_of
 
+# the fencing numbers in force, which stay so until the commit
+FENCES = """
+SELECT run, slot, fence FROM work WHERE run = ANY(%(runs)s::bigint[]) ORDER BY run, slot FOR UPDATE
+"""
 PARAMETER = re.compile(r"%\((\w+)\)s::")
 
 

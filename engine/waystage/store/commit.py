@@ -29,6 +29,7 @@ from waystage.store import schema as t
 from waystage.store.driver import driver_of, together, told
 
 Row = tuple[Any, ...]
+Fence = tuple[int, str, int]  # run, slot, fencing number
 
 
 def lease_clock(engine: Engine) -> Any:
@@ -111,6 +112,11 @@ def _missed(moved: Any, batch: Batch) -> bool:
     return moved is not None and moved.rowcount != len(batch.update_runs)
 
 
+def _hold(fences: Any, claims: list[Fence]) -> bool:
+    """Whether the claims are in force by the numbers that the table has."""
+    return not set(claims).difference(fences.fetchall())
+
+
 def _run_number(row: Row) -> int:
     return int(row[-2])
 
@@ -128,6 +134,7 @@ class Batch:
     drop_timers: list[Row] = field(default_factory=list)  # all of a state
     drop_inbox: list[Row] = field(default_factory=list)
     rest: list[Executable] = field(default_factory=list)  # rare statements, in order
+    in_force: list[Fence] = field(default_factory=list)  # claims that must hold at the commit
 
 
 class Statements:
@@ -224,15 +231,19 @@ class Statements:
             batch.insert_runs.clear()
 
     def write(self, connection: Connection, batch: Batch) -> bool:
-        """Write the batch; False when a run had moved on: then the transaction must be undone."""
+        """Write the batch; False when a run had moved on, or a claim is another daemon's.
+
+        Then the transaction must be undone.
+        """
         batch.update_runs.sort(key=_run_number)  # two daemons take rows in one order
         with told(connection), together(connection):
+            fences = self._ask_fences(connection, batch.in_force)
             moved = self._write_runs(connection, batch)
             if not self._later and _missed(moved, batch):
                 return False
             if not batch.rest:
                 self._write_others(connection, batch)
-        if _missed(moved, batch):
+        if _missed(moved, batch) or not (fences is None or _hold(fences, batch.in_force)):
             return False
         if batch.rest:
             for statement in batch.rest:
@@ -240,6 +251,13 @@ class Statements:
             with told(connection), together(connection):
                 self._write_others(connection, batch)
         return True
+
+    def _ask_fences(self, connection: Connection, claims: list[Fence]) -> Any:
+        """Send the question for the numbers in force along with the batch; gives the cursor."""
+        if not claims:
+            return None
+        runs = sorted({run for run, _, _ in claims})
+        return driver_of(connection).execute(a.FENCES, {"runs": runs})
 
     def _write_runs(self, connection: Connection, batch: Batch) -> Any:
         if batch.insert_runs:

@@ -23,6 +23,7 @@ from sqlalchemy import (
 
 from waystage.store import rows as r
 from waystage.store import schema as t
+from waystage.store.arrays import FENCES
 from waystage.store.codec import dump, instant, load
 from waystage.store.commit import lease_clock
 from waystage.store.driver import asked
@@ -34,9 +35,6 @@ from waystage.store.turns import forget_turns, turn_owners
 Held = tuple[int, str, int]  # run, slot, fencing number
 PART = 400
 HELD = 5000 * 366 * 86_400_000_000  # µs by which the work of a paused run is due later
-FENCES = """
-SELECT run, slot, fence FROM work WHERE run = ANY(%(runs)s::bigint[]) ORDER BY run, slot FOR UPDATE
-"""
 FREE = {"owner": None, "lease_until": None}
 
 
