@@ -18,7 +18,7 @@ LIFECYCLE = compile_lifecycle(LOADED.spec, LOADED.digest)
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 OUTPUTS: dict[str, dict[str, Any]] = {
     "batch.train": {"artifact": "out", "metrics": {}, "data": f"sha256:{'1' * 64}",
-                    "rows": 980, "events": 290},
+                    "commit": "", "coverage": 0.9, "rows": 980, "events": 290},
     "repository.register": {"name": "credit", "version": "2", "digest": "d"},
     "bundle.build": {"bundle": "b", "digest": "d", "tag": "t"},
     "volume": {"value": 1820, "low": 1820, "high": 1820},
