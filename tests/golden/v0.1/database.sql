@@ -116,6 +116,7 @@ CREATE TABLE measurements (
 	start BIGINT NOT NULL, 
 	"end" BIGINT NOT NULL, 
 	run BIGINT NOT NULL, 
+	number BIGINT NOT NULL, 
 	verdict VARCHAR(20) NOT NULL, 
 	body BLOB NOT NULL, 
 	at BIGINT NOT NULL, 
@@ -316,12 +317,13 @@ CREATE INDEX runs_of_service ON runs (service, status);
 CREATE INDEX work_due ON work (due_at) WHERE owner IS NULL;
 CREATE INDEX timers_due ON timers (due_at);
 CREATE INDEX tasks_open ON tasks (status, opened_at);
-CREATE INDEX leases_by_name ON leases (name, id);
 CREATE UNIQUE INDEX leases_held ON leases (name) WHERE held = 1;
+CREATE INDEX leases_by_name ON leases (name, id);
 CREATE INDEX incidents_of_run ON incidents (run, closed_at);
 CREATE INDEX outbox_of_run ON outbox (run, sent_at, id);
 CREATE INDEX outbox_due ON outbox (sent_at, due_at);
 CREATE INDEX placements_now ON placements (service, until);
+CREATE UNIQUE INDEX measurements_once ON measurements (run, monitor, service, stage, snapshot, start, "end", number);
 CREATE INDEX measurements_of_service ON measurements (service, monitor, "end");
 CREATE INDEX signals_by_age ON signals (at);
 CREATE INDEX stops_now ON stops (stage, ended_at);
