@@ -20,7 +20,7 @@ from typing import Any
 LIFECYCLE, SERVICE = "tensorflow-openshift", "credit-risk"
 ANSWERS = {"approve": ("vera", "approve"), "release": ("otto", "go")}
 LIVE = "production.serving"
-PAUSE = 0.5
+PAUSE = 1.0  # second between two looks
 
 
 class Stuck(SystemExit):
@@ -63,13 +63,14 @@ def follow(run: str, tag: str, patience: float) -> str:
     place, since, answered = "", time.monotonic(), ""
     while True:
         found = told("show", run)
-        now = ", ".join(found["places"]) or f"ended: {found['outcome']}"
+        ended = found["status"] == "ended"
+        now = f"ended: {found['outcome']}" if ended else ", ".join(found["places"])
         if now != place:
             print(f"  {now}", flush=True)
             place, since = now, time.monotonic()
             if place.endswith(".soak"):
                 turn("PT1H")
-        if place == LIVE or found["status"] == "ended":
+        if place == LIVE or ended:
             return place
         for incident in found["incidents"]:
             raise Stuck(f"{run} is parked: {incident['message']}")

@@ -34,6 +34,7 @@ import waystage_plugins
 
 Thing = dict[str, Any]
 HERE = Path(__file__).parent
+LOOKS = 0.2  # seconds between two looks at all pods: models take longer to load
 TENSORFLOW = PLACE / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
 
 
@@ -94,6 +95,11 @@ class ServingNode(Kubelet):
         """Give where a port of a pod is on this machine."""
         found = self.served.get(_image(pod))
         return found.rest if found is not None and number == 8501 else None
+
+    def _work(self) -> None:
+        while not self._end.wait(LOOKS):
+            for namespace in self.namespaces:
+                self._look(f"/api/v1/namespaces/{namespace}", namespace)
 
     def _plan_of_image(self, pod: Thing) -> str:
         runs = self.seen.get(pod["metadata"]["uid"]) == "run"

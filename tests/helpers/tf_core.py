@@ -1,7 +1,8 @@
 """What a model server holds and by which rules, after TensorFlow Serving's: for tests.
 
 It serves real SavedModels by TensorFlow where that can be imported. Elsewhere, and for models
-whose `variables/tiny.json` says so, it works out `sigmoid(slope * income + owner)` itself. Labels
+whose `variables/tiny.json` says so, it works out `sigmoid(slope * income + owner)` itself
+(`number` names another input than `income`). Labels
 of versions that are not loaded, versions that cannot be loaded and unknown signatures are refused
 as TensorFlow Serving does.
 """
@@ -89,9 +90,11 @@ def _scorer(place: Path) -> Any:
 
 
 def _tiny(told: dict[str, Any], inputs: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    numbers = inputs[told.get("number", "income")]
     if told.get("nan"):
-        return {"score": [math.nan for _ in inputs["income"]]}
-    slope, pairs = told.get("slope", 0.01), zip(inputs["income"], inputs["owner"], strict=True)
+        return {"score": [math.nan for _ in numbers]}
+    owners = inputs.get("owner", [False] * len(numbers))
+    slope, pairs = told.get("slope", 0.01), zip(numbers, owners, strict=True)
     return {"score": [1 / (1 + math.exp(-slope * float(i) - float(o))) for i, o in pairs]}
 
 

@@ -1,40 +1,26 @@
-"""The example on OpenShift, its own files at work: Keras, a real MLflow, a real registry.
+"""The example on OpenShift, its own files at work through all stages.
 
-OpenShift's API, its nodes and its router are stand-ins: `serving_node.py` says how much they do.
+Once with a model that was written byte by byte, so that project and scripts are tried everywhere;
+once with all that can be real: Keras, an MLflow with a password, retraining. OpenShift's API, its
+nodes and its router are stand-ins: `serving_node.py` says how much they do. The registry is real.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-from image_registry import PASSWORD, USER, ImageRegistry, NoRegistry, small_layer
+import yaml
+from example_bank import DATA, STAGES, Bank
+from image_registry import ImageRegistry, NoRegistry, small_layer
 from kube_api import KubeApi
-from mlflow_server import ADMIN, QUIET, MlflowServer, NoMlflow
-from mlflow_server import PASSWORD as MLFLOW_PASSWORD
-from mlflow_server import PLACE as MLFLOW
+from mlflow_server import MlflowServer, NoMlflow
+from saved_models import FLOAT, STRING, saved_model
 from serving_node import TENSORFLOW, ServingNode
 from tls_files import make_certificate
-from with_parent import end_with_parent
-
-pytestmark = [pytest.mark.heavy, pytest.mark.slow]
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
-DATA = EXAMPLES / "german_credit" / "german_credit.csv"
-STAGES = ("DEV", "SIT", "UAT", "PROD")
-PATIENCE = 120.0
-MLFLOW_PACKAGES = MLFLOW / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
 
 
 @pytest.fixture
@@ -81,122 +67,81 @@ def okd(certificate: tuple[Path, Path], node: ServingNode) -> Iterator[KubeApi]:
     api.close()
 
 
-def packages() -> list[str]:
-    """Give where Python looks: as it does here, and behind that where the extra's packages are."""
-    here = [each for each in [os.environ.get("PYTHONPATH", "")] if each]
-    return [*here, str(TENSORFLOW), str(MLFLOW_PACKAGES)]
-
-
-class Bank:
-    """The example's project, connected as its README says, and a daemon on it."""
-
-    def __init__(
-        self, root: Path, mlflow: MlflowServer, registry: ImageRegistry, okd: KubeApi, ca: Path,
-        node: ServingNode,
-    ) -> None:  # fmt: skip
-        self.root, self.node = root, node
-        shutil.copytree(EXAMPLES / "tensorflow_openshift", root)
-        shutil.copy(ca, root / "ca.pem")
-        self.environment = {
-            **os.environ, **QUIET, "MLFLOW_TRACKING_URI": mlflow.url,
-            "MLFLOW_TRACKING_USERNAME": ADMIN, "MLFLOW_TRACKING_PASSWORD": MLFLOW_PASSWORD,
-            "REGISTRY": registry.address, "REGISTRY_USER": USER, "REGISTRY_TOKEN": PASSWORD,
-            "REGISTRY_CA": "ca.pem", "SERVING_BASE": f"{registry.address}/mirror/serving:2.19.1",
-            "OKD_API": okd.url, "OKD_CA": "ca.pem",
-            **{f"OKD_TOKEN_{stage}": okd.admin for stage in STAGES},
-            "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "",
-            # what `pip install 'waystage[tensorflow]'` brings is in environments of its own here
-            "PYTHONPATH": os.pathsep.join(packages()),
-        }  # fmt: skip
-
-    def python(self, script: str, *words: str, may_fail: bool = False) -> str:
-        """Run a script of the example."""
-        return self._run(script, *words, may_fail=may_fail)
-
-    def waystage(self, *words: str, may_fail: bool = False) -> str:
-        """Run the command line."""
-        return self._run("-m", "waystage.cli.main", *words, may_fail=may_fail)
-
-    def told(self, *words: str) -> Any:
-        """Run a verb that answers with JSON."""
-        return json.loads(self.waystage(*words, "--json"))
-
-    def _run(self, *words: str, may_fail: bool) -> str:
-        done = subprocess.run(
-            [sys.executable, *words], cwd=self.root, env=self.environment,
-            capture_output=True, text=True, check=False, timeout=600,
-        )  # fmt: skip
-        log = self.root / "daemon.log"
-        told = log.read_text()[-2000:] if log.exists() else ""
-        assert may_fail or not done.returncode, f"{words}\n{done.stdout}{done.stderr}\n{told}"
-        return done.stdout
-
-    def start(self) -> None:
-        """Start the daemon, by a clock that can be turned."""
-        command = [sys.executable, "-m", "waystage.cli.main", "up", "--port", "0", "--turned-clock"]
-        with (self.root / "daemon.log").open("ab") as log:
-            self.daemon = subprocess.Popen(
-                command, cwd=self.root, env=self.environment, stdout=log, stderr=log,
-                preexec_fn=end_with_parent,  # noqa: PLW1509  # one system call, no lock is taken
-            )  # fmt: skip
-        end = time.monotonic() + PATIENCE
-        while not (self.root / ".waystage" / "daemon.json").exists():
-            assert self.daemon.poll() is None, (self.root / "daemon.log").read_text()
-            assert time.monotonic() < end, "the daemon does not come up"
-            time.sleep(0.05)
-
-    def stop(self) -> None:
-        """End the daemon."""
-        if hasattr(self, "daemon"):
-            self.daemon.send_signal(signal.SIGTERM)
-            self.daemon.wait(timeout=60)
-
-    def connect(self) -> str:
-        """Write the addresses in, as the README says; give what `validate` says then."""
-        self.python("connect.py")
-        for stage in STAGES:  # the one thing besides: the stand-in's router has no certificates
-            file = self.root / "stages" / f"{stage}.yaml"
-            file.write_text(file.read_text().replace("project: ", "tls: none\n      project: "))
-        return self.waystage("validate")
-
-    def turn(self, by: str) -> None:
-        """Turn the clock, and wait until nothing is due any more."""
-        self.waystage("--as", "otto", "clock", "--turn", by)
-        address = json.loads((self.root / ".waystage" / "daemon.json").read_text())
-        headers = {"Authorization": f"Bearer {address['token']}"}
-        end = time.monotonic() + PATIENCE
-        while True:
-            told = httpx.get(f"{address['url']}/v1/health", headers=headers, trust_env=False)
-            parked = self.told("incidents")
-            assert not parked, parked
-            if told.json()["busy"] == 0:
-                return
-            assert time.monotonic() < end, "the daemon does not come to rest"
-            time.sleep(0.2)
-
-    def images(self) -> set[str]:
-        """Give the images that the champions' Deployments have on the clusters."""
-        found = set()
-        for stage in STAGES:
-            path = f"/apis/apps/v1/namespaces/models-{stage.lower()}/deployments"
-            for each in self.node.call("GET", path)["items"]:
-                found.add(each["spec"]["template"]["spec"]["containers"][0]["image"])
-        return found
-
-    def champions(self) -> dict[str, str]:
-        """Give the champion of each stage."""
-        rows = self.told("where", "credit-risk")
-        return {row["stage"]: row["snapshot"] for row in rows if row["role"] == "champion"}
-
-
 @pytest.fixture
 def bank(
-    tmp_path: Path, mlflow: MlflowServer, registry: ImageRegistry, okd: KubeApi,
-    certificate: tuple[Path, Path], node: ServingNode,
+    tmp_path: Path, registry: ImageRegistry, okd: KubeApi, certificate: tuple[Path, Path],
+    node: ServingNode,
 ) -> Iterator[Bank]:  # fmt: skip
-    found = Bank(tmp_path / "bank", mlflow, registry, okd, certificate[0], node)
+    found = Bank(tmp_path / "bank", registry, okd, node, certificate[0])
     yield found
     found.stop()
+
+
+def hold(bank: Bank, version: str) -> None:
+    """Put a model into the project that asks for all columns and looks at one of them."""
+    with DATA.open(newline="", encoding="utf-8") as file:
+        row = next(csv.DictReader(file))
+    del row["event"]
+    numbers = {name: float(row[name]) for name in row if row[name].isdigit()}
+    kinds = {name: (FLOAT if name in numbers else STRING, (-1,)) for name in row}
+    place = bank.root / "models" / "german-credit" / version
+    (place / "variables").mkdir(parents=True)
+    (place / "saved_model.pb").write_bytes(saved_model(kinds))
+    weights = {"number": "duration_months", "slope": 0.01 * int(version)}
+    (place / "variables" / "tiny.json").write_text(json.dumps(weights))
+    (place / "manifest.yaml").write_text(yaml.safe_dump({
+        "format": "savedmodel", "services": ["credit-risk"], "author": "dana",
+        "tags": {"candidate": "champion"}, "outputs": [{"name": "score"}],
+        "inputs": [{"name": n, "type": "number" if n in numbers else "string"} for n in row],
+        "example": [row | numbers],
+    }))  # fmt: skip
+
+
+def test_the_project_takes_a_model_to_production_and_one_that_fails_back(
+    bank: Bank, registry: ImageRegistry, node: ServingNode
+) -> None:
+    bank.connect()
+    bank.use_folder()
+    hold(bank, "1")
+    bank.start()
+    went = bank.python("take_round.py", "german-credit/1", "--tag", "1.0.0")
+    assert places(went) == [
+        "promote.DEV.soak", "promote.SIT.soak", "promote.UAT.soak", "production.serving"
+    ]  # fmt: skip
+    assert bank.champions() == dict.fromkeys(STAGES, "german-credit/1")
+    built = registry.manifest("models/credit-risk", "1.0.0")
+    assert built is not None
+    assert bank.images() == {f"{registry.address}/models/credit-risk@{built['digest']}"}
+    told = bank.python("ask.py", "--rows", "60", "--labels")
+    assert "german-credit/1 at http" in told
+    assert "60 scores from 0.5" in told
+
+    node.broken.add("models-prod")
+    hold(bank, "2")
+    crashes_in_prod(bank, "german-credit/2", "german-credit/1")
+
+
+def crashes_in_prod(bank: Bank, version: str, before: str) -> None:
+    """Take a version round that crashes in PROD; the one before answers all the while."""
+    went = bank.python("take_round.py", version, "--tag", "9.0.0", may_fail=True)
+    assert places(went) == ["promote.DEV.soak", "promote.SIT.soak", "promote.UAT.soak"]
+    (incident,) = bank.told("incidents")
+    assert (incident["state"], "crash loop" in incident["message"]) == ("production.deploy", True)
+    assert bank.champions() == dict.fromkeys(STAGES[:3], version) | {"PROD": before}
+    assert f"{before} at http" in bank.python("ask.py", "--rows", "10")
+
+    words = ("goto", str(incident["id"]), "withdraw", "--reason", "it crashes in PROD")
+    bank.waystage("--as", "otto", *words)
+    went = bank.python("take_round.py", version, "--tag", "9.0.0", may_fail=True)
+    assert "ended: rejected" in went
+    assert bank.champions() == dict.fromkeys(STAGES, before)
+    assert f"{before} at http" in bank.python("ask.py", "--rows", "10")
+
+
+def places(went: str) -> list[str]:
+    """Give where a run rested, of what `take_round.py` tells."""
+    lines = [line.strip() for line in went.splitlines()]
+    return [line for line in lines if line.endswith((".soak", ".serving"))]
 
 
 def recoded(place: Path) -> Path:
@@ -215,20 +160,19 @@ def recoded(place: Path) -> Path:
     return place
 
 
-def test_the_example_goes_round_is_retrained_replaced_and_rolled_back(
-    bank: Bank, registry: ImageRegistry, node: ServingNode, tmp_path: Path
+@pytest.mark.heavy
+@pytest.mark.slow
+def test_a_keras_model_goes_round_is_retrained_replaced_and_a_bad_one_taken_back(
+    mlflow: MlflowServer, bank: Bank, node: ServingNode, tmp_path: Path
 ) -> None:
+    bank.use_mlflow(mlflow.url)
     assert "Everything that can be proved holds" in bank.connect()
     bank.start()
 
-    bank.python("train.py", "--data", str(DATA), "--author", "dana", "--tag", "candidate=champion")
-    went = bank.python("take_round.py", "german-credit/1", "--tag", "1.0.0")
-    assert [line.strip() for line in went.splitlines() if "." in line][:1], went
+    bank.python("train.py", "--author", "dana", "--tag", "candidate=champion")
+    bank.python("take_round.py", "german-credit/1", "--tag", "1.0.0")
     assert bank.champions() == dict.fromkeys(STAGES, "german-credit/1")
-    built = registry.manifest("models/credit-risk", "1.0.0")
-    assert built is not None
-    assert bank.images() == {f"{registry.address}/models/credit-risk@{built['digest']}"}
-    assert "german-credit/1 at http" in bank.python("ask.py", "--data", str(DATA), "--rows", "10")
+    assert "german-credit/1 at http" in bank.python("ask.py", "--rows", "10")
 
     changed = str(recoded(tmp_path / "recoded.csv"))
     for _ in range(3):
@@ -242,12 +186,8 @@ def test_the_example_goes_round_is_retrained_replaced_and_rolled_back(
     assert "a new version is trained" in (bank.root / "messages.jsonl").read_text()
     bank.python("take_round.py", "german-credit/2", "--tag", "2.0.0", "--open")
     assert bank.champions() == dict.fromkeys(STAGES, "german-credit/2")
-    assert "german-credit/2 at http" in bank.python("ask.py", "--data", str(DATA), "--rows", "10")
+    assert "german-credit/2 at http" in bank.python("ask.py", "--rows", "10")
 
-    bank.python("train.py", "--data", str(DATA), "--author", "dana", "--tag", "candidate=champion")
+    bank.python("train.py", "--author", "dana", "--tag", "candidate=champion")
     node.broken.add("models-prod")
-    went = bank.python("take_round.py", "german-credit/3", "--tag", "3.0.0", may_fail=True)
-    assert "production.deploy" in went
-    assert "ended: rejected" in went
-    assert bank.champions() == dict.fromkeys(STAGES, "german-credit/2")
-    assert "german-credit/2 at http" in bank.python("ask.py", "--data", str(DATA), "--rows", "10")
+    crashes_in_prod(bank, "german-credit/3", "german-credit/2")

@@ -1,0 +1,144 @@
+"""The example on OpenShift as somebody uses it: a copy, its scripts, a daemon, the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from image_registry import PASSWORD, USER, ImageRegistry
+from kube_api import KubeApi
+from mlflow_server import ADMIN, QUIET
+from mlflow_server import PASSWORD as MLFLOW_PASSWORD
+from mlflow_server import PLACE as MLFLOW
+from serving_node import TENSORFLOW, ServingNode
+from with_parent import end_with_parent
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+DATA = EXAMPLES / "german_credit" / "german_credit.csv"
+STAGES = ("DEV", "SIT", "UAT", "PROD")
+PATIENCE = 120.0
+MLFLOW_PACKAGES = MLFLOW / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+
+
+class Bank:
+    """The example's project, connected as its README says, and a daemon on it."""
+
+    def __init__(
+        self, root: Path, registry: ImageRegistry, okd: KubeApi, node: ServingNode, ca: Path
+    ) -> None:
+        self.root, self.node = root, node
+        shutil.copytree(EXAMPLES / "tensorflow_openshift", root)
+        shutil.copy(ca, root / "ca.pem")
+        self.environment = {
+            **os.environ, **QUIET,
+            "REGISTRY": registry.address, "REGISTRY_USER": USER, "REGISTRY_TOKEN": PASSWORD,
+            "REGISTRY_CA": "ca.pem", "SERVING_BASE": f"{registry.address}/mirror/serving:2.19.1",
+            "OKD_API": okd.url, "OKD_CA": "ca.pem",
+            **{f"OKD_TOKEN_{stage}": okd.admin for stage in STAGES},
+            "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "",
+        }  # fmt: skip
+
+    def use_mlflow(self, url: str) -> None:
+        """Take models from this server, and train with what the extra `tensorflow` brings."""
+        here = [each for each in [os.environ.get("PYTHONPATH", "")] if each]
+        self.environment |= {
+            "MLFLOW_TRACKING_URI": url,
+            "MLFLOW_TRACKING_USERNAME": ADMIN, "MLFLOW_TRACKING_PASSWORD": MLFLOW_PASSWORD,
+            # here these packages are in environments of their own
+            "PYTHONPATH": os.pathsep.join([*here, str(TENSORFLOW), str(MLFLOW_PACKAGES)]),
+        }  # fmt: skip
+
+    def use_folder(self) -> None:
+        """Take models from the directory `models`."""
+        place = self.root / "waystage.yaml"
+        project = yaml.safe_load(place.read_text())
+        project["repositories"][0] |= {"use": "folder", "with": {"path": "models"}}
+        place.write_text(yaml.safe_dump(project, sort_keys=False))
+
+    def python(self, script: str, *words: str, may_fail: bool = False) -> str:
+        """Run a script of the example."""
+        return self._run(script, *words, may_fail=may_fail)
+
+    def waystage(self, *words: str, may_fail: bool = False) -> str:
+        """Run the command line."""
+        return self._run("-m", "waystage.cli.main", *words, may_fail=may_fail)
+
+    def told(self, *words: str) -> Any:
+        """Run a verb that answers with JSON."""
+        return json.loads(self.waystage(*words, "--json"))
+
+    def _run(self, *words: str, may_fail: bool) -> str:
+        done = subprocess.run(
+            [sys.executable, *words], cwd=self.root, env=self.environment,
+            capture_output=True, text=True, check=False, timeout=600,
+        )  # fmt: skip
+        log = self.root / "daemon.log"
+        told = log.read_text()[-2000:] if log.exists() else ""
+        assert may_fail or not done.returncode, f"{words}\n{done.stdout}{done.stderr}\n{told}"
+        return done.stdout
+
+    def start(self) -> None:
+        """Start the daemon, by a clock that can be turned."""
+        command = [sys.executable, "-m", "waystage.cli.main", "up", "--port", "0", "--turned-clock"]
+        with (self.root / "daemon.log").open("ab") as log:
+            self.daemon = subprocess.Popen(
+                command, cwd=self.root, env=self.environment, stdout=log, stderr=log,
+                preexec_fn=end_with_parent,  # noqa: PLW1509  # one system call, no lock is taken
+            )  # fmt: skip
+        end = time.monotonic() + PATIENCE
+        while not (self.root / ".waystage" / "daemon.json").exists():
+            assert self.daemon.poll() is None, (self.root / "daemon.log").read_text()
+            assert time.monotonic() < end, "the daemon does not come up"
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End the daemon."""
+        if hasattr(self, "daemon"):
+            self.daemon.send_signal(signal.SIGTERM)
+            self.daemon.wait(timeout=60)
+
+    def connect(self) -> str:
+        """Write the addresses in, as the README says; give what `validate` says then."""
+        self.python("connect.py")
+        for stage in STAGES:  # the one thing besides: the stand-in's router has no certificates
+            file = self.root / "stages" / f"{stage}.yaml"
+            file.write_text(file.read_text().replace("project: ", "tls: none\n      project: "))
+        return self.waystage("validate")
+
+    def turn(self, by: str) -> None:
+        """Turn the clock, and wait until nothing is due any more."""
+        self.waystage("--as", "otto", "clock", "--turn", by)
+        address = json.loads((self.root / ".waystage" / "daemon.json").read_text())
+        headers = {"Authorization": f"Bearer {address['token']}"}
+        end = time.monotonic() + PATIENCE
+        while True:
+            told = httpx.get(f"{address['url']}/v1/health", headers=headers, trust_env=False)
+            parked = self.told("incidents")
+            assert not parked, parked
+            if told.json()["busy"] == 0:
+                return
+            assert time.monotonic() < end, "the daemon does not come to rest"
+            time.sleep(0.2)
+
+    def images(self) -> set[str]:
+        """Give the images that the champions' Deployments have on the clusters."""
+        found = set()
+        for stage in STAGES:
+            path = f"/apis/apps/v1/namespaces/models-{stage.lower()}/deployments"
+            for each in self.node.call("GET", path)["items"]:
+                found.add(each["spec"]["template"]["spec"]["containers"][0]["image"])
+        return found
+
+    def champions(self) -> dict[str, str]:
+        """Give the champion of each stage."""
+        rows = self.told("where", "credit-risk")
+        return {row["stage"]: row["snapshot"] for row in rows if row["role"] == "champion"}
