@@ -116,6 +116,37 @@ def test_windows_in_any_order_lead_to_the_same_memory_and_the_same_last_verdict(
     assert len(seen) == len(last) == 1
 
 
+SPECS = [
+    {"warn": {"above": 0.1}, "breach": {"above": 0.25}},
+    {"warn": {"above": 0.1, "clear": 0.08}, "breach": {"above": 0.25, "clear": 0.2}},
+    {"breach": {"above": 0.25, "datapoints": 2, "of": 3}, "cooldown": "P14D"},
+    {"breach": {"above": 0.25, "clear": 0.1, "confidence": "upper95"}, "stale_after": "P7D"},
+]
+
+
+@given(st.sampled_from(SPECS), VALUES, st.lists(st.integers(0, 3), max_size=12), st.randoms())
+@settings(max_examples=100)
+def test_windows_replayed_in_any_order_and_any_number_of_times_end_alike(
+    said: dict[str, Any], values: list[float | None], again: list[int], dice: Any
+) -> None:
+    spec, told = monitor(**said), []
+    mixed = [*range(4), *again]
+    dice.shuffle(mixed)
+    for order in (list(range(4)), mixed):
+        memory: dict[str, Any] | None = None
+        seen: dict[int, str] = {}
+        for number in (*order, *range(4)):  # at the end, all of them once more
+            value = values[number]
+            found = ({"insufficient": "too few"} if value is None
+                     else {"value": value, "low": value - 0.02, "high": value + 0.02})  # fmt: skip
+            memory = measured(spec, found, memory, number)
+            # that a breach is told once, and then only warned of, is the one thing that order says
+            seen[number] = "warn" if memory["verdict"] == "breach" else memory["verdict"]
+        assert memory is not None
+        told.append((memory["recent"], memory.get("base"), seen, is_stale(spec, memory)))
+    assert told[0] == told[1]
+
+
 def test_a_monitor_is_stale_when_it_was_insufficient_for_too_long() -> None:
     spec, memory, stale = monitor(breach={"above": 0.25}), None, []
     for number, value in enumerate([0.1, None, None, None, None, 0.1]):
