@@ -10,7 +10,7 @@ given to the plugin, and nobody would notice. To mend it, write `"{{ tasks.appro
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from waystage.check.places import YamlPath
@@ -64,7 +64,10 @@ def _misfit(subject: Subject, path: YamlPath) -> bool:
 def _texts_in(value: Any, inner: YamlPath = ()) -> Iterator[tuple[YamlPath, str]]:
     if isinstance(value, str):
         yield inner, value
-    parts = value.items() if isinstance(value, dict) else ()
-    parts = enumerate(value) if isinstance(value, list | tuple) else parts
+    parts: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        parts = value.items()
+    elif isinstance(value, list | tuple):
+        parts = enumerate(value)
     for name, part in parts:
         yield from _texts_in(part, (*inner, name))

@@ -49,4 +49,6 @@ def _lost(subject: Subject, lost: Nowhere) -> Problem:
         hint = "end the branch with a final state; next: of the state around it leads on"
         return subject.problem("E-BRANCH-LEFT", path, text, hint)
     text = f"there is no state {lost.target!r} here"
-    return subject.problem("E-STATE-UNKNOWN", path, text, did_you_mean(lost.target, lost.known))
+    below = [each for each in subject.skeleton.places if each.endswith(f".{lost.target}")]
+    hint = f"did you mean {below[0]!r}?" if below else did_you_mean(lost.target, lost.known)
+    return subject.problem("E-STATE-UNKNOWN", path, text, hint)

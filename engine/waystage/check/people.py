@@ -47,7 +47,7 @@ def _who(subject: Subject, path: YamlPath, who: str, project: Project) -> Iterat
     if "{{" in who:
         return
     if kind == "role":
-        known = {role for person in project.people.values() for role in person.roles}
+        known = _roles(project)
         text = f"nobody has the role {name!r}"
     elif kind == "previous" and "exclude" in path:
         known = {place.name for place in subject.places if place.spec.task}
@@ -56,7 +56,16 @@ def _who(subject: Subject, path: YamlPath, who: str, project: Project) -> Iterat
         known = set(project.people)
         text, name = f"nobody is called {who!r}", who
     if name not in known:
-        yield subject.problem("E-PEOPLE", path, text, did_you_mean(name, known))
+        if not kind and who in _roles(project):
+            hint = f"did you mean 'role:{who}'?"
+        else:
+            words = known | {"author", "starter"} if "exclude" in path and not kind else known
+            hint = did_you_mean(name, words)
+        yield subject.problem("E-PEOPLE", path, text, hint)
+
+
+def _roles(project: Project) -> set[str]:
+    return {role for person in project.people.values() for role in person.roles}
 
 
 def answering(task: Task, project: Project) -> set[str]:

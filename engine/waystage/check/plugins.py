@@ -11,7 +11,9 @@ Why it hurts: the run would be parked at its first call. To mend it, take a name
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
@@ -69,9 +71,21 @@ def _refused(source: Source, use: Use, plugin: type[Plugin], error: ErrorDetails
         message, hint = "there is no such setting", did_you_mean(field, _fields(plugin))
     elif error["type"] == "missing":
         message = "is missing"
+    elif error["type"] == "literal_error":
+        words = re.findall(r"'([^']*)'", error["ctx"]["expected"])
+        message = f"must be {' or '.join(words)}"
+        near = get_close_matches(str(_given(use.settings, at)), words, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else ""
     text = f"{use.name}: {field}: {message[:1].lower()}{message[1:]}"
     path = (*use.path, "with", *at) if use.settings else use.path
     return source.problem("E-PLUGIN-SETTINGS", path, text, hint)
+
+
+def _given(settings: Mapping[str, Any], path: YamlPath) -> Any:
+    value: Any = settings
+    for part in path:
+        value = value[part]
+    return value
 
 
 def _written(settings: Mapping[str, Any], loc: tuple[int | str, ...]) -> YamlPath:

@@ -51,7 +51,9 @@ def _dead_ends(
 ) -> Iterator[Problem]:
     told = {raised.leaf for raised in unanswered(subject) if raised.kind != "signal"}
     back = reachable(reverse(edges), [END, *told])
-    trapped = [leaf for leaf in subject.flow.leaves if leaf in reached and leaf not in back]
+    places = subject.skeleton.places  # what nobody answers of a branch's end is told as that
+    trapped = [leaf for leaf in subject.flow.leaves
+               if leaf in reached and leaf not in back and not places[leaf].spec.final]  # fmt: skip
     told_at: set[YamlPath] = set()
     for leaf in trapped:
         onward = reachable(edges, [leaf])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -30,7 +31,7 @@ def parse_duration(text: Any) -> timedelta:
     if isinstance(text, timedelta):
         return text
     if not isinstance(text, str):
-        raise ValueError("is not a duration; write it as in PT30S, PT10M, P7D")
+        raise ValueError(f"{text!r} is not a duration; write it as in PT30S, PT10M, P7D")
     match = _DURATION.match(text)
     if match is None or text.endswith(("P", "T")):
         if re.match(r"^P\d+[YM]", text):
@@ -60,7 +61,9 @@ def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ValueError(f"{name!r} is not an IANA time zone such as Europe/Berlin") from error
+        near = get_close_matches(name, available_timezones(), n=1, cutoff=0.8)
+        hint = f"; did you mean {near[0]}?" if near else " such as Europe/Berlin"
+        raise ValueError(f"{name!r} is not an IANA time zone{hint}") from error
     return name
 
 

@@ -17,6 +17,8 @@ from waystage.spec import values
 from waystage.spec.source import Source
 from waystage.spec.tree import YamlPath
 
+PLUGIN = re.compile(r"[a-z_]+(\.[a-z_]+)+|notify")
+
 
 def problems_of(error: ValidationError, model: type[BaseModel], source: Source) -> list[Problem]:
     """Give one problem per fault, each with its place in the file and its cure."""
@@ -177,6 +179,15 @@ def _needs(what: str) -> Callable[[ErrorDetails], tuple[str, str]]:
     return lambda detail: (f"needs {what}, not {shown(detail['input'])}", "")
 
 
+def _mapping(detail: ErrorDetails) -> tuple[str, str]:
+    value, hint = detail["input"], ""
+    if isinstance(value, str) and PLUGIN.fullmatch(value):
+        hint = f"write {{use: {value}}}"
+    elif detail["loc"] and detail["loc"][-1] == "next":
+        hint = "write next: STATE, or next: {EVENT: STATE}"
+    return f"needs a mapping of keys to values, not {shown(value)}", hint
+
+
 def _needs_text(detail: ErrorDetails) -> tuple[str, str]:
     value = detail["input"]
     plain = isinstance(value, bool | int | float)
@@ -238,9 +249,9 @@ _WORDING: dict[str, Callable[[ErrorDetails], tuple[str, str]]] = {
     "finite_number": _needs("a finite number"),
     "bool_type": _needs("true or false"),
     "bool_parsing": _needs("true or false"),
-    "dict_type": _needs("a mapping of keys to values"),
-    "model_type": _needs("a mapping of keys to values"),
-    "model_attributes_type": _needs("a mapping of keys to values"),
+    "dict_type": _mapping,
+    "model_type": _mapping,
+    "model_attributes_type": _mapping,
     "tuple_type": _needs("a list"),
     "list_type": _needs("a list"),
     "datetime_type": _needs("a time such as 2026-12-20T00:00"),
