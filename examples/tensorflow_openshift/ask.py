@@ -68,18 +68,20 @@ def main() -> None:
     rows = list(applications(asked.data or shipped_data(), asked.rows))
     trusted = ssl.create_default_context(cafile=asked.ca or None)
     scores: list[float] = []
+    requests: list[str] = []
     with (
         httpx.Client(timeout=30, verify=trusted) as http,
         ScoringClient(daemon, token, service=SERVICE, stage="PROD") as log,
     ):
         for start in range(0, len(rows), TOGETHER):
-            part = rows[start : start + TOGETHER]
-            found = predict(http, url, [row for row, _ in part])
-            for score, (row, event) in zip(found, part, strict=True):
-                request = log.score(score, row, snapshot=snapshot, at=now)
-                if asked.labels:
-                    log.label(request, event, at=now)
+            part = [row for row, _ in rows[start : start + TOGETHER]]
+            found = predict(http, url, part)
+            answered = zip(found, part, strict=True)
+            requests += [log.score(s, row, snapshot=snapshot, at=now) for s, row in answered]
             scores += found
+        if asked.labels:  # behind all scores: what is of one kind is sent together
+            for request, (_, event) in zip(requests, rows, strict=True):
+                log.label(request, event, at=now)
         log.flush(seconds=PATIENCE)
     print(f"{snapshot} at {url}: {len(scores)} scores from {min(scores):.3f} to {max(scores):.3f}")
 
