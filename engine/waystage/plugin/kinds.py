@@ -73,10 +73,9 @@ class Step(Plugin):
     def asks_of_runtime(
         cls, settings: Mapping[str, object]
     ) -> tuple[Literal["any", "online", "batch"] | None, frozenset[str]]:
-        """Give the mode and the capabilities that `run` asks for with these settings.
+        """Give the mode and the capabilities that `run` asks for with the settings of a file.
 
-        They are as the file has them, expressions unevaluated. Override it where
-        `needs_runtime` and `needs_capabilities` depend on them.
+        Override it where they depend on the settings; expressions are unevaluated.
         """
         return cls.needs_runtime, cls.needs_capabilities
 
@@ -115,9 +114,9 @@ class OnlineRuntime(Plugin):
     """A place where models answer requests.
 
     With the capability `switch` a deployment gets no requests of its service before
-    `set_traffic` sends them there; with `split` it may send a share of them, and with `mirror`
-    copies of them to a challenger. With `rest`,
-    `grpc` or `kafka` it opens such endpoints; a runtime that names none of them speaks REST.
+    `set_traffic` sends them there; with `split` it may send a share of them, with `mirror` a
+    challenger gets copies. With `rest`, `grpc` or `kafka` it opens such endpoints; a runtime that
+    names none of them speaks REST.
     """
 
     kind: ClassVar[str] = "online_runtime"
@@ -161,10 +160,9 @@ class OnlineRuntime(Plugin):
         raise Hopeless(f"{self.use} decides by itself where requests go")
 
     def mirror(self, ctx: Services, handle: Handle, percent: int) -> None:
-        """Have this share of the champion's requests copied to the challenger that runs here.
+        """Have this share of the champion's requests copied to the challenger here, in percent.
 
-        Copies touch neither answers nor their time, and are logged as the challenger's under the
-        requests' own ids. Harmless when it is so already; 0 ends it.
+        Copies touch no answer and no answer's time; they are logged under the requests' own ids.
         """
         raise Hopeless(f"{self.use} cannot copy requests")
 

@@ -54,7 +54,7 @@ def ks_gain(champion: Sample, challenger: Sample, level: float = 0.95) -> Gain:
     values, draws, bias = [], [], []
     for sample in (champion, challenger):
         smaller = coarse(sample.counts, GROUPS)
-        drawn = resampled(smaller)
+        drawn = np.maximum(resampled(smaller).max(axis=1), 0.0)
         values.append(ks(sample.counts).value)
         draws.append(drawn - drawn.mean())
         bias.append(float(drawn.mean()) - ks(smaller).value)
