@@ -12,24 +12,12 @@ from waystage.plugin import JsonObject
 AGAIN = timedelta(minutes=5)  # a version may be large: one that is refused is not read each time
 
 
-class Cursor:
-    """For each registered model the versions that were taken, as spans of numbers.
-
-    `made` is when the registered model was made: one of the same name that came later is
-    another one. `troubles` says why a version was not taken and when to look at it again.
-    """
+class Troubles:
+    """Why versions were not taken and when to look at them again, as a cursor keeps it."""
 
     def __init__(self, old: JsonObject) -> None:
-        self._old, self._troubles = _map(old.get("models")), _map(old.get("troubles"))
-        self._models: dict[str, Any] = {}
+        self._troubles = _map(old.get("troubles"))
         self._told: dict[str, Any] = {}
-
-    def knows(self, model: dict[str, Any], number: int) -> bool:
-        """Whether a version was taken before."""
-        seen = _map(self._old.get(str(model["name"])))
-        if seen.get("made") != model.get("creation_timestamp"):
-            return False
-        return any(first <= number <= last for first, last in seen.get("taken", []))
 
     def waits(self, place: str, now: datetime) -> bool:
         """Whether it is too soon to look again at a version that was refused."""
@@ -47,6 +35,26 @@ class Cursor:
             log.warning("model version not taken: %s", why)
         again = "" if soon else (now + AGAIN).isoformat()
         self._told[place] = {"why": why, "again": again}
+
+
+class Cursor(Troubles):
+    """For each registered model the versions that were taken, as spans of numbers.
+
+    `made` is when the registered model was made: one of the same name that came later is
+    another one.
+    """
+
+    def __init__(self, old: JsonObject) -> None:
+        super().__init__(old)
+        self._old = _map(old.get("models"))
+        self._models: dict[str, Any] = {}
+
+    def knows(self, model: dict[str, Any], number: int) -> bool:
+        """Whether a version was taken before."""
+        seen = _map(self._old.get(str(model["name"])))
+        if seen.get("made") != model.get("creation_timestamp"):
+            return False
+        return any(first <= number <= last for first, last in seen.get("taken", []))
 
     def keep(self, model: dict[str, Any], taken: Iterable[int]) -> None:
         """Remember which of a model's versions were taken, now or before."""
