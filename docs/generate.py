@@ -22,12 +22,13 @@ import yaml
 from pydantic import BaseModel
 
 from waystage import expressions
+from waystage.check import scope
 from waystage.cli.main import waystage
 from waystage.cli.verbs import VERBS
 from waystage.expressions.functions import FUNCTIONS
 from waystage.expressions.names import NAMES
 from waystage.expressions.parse import MACROS
-from waystage.plugin import Plugin, Step
+from waystage.plugin import Plugin, Snapshot, Step
 from waystage.registry import load_catalog
 from waystage.schema.words import word_for
 from waystage.spec.block import Block
@@ -212,7 +213,7 @@ def expressions_page() -> str:
     lines = [
         "# Expressions\n",
         f"{inspect.getdoc(expressions)}\n",
-        f"Names: {', '.join(f'`{name}`' for name in sorted(NAMES))}.\n",
+        *_names(),
         "Operators: `? :`, `||`, `&&`, `== != < <= > >= in`, `+ - * / %`, `! -`, "
         "`a.b`, `a[b]`, `has(a.b)`.\n",
         f"Macros on lists and maps: {', '.join(f'`{name}`' for name in sorted(MACROS))}.\n",
@@ -223,6 +224,35 @@ def expressions_page() -> str:
         counts = " or ".join(map(str, function.arity))
         lines.append(f"| `{name}` | {' or '.join(ways)} | {counts} |")
     return "\n".join(lines) + "\n"
+
+
+def _names() -> Iterator[str]:
+    """Give what each name stands for, with the fields that the checks know."""
+    measured = ", ".join(f"`{field}`" for field in scope.MONITOR["properties"])
+    manifest = ", ".join(f"`{field}`" for field in Snapshot.model_fields)
+    answer = ", ".join(f"`{field}`" for field in (*scope.ANSWER, "people"))
+    told = {
+        "params": "the parameters of `params:`, by name: `params.ks_floor`",
+        "data": "the variables of `data:`, by name; null until something is written, unless they "
+        "have a `default`",
+        "snapshot": f"the version of the model: {manifest}",
+        "service": "the service of the run, a text",
+        "stage": "the stage of the state, a text; empty where the state belongs to none",
+        "steps": "what steps with an `id` gave, `steps.ID.FIELD` ([each plugin's fields]"
+        "(plugins.md)); of a state with `call`, `steps.STATE.outcome` and `steps.STATE.data`",
+        "tasks": "answers, by the name of the task's state alone, without the states around it: "
+        f"`tasks.STATE.form.FIELD`, and {answer}",
+        "monitors": f"the newest measurement, by the monitor's name: {measured}",
+        "event": f"what happened just now: {', '.join(f'`{field}`' for field in scope.EVENT)}; "
+        "`payload` is what a signal brought",
+        "run": f"the run: {', '.join(f'`{field}`' for field in scope.RUN)}",
+        "now": "the time, as the daemon's clock has it",
+    }
+    if told.keys() != NAMES:
+        raise SystemExit(f"docs/generate.py: names of expressions: {told.keys() ^ NAMES}")
+    yield "| name | what it stands for |\n|---|---|"
+    yield from (f"| `{name}` | {text} |" for name, text in told.items())
+    yield ""
 
 
 def codes() -> set[str]:
@@ -253,9 +283,9 @@ def http_page() -> str:
     head = (
         "# The HTTP API\n\n"
         "Every request but `/v1/health` and `/v1/ready` says `Authorization: Bearer TOKEN`. "
-        "With a person's own token (`waystage token PERSON`) that person acts, and nobody else. With the "
-        "token in `.waystage/daemon.json`, where the daemon tells its address too, the user "
-        "whose daemon it is acts, or whom `X-Waystage-Person` names, unless the project says "
+        "With a person's own token (`waystage token PERSON`) that person acts, and nobody else. "
+        "With the token in `.waystage/daemon.json`, where the daemon tells its address too, the "
+        "user whose daemon it is acts, or whom `X-Waystage-Person` names, unless the project says "
         "`on_behalf: false`. Everyone may look; what a person may do is said in [the "
         "operator's guide](../how-to/operator.md). Bodies are JSON (`Content-Type: "
         "application/json`), of 1 MiB at most. Refusals are `{code, message}`: 400 what is asked "

@@ -24,6 +24,11 @@ MONITOR: dict[str, Any] = {
 }
 
 
+EVENT = {"name": STRING, "actor": STRING, "payload": DYN}
+RUN = {"id": STRING, "lifecycle": STRING, "starter": STRING}
+ANSWER = ("outcome", "by", "comment", "at")  # of a task, besides `people` and `form`
+
+
 def scope_of(subject: Subject) -> Scope:
     """Give the types of all names in the lifecycle's states."""
     spec = subject.spec
@@ -43,8 +48,8 @@ def scope_of(subject: Subject) -> Scope:
         "steps": object_of(steps),
         "tasks": object_of(tasks),
         "monitors": object_of(dict.fromkeys(spec.monitors, monitor)),
-        "event": object_of({"name": STRING, "actor": STRING, "payload": DYN}),
-        "run": object_of({"id": STRING, "lifecycle": STRING, "starter": STRING}),
+        "event": object_of(EVENT),
+        "run": object_of(RUN),
         "now": TIMESTAMP,
     }
     return Scope(names | dict(start_scope().names))
@@ -67,7 +72,7 @@ def _fields(fields: Mapping[str, FieldSpec]) -> Type:
 
 
 def _task(task: Task) -> Type:
-    texts: dict[str, Any] = dict.fromkeys(("outcome", "by", "comment", "at"), TEXT)
+    texts: dict[str, Any] = dict.fromkeys(ANSWER, TEXT)
     people = {"type": "array", "items": TEXT}
     plain = type_from_json_schema({"type": "object", "properties": texts | {"people": people}})
     return object_of({**dict(plain.fields), "form": _fields(task.form)})
