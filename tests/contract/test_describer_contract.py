@@ -15,6 +15,7 @@ from waystage.plugin import (
     Context,
     Deployed,
     Describer,
+    JsonObject,
     Label,
     Placement,
     ScoredRow,
@@ -39,12 +40,12 @@ SNAPSHOT = Snapshot(
 
 @pytest.fixture
 def ctx(tmp_path: Path) -> FakeContext:
-    log, random = SqliteScoringLog(path=str(tmp_path / "scores.db")), Random(7)  # noqa: S311  # numbers for a test
+    log, random = SqliteScoringLog(path=tmp_path / "scores.db"), Random(7)
     rows, labels = [], []
     for number in range(1200):
         at = START + timedelta(days=60) * number / 1200
         score = round(random.random(), 3)
-        inputs = {"age": random.randint(20, 70), "town": random.choice(["a", "b", "c"])}
+        inputs: JsonObject = {"age": random.randint(20, 70), "town": random.choice(["a", "b", "c"])}
         rows.append(ScoredRow(str(number), at, "credit-risk", "PROD", "credit/1", "champion",
                               score, inputs))  # fmt: skip
         labels.append(Label(str(number), int(random.random() < score), at + timedelta(days=1)))

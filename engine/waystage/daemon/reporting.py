@@ -64,7 +64,7 @@ def _window(
     if mine:
         last = max(mine, key=lambda each: (each.window.end, each.window.end - each.window.start))
         return last.window, "that of the newest measurement"
-    start, end = parse_span(UNSAID, row.until or now)
+    start, end = parse_span(UNSAID, row.until or max(now, row.since))
     return Window(start=start, end=end), "the last 30 days, as nothing has been measured yet"
 
 

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ MANIFEST, SUMS = "manifest.json", "SHA256SUMS"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 LARGEST = 1 << 30  # bytes of all files together, unpacked
 MOST = 10_000  # files
+# what reading a zip raises of which any byte may be another
+DAMAGED = (OSError, EOFError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 class PackUnfit(WaystageError):
@@ -86,7 +89,7 @@ class Pack:
             raise
         except KeyError as error:
             raise PackUnfit(f"{self.path}: no evidence pack: {error} is missing") from error
-        except (OSError, ValueError, TypeError, zipfile.BadZipFile, NotImplementedError) as error:
+        except DAMAGED as error:
             raise PackUnfit(f"{self.path}: no evidence pack, or damaged: {error}") from error
 
     def findings(self) -> Iterator[str]:

@@ -18,7 +18,8 @@ from waystage.report.text import safe
 from waystage.report.words import span
 
 WORDS = {"ok": "fine", "warn": "warning", "breach": "breach", "unknown": "not known"}
-CHAPTERS = frozenset({"roc", "score", "history", "card"})  # begin a new sheet of paper
+# these begin a new sheet of paper
+CHAPTERS = frozenset({"roc", "lift", "calibration", "score", "history", "card"})
 
 
 def page(report: Report) -> str:

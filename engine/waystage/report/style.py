@@ -24,7 +24,7 @@ overflow-wrap:anywhere}
 dl.facts{display:grid;grid-template-columns:max-content 1fr;gap:3px 18px;margin:12px 0 0}
 dl.facts dt{color:var(--soft)}dl.facts dd{margin:0;overflow-wrap:anywhere}
 ul.said{list-style:none;padding:0;margin:0}
-ul.said li{display:grid;grid-template-columns:92px 1fr;align-items:baseline;
+ul.said li{display:grid;grid-template-columns:104px 1fr;align-items:baseline;
 border-left:5px solid var(--line);border-radius:4px;padding:7px 12px;margin:0 0 7px}
 ul.said li:first-child{font-size:18px;font-weight:600}
 li.ok{background:var(--ok-soft);border-color:var(--ok)!important}
@@ -70,7 +70,8 @@ table{border-collapse:collapse;font-size:13px;margin:6px 0 4px;width:100%}
 caption{text-align:left;font-weight:600;padding:4px 0;color:var(--ink)}
 th,td{padding:4px 10px 4px 0;text-align:left;vertical-align:top;
 border-bottom:1px solid var(--faint)}
-th{color:var(--soft);font-weight:600}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
+th{color:var(--soft);font-weight:600}td:first-child{white-space:nowrap}
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 details{margin:8px 0}summary{cursor:pointer;color:var(--main);font-size:14px}
 nav{display:flex;flex-wrap:wrap;gap:4px 16px;margin:14px 0 0;font-size:14px}
 a{color:var(--main)}footer{color:var(--soft);font-size:13px}
@@ -86,10 +87,11 @@ font:9pt Helvetica,Arial,sans-serif;color:#566472}}
 body{font-size:10.5pt;line-height:1.4}main{max-width:none;padding:0}nav,summary{display:none}
 header,section{border:0;border-radius:0;padding:0;margin:0 0 7mm}
 section{border-top:1px solid var(--line);padding-top:4mm}
-h2,h3,caption{break-after:avoid}figure,ul.said li,tr,.missing{break-inside:avoid}
+h2,h3,caption,section>p{break-after:avoid}.plots{break-before:avoid}
+.hash{font-size:7.5pt}figure,p,ul.said li,tr,.missing{break-inside:avoid}
 section.chapter{break-before:page;border-top:0;padding-top:0}
 .plots{grid-template-columns:1fr 1fr;gap:6mm}
-table{font-size:8.5pt}.scroll{overflow:visible}details>*{display:block}
+table{font-size:8.5pt}.scroll{overflow:visible}details>:not(summary){display:block}
 details::details-content{content-visibility:visible;height:auto}
 th,td{padding:2px 6px 2px 0}}
 """

@@ -201,11 +201,18 @@ def _ending(story: Story, champion: str, challenger: str) -> None:
     screen.command(["where", SERVICE], world.waystage("where", SERVICE))
     rows = world.api("measurements", service=SERVICE, monitor="ks")
     screen.plot(rows, WARN, BREACH)
+    _report(story)
     sent, received = story.traffic.sent, len(world.receiver.received)
     screen.say(
         f"{sent:,} requests scored over HTTP, {received} messages received, "
         f"{screen.seconds():.0f} seconds."
     )
+
+
+def _report(story: Story) -> None:
+    """Write the page about the first model, whose year is over."""
+    words = ["report", SERVICE, "--version", "1", "-o", str(story.world.root / "report.html")]
+    story.screen.command(words, story.world.waystage(*words))
 
 
 def _path(world: World, run: str) -> str:
@@ -236,7 +243,9 @@ def _end(world: World) -> None:
 def _farewell(screen: Screen, world: World, *, keep: bool) -> None:
     if keep:
         screen.say(f"\n  Project and daemon go on in [bold]{world.root}[/]. Look further:")
-        for words in ("list", f"history {SERVICE}-1", "tasks --all", "measurements", "plugins"):
+        further = ("list", f"history {SERVICE}-1", "tasks --all", "measurements",
+                   f"report {SERVICE}", "plugins")  # fmt: skip
+        for words in further:
             screen.say(f"  waystage --project {world.root.name} {words}")
         return
     _end(world)
@@ -245,4 +254,5 @@ def _farewell(screen: Screen, world: World, *, keep: bool) -> None:
     )
     screen.say(f"  waystage --project {world.root.name} history {SERVICE}-1")
     screen.say(f"  waystage --project {world.root.name} measurements {SERVICE}")
+    screen.say(f"  waystage --project {world.root.name} evidence {SERVICE}")
     screen.say("  make demo KEEP=1  leaves everything running.")
