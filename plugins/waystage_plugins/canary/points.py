@@ -22,11 +22,15 @@ LOOK_EVERY = 10_000  # rows between two looks at whether the answer is still wan
 
 
 class Points(Value):
-    """What both sides had of one metric; `missing` is the share of the times that one lacks."""
+    """What both sides had of one metric; `missing` is the share of the times that one lacks.
+
+    A `series` is in the order of its times, so that it tells how alike neighbors are.
+    """
 
     canary: tuple[float, ...]
     baseline: tuple[float, ...]
     missing: float = 0.0
+    series: bool = False
 
 
 class Frozen(Value):
@@ -85,6 +89,7 @@ def _of_series(
         canary=tuple(canary[at] for at in both),
         baseline=tuple(baseline[at] for at in both),
         missing=1 - len(both) / len(grid.times),
+        series=True,
     )
 
 

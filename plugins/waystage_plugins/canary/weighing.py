@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from waystage_plugins.monitors.statistics.mannwhitney import Difference
 
 Verdict: TypeAlias = Literal["pass", "marginal", "fail", "inconclusive"]
+LEAST = 10  # independent points that a series must be worth: below, normal tails are too thin
 # what is open counts as passed only where the question is whether the whole can still pass
 WORTH: dict[Verdict, float] = {"pass": 100.0, "inconclusive": 100.0, "marginal": 50.0, "fail": 0.0}
 
@@ -103,13 +104,25 @@ def _lack(points: Points, rules: Rules) -> str:
             return f"{len(values)} points of the {side} are fewer than the {rules.points} needed"
     if points.missing > rules.missing:
         return f"{points.missing:.1%} of the points are missing, more than {rules.missing:.1%}"
+    worth = len(points.canary) / _inflation(points)
+    if worth < LEAST:
+        return (
+            f"neighbors are so alike that {len(points.canary)} points tell as {worth:.0f}; "
+            "lengthen the interval"
+        )
     return ""
 
 
 def _compared(points: Points, alpha: float) -> Difference:
     from waystage_plugins.monitors.statistics.mannwhitney import compare
 
-    return compare(points.canary, points.baseline, 1 - alpha)
+    return compare(points.canary, points.baseline, 1 - alpha, _inflation(points))
+
+
+def _inflation(points: Points) -> float:
+    from waystage_plugins.monitors.statistics.mannwhitney import inflation
+
+    return inflation(points.canary, points.baseline) if points.series else 1.0
 
 
 def _p(metric: Metric, found: Difference) -> float:
@@ -124,7 +137,11 @@ def _judged(metric: Metric, points: Points, found: Difference, p: float, rules: 
     bearable = metric.tolerate * abs(median)
     effect, most = _badness(metric, found.delta, found.low, found.high)
     shift, farthest = _badness(metric, found.shift, found.shift_low, found.shift_high)
+    alike = _inflation(points)
     said = f"effect {found.delta:+.2f} ({found.low:+.2f} to {found.high:+.2f}), p {p:.3g}"
+    if alike > 1:
+        count = len(points.canary)
+        said += f" (neighbors are alike: {count} points tell as {count / alike:.0f})"
     if p < rules.alpha and effect > metric.allowed and shift > bearable:
         told: Verdict = "fail"
         why = f"{said}: beyond the allowed {metric.allowed:g}"

@@ -154,8 +154,8 @@ DRAWN = {
     ("kind", "direction"), [("normal", "either"), ("skewed", "increase"), ("counts", "either")]
 )
 def test_false_alarms_are_no_more_than_the_rules_say(kind: str, direction: str) -> None:
-    """Eight metrics without any difference; `allowed: 0` leaves the p-value alone to decide."""
-    rounds, count, chance = 600, 8, np.random.default_rng(11)
+    """Five metrics without any difference; `allowed: 0` leaves the p-value alone to decide."""
+    rounds, count, chance = 400, 5, np.random.default_rng(11)
     metrics = {str(n): metric(direction=direction, allowed=0) for n in range(count)}
     drawn = DRAWN[kind](chance, (rounds, count, 2, 60))
     alarms = 0
@@ -169,7 +169,7 @@ def test_false_alarms_are_no_more_than_the_rules_say(kind: str, direction: str) 
 
 
 def test_harm_at_the_border_rarely_passes_and_clear_harm_mostly_fails() -> None:
-    rounds, chance = 1000, np.random.default_rng(5)
+    rounds, chance = 500, np.random.default_rng(5)
     border, clear = 0.6025, 1.0  # standard deviations: Cliff's delta of 0.33 and of 0.52
 
     def share(shift: float, told: str) -> float:
@@ -184,3 +184,32 @@ def test_harm_at_the_border_rarely_passes_and_clear_harm_mostly_fails() -> None:
     assert share(border, "pass") <= 0.025 + 0.01
     assert share(clear, "fail") > 0.9
     assert share(0.0, "pass") > 0.8
+
+
+@pytest.mark.parametrize(("alike", "count"), [(0.0, 61), (0.5, 61), (0.8, 61), (0.8, 181)])
+def test_neighbors_that_are_alike_raise_no_more_alarms(alike: float, count: int) -> None:
+    rounds, chance = 500, np.random.default_rng(3)
+    noise = chance.normal(size=(rounds, 2, count + 100))
+    for at in range(1, count + 100):
+        noise[..., at] += alike * noise[..., at - 1]
+    drawn = noise[..., 100:]
+    verdicts = []
+    for x, y in drawn:
+        found = Points(canary=tuple(x), baseline=tuple(y), series=True)
+        verdicts.append(weigh({"a": metric(allowed=0)}, {"a": found}, Rules())["a"].verdict)
+    assert verdicts.count("fail") / rounds <= 0.05 + 0.01
+
+
+def test_a_series_whose_neighbors_are_alike_says_how_many_points_it_is_worth() -> None:
+    steps = tuple(float(n // 3 * 7 % 20) for n in range(60))
+    told = weigh({"a": metric()}, {"a": series(steps)}, Rules())["a"]
+    assert (told.verdict, told.effect) == ("marginal", pytest.approx(0))
+    assert "neighbors are alike: 60 points tell as 11" in told.why
+    ramp = tuple(float(n) for n in range(60))
+    told = weigh({"a": metric()}, {"a": series(ramp)}, Rules())["a"]
+    assert told.verdict == "inconclusive"
+    assert "60 points tell as 2; lengthen the interval" in told.why
+
+
+def series(values: tuple[float, ...]) -> Points:
+    return Points(canary=values, baseline=values[::-1], series=True)

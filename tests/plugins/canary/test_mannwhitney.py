@@ -130,7 +130,7 @@ def test_quantiles_stand_for_samples_too_large_to_pair() -> None:
 def test_intervals_cover_the_truth_as_often_as_they_say(
     draw, effect: float, shift: float | None
 ) -> None:
-    chance, rounds = np.random.default_rng(7), 1500
+    chance, rounds = np.random.default_rng(7), 1000
     found = [compare(*draw(chance, 60)) for _ in range(rounds)]
     covered = np.mean([each.low <= effect <= each.high for each in found])
     assert covered > 0.93
