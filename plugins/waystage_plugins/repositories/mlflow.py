@@ -24,7 +24,8 @@ from waystage_plugins.repositories.layout import locked
 from waystage_plugins.repositories.manifest import merged, read_manifest, to_snapshot
 from waystage_plugins.repositories.mlflow_register import register, wanted
 from waystage_plugins.repositories.mlflow_watch import Cursor
-from waystage_plugins.repositories.mlflow_wire import Server, basic, connected
+from waystage_plugins.repositories.mlflow_wire import Server, connected
+from waystage_plugins.repositories.rest import LOCAL, basic
 from waystage_plugins.repositories.tree import (
     MANIFEST,
     MAX_SIGNATURE,
@@ -34,7 +35,6 @@ from waystage_plugins.repositories.tree import (
     tree_digest,
 )
 
-LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 MAX_NUMBER = 18  # digits of a version
 
 

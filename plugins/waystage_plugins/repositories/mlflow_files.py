@@ -16,7 +16,8 @@ from urllib.parse import unquote, urlsplit
 
 from waystage.errors import Hopeless, NotFound
 from waystage_plugins.repositories.layout import locked
-from waystage_plugins.repositories.mlflow_wire import Server, small
+from waystage_plugins.repositories.mlflow_wire import Server
+from waystage_plugins.repositories.rest import small
 from waystage_plugins.repositories.tree import BESIDE, MANIFEST, MAX_FILES
 
 MODEL = "MLmodel"

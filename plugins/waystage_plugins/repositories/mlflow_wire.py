@@ -1,14 +1,11 @@
 """Talking to an MLflow tracking server: who we are, time limits, and errors of one line.
 
-After MLflow's REST API 2.0. Nothing that a server says is believed to be harmless: texts are cut
-to one line, answers have a largest size, redirects are not followed.
+After MLflow's REST API 2.0.
 """
 
 from __future__ import annotations
 
-import base64
 import json
-import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,16 +13,23 @@ from urllib.parse import quote
 
 from waystage.errors import Conflict, Hopeless, NotFound, Retryable, WaystageError
 from waystage.plugin import JsonObject, Services
+from waystage_plugins.repositories.rest import (
+    LATER,
+    MAX_ANSWER,
+    SECONDS,
+    broken,
+    client,
+    json_object,
+    one_line,
+    small,
+)
 
 if TYPE_CHECKING:
     import httpx
 
 API = "/api/2.0/mlflow"
 PROXY = "/api/2.0/mlflow-artifacts/artifacts"
-SECONDS = {"connect": 10.0, "read": 120.0, "write": 120.0, "pool": 10.0}
-MAX_ANSWER = 64 << 20  # of lists; artifacts are streamed
 PAGE = 1000
-LATER = frozenset({408, 425, 429})
 KINDS: dict[str, type[WaystageError]] = {
     "RESOURCE_DOES_NOT_EXIST": NotFound,
     "RESOURCE_ALREADY_EXISTS": Conflict,
@@ -100,16 +104,7 @@ class Server:
             finally:
                 answer.close()
         except httpx.HTTPError as error:
-            raise self._broken(error) from None
-
-    def _broken(self, error: httpx.HTTPError) -> WaystageError:
-        if "CERTIFICATE" in str(error).upper():
-            return Hopeless(
-                f"MLflow {self.url}: its certificate is not trusted; name the file with its "
-                f"signer by ca:"
-            )
-        told = one_line(str(error)) or type(error).__name__
-        return Retryable(f"MLflow {self.url}: the connection failed: {told}")
+            raise broken(f"MLflow {self.url}", error) from None
 
     def _refusal(self, answer: httpx.Response, path: str) -> WaystageError:
         status, what = answer.status_code, path.removeprefix("/api/2.0/")
@@ -132,47 +127,12 @@ class Server:
         return small(answer.iter_bytes(), MAX_ANSWER, f"MLflow {self.url}: its answer")
 
     def _object(self, raw: bytes, path: str) -> dict[str, Any]:
-        try:
-            told = json.loads(raw or b"{}")
-        except ValueError:
-            told = None
-        if not isinstance(told, dict):
-            raise Hopeless(f"MLflow {self.url}: {path} answers no JSON; is this an MLflow server?")
-        return told
+        no = f"MLflow {self.url}: {path} answers no JSON; is this an MLflow server?"
+        return json_object(raw, no)
 
 
 @contextmanager
 def connected(ctx: Services, url: str, ca: str, authorization: str) -> Iterator[Server]:
     """Give a server to ask; `ca` is a PEM file with who signed its certificate, or empty."""
-    if not ca:
-        yield Server(ctx.http, url, authorization)
-        return
-    import httpx
-
-    try:
-        trusted = ssl.create_default_context(cafile=str(ctx.project / ca))
-    except (OSError, ssl.SSLError):
-        raise Hopeless(f"ca: {ca} is no file with certificates (PEM)") from None
-    with httpx.Client(verify=trusted, follow_redirects=False, trust_env=False) as own:
-        yield Server(own, url, authorization)
-
-
-def small(chunks: Iterable[bytes], largest: int, what: str) -> bytes:
-    """Give bytes as a whole; raises `Hopeless` when they are more than `largest`."""
-    found = bytearray()
-    for chunk in chunks:
-        found += chunk
-        if len(found) > largest:
-            raise Hopeless(f"{what} is larger than {largest} bytes")
-    return bytes(found)
-
-
-def basic(user: str, password: str) -> str:
-    """Write the header of HTTP's basic authentication."""
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-
-
-def one_line(text: str) -> str:
-    """Give what somebody else wrote as one short line of plain characters."""
-    plain = "".join(each if each.isprintable() else " " for each in text)
-    return " ".join(plain.split())[:200]
+    with client(ctx, ca) as http:
+        yield Server(http, url, authorization)

@@ -25,6 +25,7 @@ from waystage_plugins.repositories import sas_register as registering
 from waystage_plugins.repositories.layout import locked
 from waystage_plugins.repositories.manifest import merged, read_manifest, to_snapshot
 from waystage_plugins.repositories.mlflow_register import wanted
+from waystage_plugins.repositories.rest import LOCAL
 from waystage_plugins.repositories.sas_watch import Cursor
 from waystage_plugins.repositories.sas_wire import Login, Viya, connected
 from waystage_plugins.repositories.tree import (
@@ -35,8 +36,6 @@ from waystage_plugins.repositories.tree import (
     sync_directory,
     tree_digest,
 )
-
-LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Sas(Repository):

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from waystage.errors import Hopeless, NotFound
 from waystage_plugins.repositories.layout import locked
 from waystage_plugins.repositories.mlflow_files import checked
-from waystage_plugins.repositories.mlflow_wire import small
+from waystage_plugins.repositories.rest import small
 from waystage_plugins.repositories.sas_model import BESIDE, TEXTS
 from waystage_plugins.repositories.sas_wire import Viya
 from waystage_plugins.repositories.tree import MAX_FILES, write_durably

@@ -1,15 +1,12 @@
 """Talking to SAS Viya's model repository: tokens, pages, versions of objects, errors of one line.
 
-After SAS's public REST API (`/modelRepository`, `/SASLogon/oauth/token`). Nothing that a server
-says is believed to be harmless: texts are cut to one line, answers have a largest size, redirects
-are not followed, and only its own paths are asked.
+After SAS's public REST API (`/modelRepository`, `/SASLogon/oauth/token`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import ssl
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +15,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from waystage.clock import wall_seconds
 from waystage.errors import Conflict, Hopeless, NotFound, Retryable, WaystageError
 from waystage.plugin import Services
-from waystage_plugins.repositories.mlflow_wire import basic, one_line, small
+from waystage_plugins.repositories.rest import (
+    LATER,
+    MAX_ANSWER,
+    SECONDS,
+    basic,
+    broken,
+    client,
+    json_object,
+    one_line,
+    small,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -28,10 +35,7 @@ TOKENS = "/SASLogon/oauth/token"
 MODEL = "application/vnd.sas.models.model+json"
 VERSION = "application/vnd.sas.models.model.version+json"
 COLLECTION = "application/vnd.sas.collection+json"
-SECONDS = {"connect": 10.0, "read": 120.0, "write": 120.0, "pool": 10.0}
-MAX_ANSWER = 64 << 20  # of lists; files are streamed
 PAGE = 100
-LATER = frozenset({408, 425, 429})
 LIFE = 0.8  # of a token, after which another one is asked for
 
 _tokens: dict[str, tuple[str, float]] = {}  # in memory alone, never written anywhere
@@ -144,7 +148,7 @@ class Viya:
             )
             return self._http.send(request, stream=True, follow_redirects=False)
         except httpx.HTTPError as error:
-            raise self._broken(error) from None
+            raise broken(f"SAS Viya {self.url}", error) from None
 
     def _token(self) -> str:
         if self._login.token:
@@ -178,7 +182,7 @@ class Viya:
                 self.url + TOKENS, data=asked, headers=headers, follow_redirects=False
             )
         except httpx.HTTPError as error:
-            raise self._broken(error) from None
+            raise broken(f"SAS Viya {self.url}", error) from None
         if answer.status_code in (400, 401, 403):
             named = f"user {it.user!r}" if it.user else f"client {it.client!r}"
             raise Hopeless(f"SAS Viya {self.url}: SAS Logon does not let {named} in")
@@ -208,37 +212,13 @@ class Viya:
             return NotFound(line)
         return Retryable(line) if status >= 500 or status in LATER else Hopeless(line)
 
-    def _broken(self, error: httpx.HTTPError) -> WaystageError:
-        if "CERTIFICATE" in str(error).upper():
-            return Hopeless(
-                f"SAS Viya {self.url}: its certificate is not trusted; name the file with its "
-                f"signer by ca:"
-            )
-        told = one_line(str(error)) or type(error).__name__
-        return Retryable(f"SAS Viya {self.url}: the connection failed: {told}")
-
     def _object(self, answer: httpx.Response, path: str) -> dict[str, Any]:
         raw = small(answer.iter_bytes(), MAX_ANSWER, f"SAS Viya {self.url}: its answer")
-        try:
-            told = json.loads(raw or b"{}")
-        except ValueError:
-            told = None
-        if not isinstance(told, dict):
-            raise Hopeless(f"SAS Viya {self.url}: {path} answers no JSON; is this SAS Viya?")
-        return told
+        return json_object(raw, f"SAS Viya {self.url}: {path} answers no JSON; is this SAS Viya?")
 
 
 @contextmanager
 def connected(ctx: Services, url: str, ca: str, login: Login) -> Iterator[Viya]:
     """Give a server to ask; `ca` is a PEM file with who signed its certificate, or empty."""
-    import httpx
-
-    if not ca:
-        yield Viya(ctx.http, url, login)
-        return
-    try:
-        trusted = ssl.create_default_context(cafile=str(ctx.project / ca))
-    except (OSError, ssl.SSLError):
-        raise Hopeless(f"ca: {ca} is no file with certificates (PEM)") from None
-    with httpx.Client(verify=trusted, follow_redirects=False, trust_env=False) as own:
-        yield Viya(own, url, login)
+    with client(ctx, ca) as http:
+        yield Viya(http, url, login)
