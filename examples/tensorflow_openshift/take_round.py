@@ -11,16 +11,19 @@ done by the command line, as people would do it. It ends with 0 when the version
 from __future__ import annotations
 
 import argparse
+import io
 import json
-import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
+
+from waystage.cli.main import run
 
 LIFECYCLE, SERVICE = "tensorflow-openshift", "credit-risk"
 ANSWERS = {"approve": ("vera", "approve"), "release": ("otto", "go")}
 LIVE = "production.serving"
-PAUSE = 1.0  # second between two looks
+PAUSE = 0.5  # seconds between two looks
 
 
 class Stuck(SystemExit):
@@ -28,13 +31,13 @@ class Stuck(SystemExit):
 
 
 def waystage(*words: str, person: str = "") -> str:
-    """Run the command line; raises `Stuck` with its words when it refuses."""
-    own = ["--as", person] if person else []
-    command = [sys.executable, "-m", "waystage.cli.main", *own, *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Stuck(f"waystage {' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
-    return done.stdout
+    """Run a verb of the command line; raises `Stuck` with its words when it refuses."""
+    said, refused = io.StringIO(), io.StringIO()
+    with redirect_stdout(said), redirect_stderr(refused):
+        code = run([*(["--as", person] if person else []), *words])
+    if code:
+        raise Stuck(f"waystage {' '.join(words)}: {refused.getvalue().strip()}")
+    return said.getvalue()
 
 
 def told(*words: str) -> Any:
@@ -45,24 +48,24 @@ def told(*words: str) -> Any:
 def run_of(snapshot: str) -> str:
     """Give the newest run of the version, empty while there is none."""
     runs = told("list", "--service", SERVICE)
-    return next((str(run["id"]) for run in runs if run["snapshot"] == snapshot), "")
+    return next((str(each["id"]) for each in runs if each["snapshot"] == snapshot), "")
 
 
 def opened(snapshot: str, patience: float) -> str:
     """Wait until a run of the version is open, and give its name."""
     end = time.monotonic() + patience
-    while not (run := run_of(snapshot)):
+    while not (name := run_of(snapshot)):
         if time.monotonic() > end:
             raise Stuck(f"{snapshot} opens no run; `waystage doctor` says whether MLflow answers")
         time.sleep(PAUSE)
-    return run
+    return name
 
 
-def follow(run: str, tag: str, patience: float) -> str:
+def follow(name: str, tag: str, patience: float) -> str:
     """Go with the run until it serves or has ended; give where it came to."""
     place, since, answered = "", time.monotonic(), ""
     while True:
-        found = told("show", run)
+        found = told("show", name)
         ended = found["status"] == "ended"
         now = f"ended: {found['outcome']}" if ended else ", ".join(found["places"])
         if now != place:
@@ -73,18 +76,18 @@ def follow(run: str, tag: str, patience: float) -> str:
         if place == LIVE or ended:
             return place
         for incident in found["incidents"]:
-            raise Stuck(f"{run} is parked: {incident['message']}")
+            raise Stuck(f"{name} is parked: {incident['message']}")
         if place in ANSWERS and place != answered:
-            answered = answer(run, place, tag)
+            answered = answer(name, place, tag)
         if not place.endswith(".soak") and time.monotonic() - since > patience:
-            raise Stuck(f"{run} stays in {place}; `waystage show {run}` says what would move it")
+            raise Stuck(f"{name} stays in {place}; `waystage show {name}` says what would move it")
         time.sleep(PAUSE)
 
 
-def answer(run: str, place: str, tag: str) -> str:
+def answer(name: str, place: str, tag: str) -> str:
     """Answer the run's open task as the person who may; give the place once it is done."""
     for task in told("tasks"):
-        if task["run"] == run:
+        if task["run"] == name:
             person, outcome = ANSWERS[place]
             form = ["--form", f"image_tag={tag}"] if place == "approve" else []
             waystage("complete", str(task["id"]), "--outcome", outcome, *form, person=person)
@@ -110,10 +113,10 @@ def main() -> int:
     parser.add_argument("--patience", type=float, default=900, help="seconds for one state")
     asked = parser.parse_args()
     if asked.open:
-        waystage("start", LIFECYCLE, SERVICE, asked.snapshot, person="otto")
-    run = opened(asked.snapshot, asked.patience)
-    print(f"{run}: {asked.snapshot}", flush=True)
-    came_to = follow(run, asked.tag, asked.patience)
+        waystage("start", LIFECYCLE, SERVICE, asked.snapshot, person="olga")
+    name = opened(asked.snapshot, asked.patience)
+    print(f"{name}: {asked.snapshot}", flush=True)
+    came_to = follow(name, asked.tag, asked.patience)
     print(waystage("where", SERVICE))
     return 0 if came_to == LIVE else 1
 

@@ -182,7 +182,6 @@ def test_a_keras_model_goes_round_is_retrained_replaced_and_a_bad_one_taken_back
         if "a new version is trained" in (bank.root / "messages.jsonl").read_text():
             break
         bank.turn("P7D")
-    print(bank.waystage("measurements", "credit-risk"), bank.waystage("history", "credit-risk-1"))
     assert "a new version is trained" in (bank.root / "messages.jsonl").read_text()
     bank.python("take_round.py", "german-credit/2", "--tag", "2.0.0", "--open")
     assert bank.champions() == dict.fromkeys(STAGES, "german-credit/2")
