@@ -73,10 +73,16 @@ def measurements_verb(
         return
     shown = [
         (r["monitor"], r["snapshot"], f"{r['start'][:10]} – {r['end'][:10]}", _value(r["body"]),
-         r["verdict"], r["body"].get("reason", ""))
+         r["verdict"], _why(r["body"]))
         for r in rows
     ]  # fmt: skip
     table("Measurements", ("monitor", "snapshot", "window", "value", "verdict", "why"), shown)
+
+
+def _why(body: dict[str, Any]) -> str:
+    """Give the reason of a verdict, and who had it measured by hand, if anybody had."""
+    by = body.get("by_hand", {}).get("by")
+    return "; ".join(filter(None, (f"by hand, {by}" if by else "", body.get("reason", ""))))
 
 
 def _health(row: dict[str, Any]) -> str:

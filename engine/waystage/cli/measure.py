@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import click
 
@@ -32,7 +33,7 @@ def measure_verb(
     """
     client = Client(ctx)
     asked = {"service": service, "stage": stage, "version": version, "window": window}
-    path = f"monitors/{monitor}/measure"
+    path = f"monitors/{quote(monitor, safe='')}/measure"
     found = client.post(path, asked) if record else client.get(path, **asked)
     emit_json(found) if as_json else _show(found)
     return 1 if found["verdict"] in ("breach", "error") else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import click
 
@@ -40,7 +41,7 @@ def report_verb(
     from waystage.report.model import Report
 
     asked = {"stage": stage, "version": version, "window": window}
-    found = Report.model_validate(Client(ctx).get(f"reports/{service}", **asked))
+    found = Report.model_validate(Client(ctx).get(f"reports/{quote(service, safe='')}", **asked))
     kind = "json" if as_json else form or _by_name(output)
     text = written(found, kind)
     if (as_json and output is None) or output == Path("-"):
