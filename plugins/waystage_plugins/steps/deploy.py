@@ -80,44 +80,46 @@ class Deploy(Step):
             if problems := placed.online.check(spec):
                 return Refused("; ".join(problems), output={"reasons": [*problems]})
             handle = placed.online.apply(ctx, spec)
-        return self._judge(ctx, placed, handle, placed.online.observe(ctx, handle))
+        seen = placed.online.observe(ctx, handle)
+        try:
+            answer = self._judge(ctx, placed, handle, seen)
+        except WaystageError as error:
+            self._take_back(ctx, placed, handle, str(error))
+            raise
+        if isinstance(answer, Refused):
+            self._take_back(ctx, placed, handle, answer.why)
+        return answer
 
     def _judge(
         self, ctx: Context, placed: PlacedRuntime, handle: Handle, seen: Observation
     ) -> Answer:
         if seen.phase == "failed":
-            raise self._taken_back(ctx, placed, handle, _failure(ctx, placed, seen))
+            raise _failure(ctx, placed, seen)
         # while an older generation still answers under the same name, its digest shows it
         if seen.phase == "ready" and seen.digest in (None, ctx.snapshot.digest):
             if self.role == "champion" and "switch" in placed.online.capabilities:
                 if why := _not_scoring(ctx, placed, handle):
-                    if isinstance(left := self._taken_back(ctx, placed, handle, why), Retryable):
-                        raise left
-                    return Refused(str(why))
+                    return Refused(why)
                 placed.online.set_traffic(ctx, handle, 100)
                 seen = placed.online.observe(ctx, handle)
             if seen.phase == "ready":
                 return self._done(placed, handle, _named(placed, seen.endpoints))
         if waited(ctx) >= self.ready_within.total_seconds():
-            late = Retryable(
+            raise Retryable(
                 f"{ctx.snapshot.id} is not ready in {placed.stage}/{placed.name} after "
                 f"{waited(ctx):.0f} s: {seen.phase} {seen.reason} {seen.message}".rstrip()
             )
-            raise self._taken_back(ctx, placed, handle, late)
         return waiting(ctx, {"handle": handle.ref}, longest=LONGEST_WAIT)
 
-    def _taken_back(
-        self, ctx: Context, placed: PlacedRuntime, handle: Handle, why: WaystageError
-    ) -> WaystageError:
-        """Leave nothing behind that no inventory would know of; give what is to be told."""
+    def _take_back(self, ctx: Context, placed: PlacedRuntime, handle: Handle, why: str) -> None:
+        """Leave nothing behind that no inventory would know of; raises `Retryable` with `why`."""
         for row in ctx.placements(stage=placed.stage, role=self.role):
             if (row.snapshot.id, row.deployed.runtime) == (ctx.snapshot.id, placed.name):
-                return why  # it was here before this step: what may still serve is not taken
+                return  # it was here before this step: what may still serve is not taken
         try:
             placed.online.delete(ctx, handle)
         except WaystageError as error:
-            return Retryable(f"{why}; and it could not be taken away: {error}")
-        return why
+            raise Retryable(f"{why}; and it could not be taken away: {error}") from error
 
     def _done(
         self, placed: PlacedRuntime, handle: Handle | None, endpoints: tuple[Endpoint, ...]
@@ -159,17 +161,17 @@ def _named(placed: PlacedRuntime, found: tuple[Endpoint, ...]) -> tuple[Endpoint
     )
 
 
-def _not_scoring(ctx: Context, placed: PlacedRuntime, handle: Handle) -> Hopeless | None:
+def _not_scoring(ctx: Context, placed: PlacedRuntime, handle: Handle) -> str:
     """Say why requests are not led to it: an answer to an example row that is no score."""
     if not (rows := list(ctx.snapshot.example)):
-        return None
+        return ""
     try:
         answers = placed.online.predict(ctx, handle, rows)
         for number, answer in enumerate(answers, start=1):
             score_of(number, answer)
     except (Hopeless, ValueError) as error:
-        return Hopeless(f"{ctx.snapshot.id} in {placed.stage} got no requests: {error}")
-    return None
+        return f"{ctx.snapshot.id} in {placed.stage} got no requests: {error}"
+    return ""
 
 
 def _failure(ctx: Context, placed: PlacedRuntime, seen: Observation) -> WaystageError:

@@ -136,9 +136,16 @@ def test_requests_are_not_led_to_a_champion_that_gives_no_scores(
         capabilities: ClassVar[frozenset[str]] = frozenset({"switch"})
 
         def set_traffic(self, ctx: Services, handle: Handle, percent: int = 100) -> None:
+            if (home / "unled").exists():
+                raise Retryable("the Route is somebody else's")
             led.append(handle)
 
     ctx.runtimes["serving"] = Switching(home=str(home))
+    (home / "unled").touch()
+    with pytest.raises(Retryable, match="the Route is somebody else's"):
+        run_to_end(Deploy(), ctx)
+    assert world(home) == {}, "what got no requests is taken away"
+    (home / "unled").unlink()
     (home / "answers").write_text(json.dumps(answers))
     answer = run_to_end(Deploy(), ctx)
     assert isinstance(answer, Refused)
