@@ -79,7 +79,11 @@ def ks_gain(pairs: Pairs, level: float = 0.95) -> Gain:
 
 def gini_gain(pairs: Pairs, level: float = 0.95) -> Gain:
     """Give the difference of two Gini coefficients, 2 · AUC − 1, with the AUC's interval."""
-    found = auc_gain(pairs, level)
+    return of_gini(auc_gain(pairs, level))
+
+
+def of_gini(found: Gain) -> Gain:
+    """Give the gain in Gini that a gain in AUC is."""
     return Gain(
         2 * found.champion - 1, 2 * found.challenger - 1, 2 * found.gain, 2 * found.low,
         2 * found.high,

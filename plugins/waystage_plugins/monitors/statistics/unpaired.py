@@ -14,7 +14,7 @@ from waystage_plugins.monitors.statistics.bootstrap import GROUPS, resampled
 from waystage_plugins.monitors.statistics.brier import brier
 from waystage_plugins.monitors.statistics.counts import Counts, Floats, Integers, coarse, raw
 from waystage_plugins.monitors.statistics.ks import ks
-from waystage_plugins.monitors.statistics.paired import Gain, ends
+from waystage_plugins.monitors.statistics.paired import Gain, ends, of_gini
 from waystage_plugins.monitors.statistics.shares import z
 
 
@@ -39,11 +39,7 @@ def auc_gain(champion: Sample, challenger: Sample, level: float = 0.95) -> Gain:
 
 def gini_gain(champion: Sample, challenger: Sample, level: float = 0.95) -> Gain:
     """Give the difference of two Gini coefficients, 2 · AUC − 1."""
-    found = auc_gain(champion, challenger, level)
-    return Gain(
-        2 * found.champion - 1, 2 * found.challenger - 1, 2 * found.gain, 2 * found.low,
-        2 * found.high,
-    )  # fmt: skip
+    return of_gini(auc_gain(champion, challenger, level))
 
 
 def ks_gain(champion: Sample, challenger: Sample, level: float = 0.95) -> Gain:
