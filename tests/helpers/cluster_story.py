@@ -38,7 +38,7 @@ class Story:
 
     def do(self, ctx: FakeContext, step: Any) -> Done:
         """Run a step and take its facts into the inventory."""
-        answer = run_to_end(step, ctx)
+        answer = run_to_end(step, ctx, within=120)
         assert isinstance(answer, Done), answer
         for fact in answer.facts:
             self.clock.turn(timedelta(seconds=1))
