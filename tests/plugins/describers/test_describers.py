@@ -174,8 +174,8 @@ def test_a_model_that_ranks_backwards_is_told_so(ctx: FakeContext) -> None:
     assert "inverted" in section(RankingDescriber, ctx, "ks").about
 
 
-@given(st.lists(st.tuples(st.integers(0, 3000), st.booleans()), min_size=2, max_size=3000),
-       st.integers(3, 60))  # fmt: skip
+@given(st.lists(st.tuples(st.integers(0, 300), st.booleans()), min_size=2, max_size=300),
+       st.integers(3, 40))  # fmt: skip
 def test_a_curve_with_fewer_corners_lies_on_the_whole_one(
     rows: list[tuple[int, bool]], at_most: int
 ) -> None:
