@@ -1,8 +1,10 @@
-"""Drift by PSI beside evidently on the same windows: values, verdicts, time, memory.
+"""Drift beside evidently (PSI) and NannyML (Jensen-Shannon) on the same windows.
 
-    python benchmarks/monitors.py --rows 20000 --evidently PYTHON
+    python benchmarks/monitors.py --rows 20000 --evidently PYTHON --nannyml PYTHON
 
-PYTHON is an interpreter that has evidently (with pandas < 3); without it that side is left out.
+PYTHON is an interpreter of an environment of its own: `pip install evidently "pandas<3"`, and
+`pip install nannyml statsmodels "pandas<3"`. Without it that side is left out. Told are values,
+verdicts (each with its own customary limit), time and memory.
 Every side runs in a process of its own. Ours reads the scoring log (SQLite, inputs as JSON)
 as it does in production; the peer gets CSV files, and loading them counts as reading does.
 Peak memory is told for the size asked for and for ten times as many rows on our side.
@@ -29,7 +31,7 @@ DAY = timedelta(days=1)
 COLUMNS = ("score", "income", "age", "city")
 WINDOWS = ("baseline", "nothing changed", "score a little higher", "income doubled", "a new city",
            "age missing in a tenth", "one constant age", "300 rows, nothing changed")  # fmt: skip
-WARN, BREACH = 0.1, 0.25
+WARN, BREACH = {"psi": 0.1, "js": 0.1}, {"psi": 0.25, "js": 0.2}
 
 
 def rows_of(number: int, size: int) -> Iterator[dict[str, Any]]:
@@ -70,11 +72,11 @@ def write(place: Path, size: int, *, peers: bool) -> None:
                 writer.writerows(rows_of(number, size))
 
 
-def ours(place: Path) -> dict[str, Any]:
-    """Measure every window against the first one, as a run does."""
+def ours(place: Path, name: str) -> dict[str, Any]:
+    """Measure every window against the first one by `psi` or `js`, as a run does."""
     from waystage.plugin import Column, Minimum, Snapshot, Window
     from waystage.testing import FakeContext
-    from waystage_plugins.monitors import PsiMonitor
+    from waystage_plugins.monitors import JsMonitor, PsiMonitor
     from waystage_plugins.scoring import SqliteScoringLog
 
     types = {"income": "number", "age": "number", "city": "string"}
@@ -86,21 +88,23 @@ def ours(place: Path) -> dict[str, Any]:
     found, begun = {}, time.perf_counter()
     for number in range(1, len(WINDOWS)):
         window = Window(start=START + number * DAY, end=START + (number + 1) * DAY)
-        measured = PsiMonitor(since=START).measure(ctx, window, Minimum())
+        kind = PsiMonitor if name == "psi" else JsMonitor
+        measured = kind(since=START).measure(ctx, window, Minimum())
         ctx.memo = measured.keep or ctx.memo
         notes = measured.notes.items()
         shown = {name[7:].strip("()"): value for name, value in notes if name.startswith("column ")}
         value, noise = measured.value or 0.0, measured.noise or 0.0
-        verdict = "breach" if value > BREACH else "warn" if value > WARN else "ok"
-        verdict = "insufficient" if noise > WARN else verdict
-        found[WINDOWS[number]] = {"psi": shown, "noise": noise, "verdict": verdict}
+        verdict = "breach" if value > BREACH[name] else "warn" if value > WARN[name] else "ok"
+        verdict = "insufficient" if noise > WARN[name] else verdict
+        found[WINDOWS[number]] = {"distance": shown, "noise": noise, "verdict": verdict}
     return {"windows": found, "seconds": time.perf_counter() - begun}
 
 
 def side(name: str, place: Path, python: str) -> dict[str, Any] | None:
     """Run one side in a process of its own."""
-    script = [str(HERE / "monitors.py"), "--side", str(place)]
-    if name != "ours":
+    script = [str(HERE / "monitors.py"), "--side", str(place), "--measure", name.split()[0]]
+    if not name.endswith("ours"):
+        name = name.split()[1]
         script = [str(HERE / "peers" / f"{name}_drift.py"), str(place), json.dumps(WINDOWS)]
     done = subprocess.run([python, *script], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -112,13 +116,14 @@ def side(name: str, place: Path, python: str) -> dict[str, Any] | None:
 
 def show(sides: dict[str, dict[str, Any]]) -> None:
     """Print the farthest column of each window, and the verdicts, side by side."""
-    print(f"{'window':28}" + "".join(f"{name:>34}" for name in sides))
+    print(f"{'window':28}" + "".join(f"{name:>30}" for name in sides))
     for window in WINDOWS[1:]:
         line = f"{window:28}"
         for found in sides.values():
             each = found["windows"][window]
-            worst = max(each["psi"], key=lambda column: each["psi"][column])
-            line += f"{worst:>14} {each['psi'][worst]:7.4f} {each['verdict']:>11}"
+            apart = each["distance"]
+            worst = max(apart, key=lambda column: apart[column])
+            line += f"{worst:>9} {apart[worst]:7.4f} {each['verdict']:>12}"
         print(line)
     for name, found in sides.items():
         print(f"{name}: {found['seconds']:.2f} s, peak {found['peak_mb']:.0f} MB")
@@ -134,22 +139,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=20_000, help="of a window")
     parser.add_argument("--evidently", help="an interpreter that has evidently")
+    parser.add_argument("--nannyml", help="an interpreter that has NannyML")
+    parser.add_argument("--measure", default="psi", help=argparse.SUPPRESS)
     parser.add_argument("--side", type=Path, help=argparse.SUPPRESS)
     said = parser.parse_args()
     if said.side:
-        print(json.dumps(ours(said.side) | {"peak_mb": peak_mb()}))
+        print(json.dumps(ours(said.side, said.measure) | {"peak_mb": peak_mb()}))
         return
-    peers = {"evidently": said.evidently} if said.evidently else {}
+    sides = {"psi ours": sys.executable, "psi evidently": said.evidently,
+             "js ours": sys.executable, "js nannyml": said.nannyml}  # fmt: skip
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         write(place, said.rows, peers=True)
-        found = {"ours": side("ours", place, sys.executable)}
-        found |= {name: side(name, place, python) for name, python in peers.items()}
+        found = {name: side(name, place, python) for name, python in sides.items() if python}
         show({name: each for name, each in found.items() if each})
     with tempfile.TemporaryDirectory() as directory:
         write(Path(directory), 10 * said.rows, peers=False)
-        if large := side("ours", Path(directory), sys.executable):
-            print(f"ours, ten times as many rows: {large['seconds']:.2f} s, "
+        if large := side("psi ours", Path(directory), sys.executable):
+            print(f"psi ours, ten times as many rows: {large['seconds']:.2f} s, "
                   f"peak {large['peak_mb']:.0f} MB")  # fmt: skip
 
 

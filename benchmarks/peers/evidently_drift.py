@@ -26,7 +26,7 @@ def main() -> None:
         psi = {c: float(m["value"]) for c, m in zip(base.columns, metrics, strict=True)}
         worst = max(psi.values())
         verdict = "breach" if worst > 0.25 else "warn" if worst > 0.1 else "ok"
-        found[names[number]] = {"psi": psi, "verdict": verdict}
+        found[names[number]] = {"distance": psi, "verdict": verdict}
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"windows": found, "seconds": seconds, "import": started - begun,

@@ -10,17 +10,17 @@ from math import comb, isfinite, sqrt
 import numpy as np
 
 from waystage_plugins.monitors.statistics.counts import Floats
-from waystage_plugins.monitors.statistics.shares import LEVEL, z
+from waystage_plugins.monitors.statistics.shares import LEVEL
 
 CHUNK = 50_000  # pairs in memory at once
-POWERS = [(j, m) for j in range(4) for m in range(7 - 2 * j)]  # of e² and v, the sixth in all
+POWERS = [(j, m) for j in range(5) for m in range(9 - 2 * j)]  # of e² and v, the eighth in all
 
 
 @dataclass(frozen=True, slots=True)
 class Errors:
     """Means over all pairs; e is true minus predicted, v a true value minus their mean.
 
-    `moments` has the mean of e^2j v^2k by (j, k), up to the sixth power in all.
+    `moments` has the mean of e^2j v^2k by (j, k), up to the eighth power in all.
     """
 
     rows: int
@@ -94,7 +94,8 @@ def _ratio(of: Callable[[int, int], float], rows: int, level: float) -> tuple[fl
     """Give the interval of the mean of x = e² over that of y = v², or over 1.
 
     `of(j, k)` is the mean of x^j y^k. The ratios r for which the mean of x − r y is as far from
-    0 as chance allows (Fieller, 1954), by the quantiles of a skew mean (Hall, 1992).
+    0 as chance allows (Fieller, 1954), by the quantiles of a skew mean (Hall, 1992), with as many
+    degrees of freedom as the fourth moment leaves the variance (Satterthwaite, 1946).
     """
     a, b = of(1, 0), of(0, 1)
     ratio = a / b
@@ -105,11 +106,14 @@ def _ratio(of: Callable[[int, int], float], rows: int, level: float) -> tuple[fl
     variance = v[2, 0] - 2 * ratio * v[1, 1] + ratio**2 * v[0, 2]
     if variance <= 0:
         return ratio, ratio
-    third = of(3, 0) - 3 * ratio * of(2, 1) + 3 * ratio**2 * of(1, 2) - ratio**3 * of(0, 3)
-    skew = third / (variance * (rows - 1)) ** 1.5
-    ends = []
+    third, fourth = (
+        sum(comb(n, k) * (-ratio) ** k * of(n - k, k) for k in range(n + 1))
+        / (variance * (rows - 1)) ** (n / 2)
+        for n in (3, 4)
+    )
+    quantile, ends = _student(level, 2 * rows / max(fourth - 1, 1e-9)), []
     for sign in (1, -1):
-        t = _of_skew_mean(sign * z(level), skew / sqrt(rows))
+        t = _of_skew_mean(sign * quantile, third / sqrt(rows))
         square, middle = b**2 - t**2 * v[0, 2], a * b - t**2 * v[1, 1]
         under = middle**2 - square * (a**2 - t**2 * v[2, 0])
         if square > 0 and under >= 0:
@@ -117,6 +121,12 @@ def _ratio(of: Callable[[int, int], float], rows: int, level: float) -> tuple[fl
         else:  # the denominator may be 0: so few rows that the plain normal interval must do
             ends.append((a - t * sqrt(variance)) / b)
     return min(max(ends[0], 0.0), ratio), max(ends[1], ratio)
+
+
+def _student(level: float, freedom: float) -> float:
+    from scipy.stats import t
+
+    return float(t.ppf((1 + level) / 2, max(freedom, 1.0)))
 
 
 def _of_skew_mean(quantile: float, skew: float) -> float:
@@ -138,6 +148,6 @@ def _around_mean(means: Floats, rows: int, pivot: float) -> Errors:
     off = at[0, 1]
     moments = {
         (j, k): sum(comb(2 * k, m) * (-off) ** (2 * k - m) * at[j, m] for m in range(2 * k + 1))
-        for j in range(4) for k in range(4 - j)
+        for j in range(5) for k in range(5 - j)
     }  # fmt: skip
     return Errors(rows, pivot + off, moments)
