@@ -116,6 +116,7 @@ def test_init_says_where_to_go(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert "`cd 'my models'`, `waystage validate`" in said(capfd, 0, "init", "my models")
+    assert "project: my-models\n" in (tmp_path / "my models" / "waystage.yaml").read_text()
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     assert "Next: `waystage validate`" in said(capfd, 0, "init")

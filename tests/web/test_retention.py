@@ -15,14 +15,18 @@ from waystage.cli.main import run as waystage
 from waystage.clock import HandClock
 from waystage.daemon import retention
 from waystage.daemon.auditing import Audit
+from waystage.daemon.delivery import Delivery
+from waystage.daemon.transaction import Transaction
 from waystage.errors import Conflict
+from waystage.kernel import events
 from waystage.people import Caller
 from waystage.store.audit import Finding, unmoved
 from waystage.store.export import Exported
 from waystage.store.heads import HeadsFile, write_heads
+from waystage.store.inside import runs_named
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
-NAME = "project: german-credit\n"
+NAME = "project: project\n"
 OTTO = Caller("otto", "own token")
 Said = Callable[..., tuple[int, str]]
 
@@ -128,9 +132,13 @@ def test_a_run_that_changed_after_it_was_exported_stays(
     aged.clock.turn(timedelta(days=40))
     export = retention._export
 
+    def late(tx: Transaction) -> None:
+        (row,) = runs_named(tx.connection, aged.ended[0], "")
+        tx.deliver([Delivery(row.no, events.signal("late", {}, "otto"))])
+
     def exported(*given: Any) -> Path:
         path = export(*given)
-        aged.api.post("signals", "otto", {"name": "late", "run": aged.ended[0]})
+        aged.daemon.engine.act(late).result(timeout=60)
         return path
 
     monkeypatch.setattr(retention, "_export", exported)

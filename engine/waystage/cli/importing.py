@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from waystage.cli.place import find_project
-from waystage.cli.show import clean, emit_json, json_option, table
+from waystage.cli.show import clean, emit_json, json_option, many, table
 from waystage.errors import (
     EXIT_FINE,
     EXIT_REFUSED,
@@ -162,8 +162,8 @@ def _told(imported: Imported, file: str, again: int, *, err: bool) -> None:
     more = f", and {again} that say the same as the table" if again else ""
     click.echo(
         f"\n{counts['elements']} elements: {counts['mapped']} mapped, {counts['hand']} by hand, "
-        f"{counts['left']} left out. {len(original)} mistakes in the original; "
-        f"{len(proved)} problems of the lifecycle{more}.",
+        f"{counts['left']} left out. {many(len(original), 'mistake')} in the original; "
+        f"{many(len(proved), 'problem')} of the lifecycle{more}.",
         err=err,
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+import unicodedata
 from pathlib import Path
 
 import click
@@ -37,6 +39,10 @@ def init_verb(directory: Path, example: str, more: tuple[str, ...]) -> None:
     first = library.example(example) / "waystage.yaml"
     directory.mkdir(parents=True, exist_ok=True)
     _copy(first, target, modeline("project", 0))
+    if name := _name_of(directory):
+        said = target.read_text(encoding="utf-8")
+        said = re.sub(r"(?m)^project: .*$", f"project: {name}", said, count=1)
+        target.write_text(said, encoding="utf-8")
     for kind, files in (
         ("lifecycle", _wanted(library.lifecycles(), more)), ("block", library.blocks()),
         ("stage", _stages(more)), ("scenario", _wanted(library.scenarios(), more)),
@@ -52,6 +58,12 @@ def init_verb(directory: Path, example: str, more: tuple[str, ...]) -> None:
     click.echo(f"A project is in {directory.resolve()}.")
     go = "" if directory.resolve() == Path.cwd() else f"`cd {shlex.quote(str(directory))}`, "
     click.echo(f"Next: {go}`waystage validate`, `waystage test`, then `waystage up`.")
+
+
+def _name_of(directory: Path) -> str:
+    """Give the directory's name as that of a project; empty if nothing of it may be in one."""
+    plain = unicodedata.normalize("NFKD", directory.resolve().name).encode("ascii", "ignore")
+    return re.sub(r"[^a-z0-9]+", "-", plain.decode().lower()).strip("-")[:63]
 
 
 def _wanted(files: list[Path], more: tuple[str, ...]) -> list[Path]:

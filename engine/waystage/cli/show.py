@@ -63,3 +63,8 @@ def when(text: str | None) -> str:
     if not text:
         return ""
     return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M")
+
+
+def many(number: int, word: str) -> str:
+    """Say how many there are, in singular or plural."""
+    return f"{number} {word}{'s' * (number != 1)}"

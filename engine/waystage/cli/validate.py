@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from waystage.cli.place import find_project
-from waystage.cli.show import emit_json, json_option
+from waystage.cli.show import emit_json, json_option, many
 from waystage.errors import EXIT_FINE, EXIT_REFUSED, Invalid, NotFound, Problem, Unavailable
 
 if TYPE_CHECKING:
@@ -120,22 +120,18 @@ def _show(
     else:
         for problem in problems:
             click.echo(f"{problem} [{problem.code}]")
-    where = f" ({_many(looked_at['files'], 'file')})" if "lifecycles" in looked_at else ""
+    where = f" ({many(looked_at['files'], 'file')})" if "lifecycles" in looked_at else ""
     if not problems:
         click.echo(f"Everything that can be proved holds{where}.")
         return
     counts = _counts(problems)
-    told = ", ".join(_many(counts[f"{kind}s"], kind) for kind in ("error", "warning"))
+    told = ", ".join(many(counts[f"{kind}s"], kind) for kind in ("error", "warning"))
     click.echo(f"{told}{where}{'; warnings count as errors' if strict else ''}")
 
 
 def _counts(problems: Sequence[Problem]) -> dict[str, int]:
     errors = sum(problem.severity == "error" for problem in problems)
     return {"errors": errors, "warnings": len(problems) - errors}
-
-
-def _many(number: int, word: str) -> str:
-    return f"{number} {word}{'s' * (number != 1)}"
 
 
 def _write_sarif(file: Path, problems: Sequence[Problem], root: Path, *, strict: bool) -> None:
