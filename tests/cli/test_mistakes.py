@@ -194,6 +194,12 @@ def test_every_option_says_what_it_is_for(verb: str) -> None:
     assert [each.opts for each in options if not each.help] == []
 
 
+def test_what_a_shell_asks_for_completion_is_answered(project: Path) -> None:
+    found = waystage(project, _WAYSTAGE_COMPLETE="bash_complete", COMP_WORDS="waystage val",
+                     COMP_CWORD="1")  # fmt: skip
+    assert (found.returncode, found.stdout) == (0, "plain,validate\n")
+
+
 def waystage(root: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run the command line in an environment of its own."""
     command = [sys.executable, "-m", "waystage.cli.main", "--project", str(root), *words]

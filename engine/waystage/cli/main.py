@@ -53,7 +53,9 @@ def run(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         return EXIT_FINE
     except SystemExit as ended:  # click and rich end so when who reads goes away (`… | head`)
-        return EXIT_FINE if isinstance(ended.__context__, BrokenPipeError) else EXIT_REFUSED
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        return EXIT_FINE
     except OSError as error:
         return _told_by_the_system(error) if error.filename is not None else _bug(error)
     except Exception as error:  # noqa: BLE001  # whatever is left is our bug, told in one line
