@@ -236,7 +236,7 @@ def frozen_of(name: str, shift: float, size: int) -> Case:
     """Case of cells that are frozen with a baseline of N(0, 1); now it is N(shift, 1).
 
     The truth is the distance of both distributions over the cells that were frozen; Wasserstein's
-    is the shift.
+    is the shift, in the deviation that was frozen.
     """
     distance, kind = DISTANCES[name]
     monitor = kind()
@@ -248,7 +248,7 @@ def frozen_of(name: str, shift: float, size: int) -> Case:
         base.add(drawn.tolist())
         now.add((random.normal(size=size) + shift).tolist())
         if name == "wasserstein":
-            return monitor.reach(base, now), shift
+            return monitor.reach(base, now), shift / base.spread  # in the frozen unit
         assert base.edges is not None
         then, today = (np.diff([NORMAL.cdf(edge - by) for edge in base.edges], prepend=0, append=1)
                        for by in (0.0, shift))  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -53,12 +54,17 @@ class WassersteinMonitor(DriftMonitor):
 
         from waystage_plugins.monitors.statistics import divergence as d
         from waystage_plugins.monitors.statistics.reach import of_area
+        from waystage_plugins.monitors.statistics.shares import LEVEL, z
 
         value = float(_distance(base, now)(base.seen, now.seen))
         # beyond the outermost edges values are as far out as those of the wider sample
         wide = np.maximum(_beyond(base), _beyond(now))
         noise = _distance(base, now, (wide, wide))(*d.mixed(base.seen, now.seen))
-        return of_area(value, 2 * noise)
+        # their own spread, which cells do not tell, is taken to be the baseline's
+        far = sum(
+            float(d.shares(each.seen)[[0, -1]].sum() / each.seen.sum()) for each in (base, now)
+        )
+        return of_area(value, np.hypot(2 * noise, z(LEVEL) * sqrt(far)))
 
 
 def _beyond(cells: Cells) -> Floats:
