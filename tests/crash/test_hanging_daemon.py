@@ -34,8 +34,9 @@ def test_daemons_that_are_stopped_and_woken_in_turn_do_everything_once(
     players = [
         subprocess.Popen(
             [sys.executable, str(PLAYER), str(tmp_path), postgres_url, str(RUNS)],
-            stderr=subprocess.PIPE, env=environment,
-        )  # fmt: skip
+            stderr=subprocess.PIPE,
+            env=environment,
+        )
         for _ in range(2)
     ]
     effects = tmp_path / "effects.txt"
