@@ -64,7 +64,7 @@ def migrate(engine: Engine, new: Definition) -> None:
             tx.opened.keep(new, micros(tx.now))
             tx.deliver([migrating.Delivery(1, fit.migration.event("otto"))])
 
-    engine.act(act).result(timeout=20)
+    engine.act(act).result(timeout=120)
 
 
 def main() -> None:
@@ -75,8 +75,8 @@ def main() -> None:
     definitions._compiled = {old.hash: old, new.hash: new}
     engine = Engine(store, definitions, {}, SystemClock(), connections=World())
     engine.start()
-    run = engine.open(Opening(old, "s", SNAPSHOT, "only", "me")).result(timeout=20)
-    end = time.monotonic() + 30
+    run = engine.open(Opening(old, "s", SNAPSHOT, "only", "me")).result(timeout=120)
+    end = time.monotonic() + 120
     while (row := store.run(run)) is None or row.status != "ended":
         if row is not None and row.definition == old.hash:
             migrate(engine, new)

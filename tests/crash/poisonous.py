@@ -74,7 +74,7 @@ def main() -> None:
         assert row is not None
         mend = events.repair("retry", "first", {"reason": sys.argv[3]}, "otto")
         engine.submit(row.no, mend).result(timeout=60)
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while (row := store.run(run)) is None or row.status != "ended":
         if store.incidents(run=run) and len(sys.argv) <= 3:
             break

@@ -163,7 +163,7 @@ def test_a_step_that_wants_to_be_called_again_after_its_state_was_left_stops_not
     bench.send(run, events.signal("go", {}))
     polled.set()
     assert late.wait(10)
-    bench.engine.act(lambda tx: None).result(timeout=20)  # what it came to is committed
+    bench.engine.act(lambda tx: None).result(timeout=120)  # what it came to is committed
     acting.set()
     bench.until(lambda: bench.places(run) == ("c",))
     assert not any("late answer" in line for line in bench.said(run))
@@ -296,7 +296,7 @@ def test_a_refused_action_leaves_nothing_behind_and_the_others_go_on(bench):
     run = bench.open(bench.lifecycle(CHAIN))
     future = bench.engine.act(refuse)
     with pytest.raises(NotFound):
-        future.result(timeout=10)
+        future.result(timeout=120)
     bench.until(lambda: bench.places(run) == ("c",))
 
 

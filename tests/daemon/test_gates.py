@@ -155,7 +155,7 @@ def test_a_freeze_that_is_taken_out_of_the_file_lets_go_at_the_next_start(prod):
     run = prod.open()
     prod.stages["PROD"] = "stage: PROD\n"
     prod.present()
-    assert prod.bench.engine.act(gates.ask_again).result(timeout=20) == 1
+    assert prod.bench.engine.act(gates.ask_again).result(timeout=120) == 1
     prod.bench.until(lambda: prod.outcome(run) == "done")
 
 

@@ -54,7 +54,7 @@ def move(bench: Any, run: str, text: str, mapping: dict[str, str]) -> None:
         tx.opened.keep(new, micros(tx.now))
         tx.deliver([migrating.Delivery(row.no, fit.migration.event("otto", "renamed"))])
 
-    bench.engine.act(act).result(timeout=20)
+    bench.engine.act(act).result(timeout=120)
 
 
 def test_a_moved_run_lives_by_the_new_text_and_its_history_says_so(bench: Any) -> None:
@@ -131,7 +131,7 @@ class House:
         return migrate(self.daemon, Order("flow", more.pop("person", "otto"), **more))
 
     def until(self, holds: Callable[[], Any]) -> None:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 120
         while not holds():
             assert time.monotonic() < end, "nothing happens any more"
             time.sleep(0.01)

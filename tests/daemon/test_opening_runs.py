@@ -39,7 +39,7 @@ def definition(bench: Any) -> Definition:
 
 
 def act(bench: Any, action: Any) -> Any:
-    return bench.engine.act(action).result(timeout=20)
+    return bench.engine.act(action).result(timeout=120)
 
 
 def test_a_key_opens_one_run_also_twice_in_one_transaction(bench, definition):

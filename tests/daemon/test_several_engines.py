@@ -108,7 +108,7 @@ def test_two_engines_do_everything_once_and_lose_nothing(two):
 
 def test_an_engine_sees_what_the_other_one_did_to_a_run_that_it_held(two):
     first, second = two
-    run = opening(first, "k")[1].result(timeout=20)
+    run = opening(first, "k")[1].result(timeout=120)
     first.until(lambda: first.places(run) == ("c",))
     no = first.store.run(run).no
     second.clock.turn(timedelta(days=2))
@@ -120,7 +120,7 @@ def test_an_engine_sees_what_the_other_one_did_to_a_run_that_it_held(two):
         if tx.touched[no].hot.run.status == "open":
             raise NotFound("this engine believes what it held")
 
-    first.engine.act(refuse_if_open).result(timeout=20)
+    first.engine.act(refuse_if_open).result(timeout=120)
     first.send(run, events.signal("go", {}))
     assert_whole(first, run)
 
@@ -136,7 +136,7 @@ def test_an_engine_takes_no_more_steps_than_it_can_call(two):
 
     first.play.answers[""] = [wait] * 40
     for n in range(20):
-        opening(first, f"k{n}")[1].result(timeout=20)
+        opening(first, f"k{n}")[1].result(timeout=120)
     first.until(lambda: [row.places for row in first.store.runs()].count(("c",)) == 12)
     blocked.set()
     first.until(all_rest_in(second, "c"))
@@ -153,7 +153,7 @@ def test_an_engine_that_is_told_to_end_keeps_the_answers_that_come_in_time(two):
         return Done({"did": "in time"})
 
     first.play.answers[""] = [Done({}), slow]
-    run = opening(first, "k")[1].result(timeout=20)
+    run = opening(first, "k")[1].result(timeout=120)
     assert entered.wait(10)
     first.engine.stop(grace=10)
     assert second.places(run) == ("c",)
@@ -164,7 +164,7 @@ def test_a_dump_that_is_put_back_is_whole_and_goes_on(
     make_bench, postgres_url, shared_postgres, tmp_path
 ):
     first = make_bench(postgres_url, lease=60)
-    runs = [opening(first, f"k{n}")[1].result(timeout=20) for n in range(10)]
+    runs = [opening(first, f"k{n}")[1].result(timeout=120) for n in range(10)]
     first.until(all_rest_in(first, "c"))
     programs, dump = shared_postgres._programs, tmp_path / "copy.dump"
     subprocess.run(
@@ -189,7 +189,7 @@ def test_an_engine_that_hears_no_wake_ups_looks_by_itself(two):
     second.engine._listener.stop()
     first.engine.drain()  # it orders, and calls nothing: that is for the other one
     began = time.monotonic()
-    run = opening(first, "k")[1].result(timeout=20)
+    run = opening(first, "k")[1].result(timeout=120)
     second.definitions._compiled.update(first.definitions._compiled)
     second.until(lambda: second.places(run) == ("c",))
     second.clock.turn(timedelta(days=2))
@@ -200,7 +200,7 @@ def test_an_engine_that_hears_no_wake_ups_looks_by_itself(two):
 
 def test_the_engine_goes_on_by_itself_after_the_server_was_restarted(server, make_bench):
     bench = make_bench(server.database(), lease=60)
-    runs = [opening(bench, f"k{n}")[1].result(timeout=20) for n in range(10)]
+    runs = [opening(bench, f"k{n}")[1].result(timeout=120) for n in range(10)]
     during = []
     stopping = threading.Event()
 
@@ -253,7 +253,7 @@ def test_a_commit_whose_answer_is_lost_counts_once(proxy, postgres_url, make_ben
 
     answers[number] = cut
     bench.play.answers[""] = answers
-    run = opening(bench, "k")[1].result(timeout=20)
+    run = opening(bench, "k")[1].result(timeout=120)
     bench.until(lambda: bench.places(run) == ("c",))
     bench.turn(timedelta(days=2))
     bench.until(lambda: bench.store.run(run).status == "ended")
@@ -271,7 +271,7 @@ def test_who_asks_while_the_end_of_a_commit_is_unknown_is_told_and_nothing_is_lo
     name = postgres_url.rpartition("/")[2]
     bench = make_bench(f"postgresql://waystage@127.0.0.1:{proxy.port}/{name}", lease=60)
     warm, future = opening(bench, "warm")
-    bench.until(lambda: bench.places(future.result(timeout=20)) == ("c",))
+    bench.until(lambda: bench.places(future.result(timeout=120)) == ("c",))
     asked = replace(warm, key="k")
 
     def cut(tx):
@@ -281,12 +281,12 @@ def test_who_asks_while_the_end_of_a_commit_is_unknown_is_told_and_nothing_is_lo
 
     doubtful = bench.engine.act(cut, key="k")
     with pytest.raises(Unavailable, match="look whether it was done"):
-        doubtful.result(timeout=20)
+        doubtful.result(timeout=120)
     with pytest.raises(Unavailable, match=r"does not answer .* nothing was changed"):
-        opening(bench, "other")[1].result(timeout=20)
+        opening(bench, "other")[1].result(timeout=120)
     proxy.away.clear()
     bench.until(lambda: bench.engine.fault == "")
-    run = bench.engine.open(asked).result(timeout=20)
+    run = bench.engine.open(asked).result(timeout=120)
     bench.until(lambda: bench.places(run) == ("c",))
     kept = {row.id for row in bench.store.runs()}
     assert kept == {future.result(), run}, "what was sent was kept, the other never was"
@@ -299,7 +299,7 @@ def test_an_opening_whose_commit_was_not_heard_is_answered_all_the_same(
     name = postgres_url.rpartition("/")[2]
     bench = make_bench(f"postgresql://waystage@127.0.0.1:{proxy.port}/{name}", lease=60)
     proxy.cut_after_commit.set()
-    run = opening(bench, "k")[1].result(timeout=20)
+    run = opening(bench, "k")[1].result(timeout=120)
     bench.until(lambda: bench.places(run) == ("c",))
     assert proxy.cuts == 1
     assert len(bench.play.calls) == 2

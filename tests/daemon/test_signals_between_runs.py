@@ -44,7 +44,7 @@ def runs(bench: Any) -> Any:
         snapshot = {"name": "credit", "version": version, "digest": "sha256:" + "0" * 64}
         count.append(version)
         opened = Opening(definition, service, snapshot, f"key-{len(count)}", "dana")
-        found: str = bench.engine.open(opened).result(timeout=20)
+        found: str = bench.engine.open(opened).result(timeout=120)
         return found
 
     return opening

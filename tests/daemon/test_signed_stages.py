@@ -76,7 +76,7 @@ class House:
         self.bench.play.answers["check"] = [Done({}, facts=facts)]
         definition = self.bench.definitions.by_name("checked")
         opening = Opening(definition, "s", {**SNAPSHOT, **snapshot}, key, "dana")
-        run = str(self.bench.engine.open(opening).result(timeout=20))
+        run = str(self.bench.engine.open(opening).result(timeout=120))
         self.bench.settle()
         return run
 

@@ -67,7 +67,7 @@ def test_only_what_meets_the_condition_opens_a_run_and_does_so_once(root, daemon
     register(root, "3", "credit-risk", "")  # the condition cannot be evaluated
     register(root, "4", "other", "candidate: champion")  # not one of the lifecycle's services
     daemon.start()
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while len(daemon.store.snapshots()) < 4 or not daemon.store.runs():
         assert time.monotonic() < end
         time.sleep(0.01)

@@ -30,7 +30,7 @@ def look_in_a_process(work, *, crash: str = "", looks: int = 1) -> int:
 
 def look_when_free(work) -> None:
     """Look as soon as the dead daemon's turn has ended."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while work.replicas() != 1 or work.state != "ok":
         assert time.monotonic() < end, work.row().drift
         time.sleep(0.05)

@@ -45,7 +45,7 @@ class Cluster(Drifting):
 
     def patient(self, holds: Any) -> None:
         """Turn the clock and look until something holds."""
-        end = time.monotonic() + 40
+        end = time.monotonic() + 120
         while not holds():
             assert time.monotonic() < end, self.row().drift
             self.turn(seconds=5)
@@ -125,7 +125,7 @@ def deployment(work: Cluster) -> dict[str, Any]:
 def begun(work: Cluster) -> str:
     """Deploy, and wait until it is well."""
     run = work.daemon.start_run("serve", "credit-risk", "credit", "1", "otto")
-    end = time.monotonic() + 40
+    end = time.monotonic() + 120
     while "serving" not in work.places(run):
         assert time.monotonic() < end, work.daemon.store.incidents()
         work.turn(seconds=5)

@@ -65,7 +65,7 @@ class Local(Drifting):
         """Kill the server, and wait until it is gone."""
         pid = self.pid()
         os.kill(pid, signal.SIGKILL)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 120
         while (observed := self.look_only()).phase != "failed":
             assert time.monotonic() < end, observed
             time.sleep(0.02)
@@ -144,7 +144,7 @@ def test_a_server_that_cannot_live_is_reported_and_not_started_for_ever(local, t
     for _ in range(2 * 60 * 12 // 6):  # two hours, a look each half minute
         work.look()
         starts.add(json.loads((work.directory / "process.json").read_text())["pid"])
-        end = time.monotonic() + 10
+        end = time.monotonic() + 120
         while work.look_only().phase == "pending" and time.monotonic() < end:
             time.sleep(0.01)
         work.turn(seconds=30)

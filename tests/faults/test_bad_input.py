@@ -197,7 +197,7 @@ def test_a_payload_over_the_limit_is_refused_in_a_line(database_url: str, tmp_pa
     try:
         definition, snapshot = daemon.definitions.by_name("plain"), {"name": "m", "version": "1"}
         opening = daemon.opening(definition, "s", snapshot, "otto")
-        run = daemon.engine.open(opening).result(timeout=20)
+        run = daemon.engine.open(opening).result(timeout=120)
         token = json.loads((root / ".waystage/daemon.json").read_text())["token"]
         before = daemon.store.history(run)
         for size, status in ((2 << 20, 413), (100_000, 200)):

@@ -109,7 +109,7 @@ class Drifting:
         return run
 
     def until(self, holds: Callable[[], bool]) -> None:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while not holds():
             parked = [each.message for each in self.daemon.store.incidents()]
             assert not parked, parked

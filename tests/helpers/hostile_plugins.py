@@ -335,7 +335,7 @@ class Hostile:
         self._number += 1
         definition = self.daemon.definitions.by_name(name)
         opening = self.daemon.opening(definition, service, SNAPSHOT, "dana", f"k{self._number}")
-        return self.daemon.engine.open(opening).result(timeout=20)
+        return self.daemon.engine.open(opening).result(timeout=120)
 
     def until(self, holds: Callable[[], Any], seconds: float = 30) -> None:
         """Wait until it holds."""

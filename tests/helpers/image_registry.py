@@ -152,7 +152,7 @@ class ImageRegistry(Shelf):
                 [self._program, "serve", self._place / "config.yml"], stdout=log, stderr=log,
                 preexec_fn=end_with_parent,  # noqa: PLW1509  # one system call, no lock is taken
             )  # fmt: skip
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while True:
             try:
                 self.send("GET", "/v2/")

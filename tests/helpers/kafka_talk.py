@@ -42,7 +42,7 @@ def deployed(ctx: FakeContext, runtime: KafkaScorer, spec: DeploySpec) -> Handle
 
 
 def until(holds: Callable[[], Any], otherwise: str = "it never comes") -> Any:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not (found := holds()):
         assert time.monotonic() < deadline, otherwise
         time.sleep(0.02)

@@ -72,7 +72,7 @@ class PgBouncer:
         shutil.rmtree(self._place, ignore_errors=True)
 
     def _wait(self) -> None:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 120
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()

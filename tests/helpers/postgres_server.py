@@ -167,7 +167,7 @@ class PostgresServer:
     def _wait(self) -> None:
         import psycopg
 
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while True:
             try:
                 psycopg.connect(self.url("postgres"), connect_timeout=5).close()

@@ -41,7 +41,7 @@ class S3Server:
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             preexec_fn=end_with_parent,  # noqa: PLW1509  # one system call, no lock is taken
         )  # fmt: skip
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while True:
             try:
                 request = urllib.request.Request(f"{self.endpoint}/{self.bucket}", method="PUT")

@@ -92,7 +92,7 @@ class Signed:
         return str(self.daemon.store.run(run).outcome)  # type: ignore[union-attr]  # as above
 
     def until(self, holds: Callable[[], bool]) -> None:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while not holds():
             assert time.monotonic() < end, self.daemon.store.incidents()
             time.sleep(0.01)

@@ -84,7 +84,7 @@ def client(sidecar: Sidecar) -> httpx.Client:
 
 
 def until(holds: Callable[[], Any]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while not holds():
         assert time.monotonic() < end, "it did not come"
         time.sleep(0.01)

@@ -138,7 +138,7 @@ class Api:
                 if r[0] == what]  # fmt: skip
 
     def until(self, holds: Callable[[], Any]) -> None:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 120
         while not holds():
             assert time.monotonic() < end, "nothing happens any more"
             time.sleep(0.01)

@@ -62,7 +62,7 @@ class Aged:
             mark = "%s" if self.daemon.store.shared else "?"
             tx.connection.exec_driver_sql(text.replace("?", mark), values)
 
-        self.daemon.engine.act(act).result(timeout=20)
+        self.daemon.engine.act(act).result(timeout=120)
 
     def runs(self) -> set[str]:
         return {run["id"] for run in self.api.get("runs")}

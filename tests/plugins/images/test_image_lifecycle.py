@@ -110,7 +110,7 @@ def register(root: Path, version: str, content: bytes) -> None:
 
 
 def until(holds: Callable[[], Any]) -> Any:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not (found := holds()):
         assert time.monotonic() < end, "nothing happens any more"
         time.sleep(0.01)

@@ -75,7 +75,7 @@ def python(text: str, **own: Any) -> Job:
 
 
 def busy(runtime: DockerJob, ctx: FakeContext, ref: JsonObject) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while "busy" not in runtime.logs(ctx, ref):
         assert time.monotonic() < end, runtime.poll(ctx, ref)
         time.sleep(0.05)

@@ -26,7 +26,7 @@ FORKING = (
 
 
 def until(look: Callable[[], Any], what: str) -> Any:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while time.monotonic() < end:
         if found := look():
             return found

@@ -73,7 +73,7 @@ def ctx(ctx: FakeContext) -> FakeContext:
 
 
 def becomes(runtime: KafkaScorer, ctx: FakeContext, handle: Handle, reason: str) -> Observation:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while (seen := runtime.observe(ctx, handle)).reason != reason:
         assert time.monotonic() < deadline, seen
         time.sleep(0.02)

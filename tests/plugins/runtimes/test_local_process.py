@@ -27,7 +27,7 @@ def run(ctx: FakeContext, *command: str, runtime: LocalProcess | None = None) ->
 
 
 def gone(ctx: FakeContext, find: Callable[[], list[int]]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while left := find():
         assert time.monotonic() < deadline, f"still running: {left}"
         time.sleep(0.02)

@@ -42,7 +42,7 @@ def deployed(
 
 def settled(ctx: FakeContext, handle: Handle) -> Observation:
     """Look until it is known what became of it."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while (seen := LocalServing().observe(ctx, handle)).phase in ("pending", "unknown"):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -50,7 +50,7 @@ def settled(ctx: FakeContext, handle: Handle) -> Observation:
 
 
 def until(holds: Callable[[], bool], otherwise: str = "it never comes") -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not holds():
         assert time.monotonic() < deadline, otherwise
         time.sleep(0.01)

@@ -104,7 +104,7 @@ def test_a_model_is_checked_deployed_probed_replaced_and_restored(
     restored = run_to_end(Restore(), step_of(second, "restore"))
     commit(second, restored)
     assert restored.output == Restore.Output(restored="credit/1")
-    deadline = time.monotonic() + 10  # the server takes notice in its own time
+    deadline = time.monotonic() + 120  # the server takes notice in its own time
     while served(first) < 0.9 and time.monotonic() < deadline:
         time.sleep(0.02)
     assert served(first) == pytest.approx(0.9526, abs=1e-4)
