@@ -174,7 +174,7 @@ def test_a_superseded_champion_is_taken_out_of_every_stage() -> None:
     walk.tell(events.signal("snapshot.superseded", {"by": "credit/2"}))
     assert (walk.run.status, walk.run.outcome) == ("ended", "done")
     out = [order.stage for order in walk.orders if order.use == "runtime.undeploy"]
-    assert out == ["DEV", "SIT", "UAT", "PROD"]
+    assert out == ["PROD", "UAT", "SIT", "DEV"]
 
 
 def test_an_unfit_model_is_rejected_before_anybody_is_asked() -> None:

@@ -78,7 +78,8 @@ class Doors:
         _, incident = api.incident()
         self.names = {"run": run, "task": task, "incident": incident, "kind": "retry",
                       "stage": "DEV", "lifecycle": "asking",
-                      "monitor": "requests", "service": "credit-risk", "placement": self._placed()}  # fmt: skip
+                      "monitor": "requests", "service": "credit-risk",
+                      "placement": self._placed()}  # fmt: skip
         self.tokens = {"owner": api.token}
         for person in INSIDERS[:-1]:
             self.tokens[person] = api.own_token(person)
