@@ -35,12 +35,13 @@ from sqlalchemy.sql import Executable
 
 from waystage.store import schema as t
 from waystage.store.driver import driver_of
+from waystage.store.packing import packed
 
 # the fencing numbers in force, which stay so until the commit
 FENCES = """
-SELECT run, slot, fence FROM work WHERE run = ANY(%(runs)s::bigint[]) ORDER BY run, slot FOR UPDATE
+SELECT run, slot, fence FROM work WHERE run = ANY(%(runs)b::bigint[]) ORDER BY run, slot FOR UPDATE
 """
-PARAMETER = re.compile(r"%\((\w+)\)s::")
+PARAMETER = re.compile(r"%\((\w+)\)s::(\w+)\[\]")
 
 
 class ArrayStatement:
@@ -48,12 +49,14 @@ class ArrayStatement:
 
     def __init__(self, engine: Engine, statement: Executable, names: Sequence[str]) -> None:
         compiled = statement.compile(dialect=engine.dialect)  # type: ignore[attr-defined]  # every Core statement compiles
-        self.text, self._names = PARAMETER.sub(r"%(\1)b::", str(compiled)), tuple(names)
+        kinds = dict(PARAMETER.findall(str(compiled)))
+        self.text = PARAMETER.sub(r"%(\1)b::\2[]", str(compiled))
+        self._columns = [(name, kinds[name]) for name in names]
 
     def run(self, connection: Connection, rows: list[tuple[Any, ...]]) -> Any:
         """Run it for all rows; gives the cursor, whose `rowcount` says how many it touched."""
-        columns = map(list, zip(*rows, strict=True))
-        parameters = dict(zip(self._names, columns, strict=True))
+        given = zip(self._columns, zip(*rows, strict=True), strict=True)
+        parameters = {name: packed(kind, values) for (name, kind), values in given}
         return driver_of(connection).execute(self.text, parameters)
 
 

@@ -14,6 +14,7 @@ from waystage.errors import StoreLocked, StoreUnfit
 from waystage.store.address import address
 from waystage.store.driver import driver_of, told
 from waystage.store.log_room import LOG_PAGES
+from waystage.store.packing import teach
 from waystage.store.pooler import look
 from waystage.store.upgrade import migrate
 
@@ -95,6 +96,7 @@ def _postgresql(parsed: URL, session: bool) -> Engine:
     engine = create_engine(
         parsed.set(drivername="postgresql+psycopg"), connect_args=arguments, pool_pre_ping=True
     )
+    event.listen(engine, "connect", _postgresql_types)
     if session:
         event.listen(engine, "connect", _postgresql_settings)
     engine.update_execution_options(session=session)
@@ -104,6 +106,10 @@ def _postgresql(parsed: URL, session: bool) -> Engine:
 def has_sessions(engine: Engine) -> bool:
     """Whether a connection keeps its session from one transaction to the next."""
     return bool(engine.get_execution_options().get("session", True))
+
+
+def _postgresql_types(connection: Any, _record: Any) -> None:
+    teach(connection.adapters)
 
 
 def _postgresql_settings(connection: Any, _record: Any) -> None:

@@ -28,6 +28,7 @@ from waystage.store.codec import dump, instant, load
 from waystage.store.commit import lease_clock
 from waystage.store.driver import asked
 from waystage.store.foreign import Foreign
+from waystage.store.packing import packed
 from waystage.store.presence import present, say_gone
 from waystage.store.reads import Reader
 from waystage.store.turns import forget_turns, turn_owners
@@ -226,7 +227,7 @@ class WorkStore(Reader):
     def fences(self, connection: Connection, claims: list[r.Claim]) -> dict[tuple[int, str], int]:
         """Give the fencing numbers now in force, and keep them from changing till the commit."""
         numbers = sorted({claim.no for claim in claims})
-        found = asked(connection, FENCES, {"runs": numbers})
+        found = asked(connection, FENCES, {"runs": packed("BIGINT", numbers)})
         return {(run, slot): fence for run, slot, fence in found}
 
 
