@@ -80,9 +80,8 @@ class Deploy(Step):
             if problems := placed.online.check(spec):
                 return Refused("; ".join(problems), output={"reasons": [*problems]})
             handle = placed.online.apply(ctx, spec)
-        seen = placed.online.observe(ctx, handle)
         try:
-            answer = self._judge(ctx, placed, handle, seen)
+            answer = self._judge(ctx, placed, handle)
         except WaystageError as error:
             self._take_back(ctx, placed, handle, str(error))
             raise
@@ -90,26 +89,41 @@ class Deploy(Step):
             self._take_back(ctx, placed, handle, answer.why)
         return answer
 
-    def _judge(
-        self, ctx: Context, placed: PlacedRuntime, handle: Handle, seen: Observation
-    ) -> Answer:
-        if seen.phase == "failed":
-            raise _failure(ctx, placed, seen)
-        # while an older generation still answers under the same name, its digest shows it
-        if seen.phase == "ready" and seen.digest in (None, ctx.snapshot.digest):
-            if self.role == "champion" and "switch" in placed.online.capabilities:
-                if why := _not_scoring(ctx, placed, handle):
-                    return Refused(why)
-                placed.online.set_traffic(ctx, handle, 100)
-                seen = placed.online.observe(ctx, handle)
-            if seen.phase == "ready":
+    def _judge(self, ctx: Context, placed: PlacedRuntime, handle: Handle) -> Answer:
+        """Give the answer, or wait; raises what ends this attempt."""
+        try:
+            seen = self._led(ctx, placed, handle)
+        except Retryable as error:  # who could not be asked just now may serve all the same
+            now = str(error)
+        else:
+            if isinstance(seen, Refused):
+                return seen
+            if seen.phase == "failed":
+                raise _failure(ctx, placed, seen)
+            if _is_ours(ctx, seen):
                 return self._done(placed, handle, _named(placed, seen.endpoints))
+            now = f"{seen.phase} {seen.reason} {seen.message}"
         if waited(ctx) >= self.ready_within.total_seconds():
             raise Retryable(
                 f"{ctx.snapshot.id} is not ready in {placed.stage}/{placed.name} after "
-                f"{waited(ctx):.0f} s: {seen.phase} {seen.reason} {seen.message}".rstrip()
+                f"{waited(ctx):.0f} s: {now}".rstrip()
             )
         return waiting(ctx, {"handle": handle.ref}, longest=LONGEST_WAIT)
+
+    def _led(self, ctx: Context, placed: PlacedRuntime, handle: Handle) -> Observation | Refused:
+        """Look, and have a champion that answers get the requests where they can be led.
+
+        Raises `Retryable` when the runtime or the snapshot cannot be asked.
+        """
+        seen = placed.online.observe(ctx, handle)
+        if not _is_ours(ctx, seen):
+            return seen
+        if self.role == "champion" and "switch" in placed.online.capabilities:
+            if why := _not_scoring(ctx, placed, handle):
+                return Refused(why)
+            placed.online.set_traffic(ctx, handle, 100)
+            seen = placed.online.observe(ctx, handle)
+        return seen
 
     def _take_back(self, ctx: Context, placed: PlacedRuntime, handle: Handle, why: str) -> None:
         """Leave nothing behind that no inventory would know of; raises `Retryable` with `why`."""
@@ -159,6 +173,11 @@ def _named(placed: PlacedRuntime, found: tuple[Endpoint, ...]) -> tuple[Endpoint
     return tuple(
         spoken[each.protocol].model_copy(update={"name": each.name}) for each in placed.endpoints
     )
+
+
+def _is_ours(ctx: Context, seen: Observation) -> bool:
+    """Whether it answers: an older generation under the same name shows by its digest."""
+    return seen.phase == "ready" and seen.digest in (None, ctx.snapshot.digest)
 
 
 def _not_scoring(ctx: Context, placed: PlacedRuntime, handle: Handle) -> str:

@@ -142,9 +142,10 @@ def test_requests_are_not_led_to_a_champion_that_gives_no_scores(
 
     ctx.runtimes["serving"] = Switching(home=str(home))
     (home / "unled").touch()
-    with pytest.raises(Retryable, match="the Route is somebody else's"):
-        run_to_end(Deploy(), ctx)
+    with pytest.raises(Retryable, match=r"is not ready in .* s: the Route is somebody else's"):
+        run_to_end(Deploy(ready_within=timedelta(milliseconds=20)), ctx)
     assert world(home) == {}, "what got no requests is taken away"
+    ctx.attempt = 2
     (home / "unled").unlink()
     (home / "answers").write_text(json.dumps(answers))
     answer = run_to_end(Deploy(), ctx)
@@ -155,6 +156,45 @@ def test_requests_are_not_led_to_a_champion_that_gives_no_scores(
     (home / "answers").unlink()
     assert isinstance(run_to_end(Deploy(), ctx), Done)
     assert len(led) == 1
+
+
+@pytest.mark.parametrize(
+    "broken", [["observe"], ["predict"], ["set_traffic"], ["observe", "observe after it"]], ids=str
+)
+def test_a_line_that_breaks_once_takes_nothing_away(
+    ctx: FakeContext, home: Path, online: Any, broken: list[str]
+) -> None:
+    calls: list[str] = []
+
+    class Shaky(type(online)):  # type: ignore[misc]  # the class is known well enough
+        use: ClassVar[str] = "test.shaky"
+        capabilities: ClassVar[frozenset[str]] = frozenset({"switch"})
+
+        def observe(self, ctx: Services, handle: Handle) -> Any:
+            said("observe after it" if "set_traffic" in calls else "observe")
+            return super().observe(ctx, handle)
+
+        def predict(self, ctx: Services, handle: Handle, rows: list[JsonObject]) -> Any:
+            said("predict")
+            return super().predict(ctx, handle, rows)
+
+        def set_traffic(self, ctx: Services, handle: Handle, percent: int = 100) -> None:
+            said("set_traffic")
+
+        def delete(self, ctx: Services, handle: Handle) -> None:
+            calls.append("delete")
+
+    def said(call: str) -> None:
+        calls.append(call)
+        if call in broken:
+            broken.remove(call)
+            raise Retryable("the connection failed")
+
+    ctx.runtimes["serving"] = Shaky(home=str(home))
+    assert isinstance(run_to_end(Deploy(), ctx), Done)
+    assert broken == [], "the line broke where it was meant to"
+    assert "delete" not in calls
+    assert (home / "credit-1.json").exists()
 
 
 def test_what_the_runtime_could_never_run_is_refused(ctx: FakeContext, online: Any) -> None:
