@@ -119,6 +119,8 @@ class Viya:
         self, method: str, path: str, *, accept: str = "application/json", type: str = "",
         match: str = "", **more: Any,
     ) -> Iterator[httpx.Response]:  # fmt: skip
+        import httpx
+
         headers = {"Accept": accept}
         headers |= {"Content-Type": type} if type else {}
         headers |= {"If-Match": match} if match else {}
@@ -131,6 +133,8 @@ class Viya:
             if not 200 <= answer.status_code < 300:
                 raise self._refusal(answer, path)
             yield answer
+        except httpx.HTTPError as error:  # while the body was read
+            raise broken(f"SAS Viya {self.url}", error) from None
         finally:
             answer.close()
 

@@ -286,6 +286,29 @@ def test_a_server_that_is_away_is_waited_for(viya: SasViya, ctx: FakeContext) ->
         sas(viya).snapshots(ctx)
 
 
+def test_a_file_that_breaks_off_holds_up_no_other_model(
+    viya: SasViya, ctx: FakeContext, model: str
+) -> None:
+    repository = sas(viya)
+    viya.model("Whole", viya.models[model]["projectId"], FILES, properties=PROPERTIES)
+    viya.faults[f"GET /models/{model}/contents/"] = _truncated
+    with pytest.raises(Retryable, match="the connection failed"):
+        repository.get(ctx, "qs-tree-1", "1.0")
+    cursor, found = repository.watch(ctx, {})
+    assert [each.name for each in found] == ["whole"]
+    viya.faults.clear()
+    assert [each.name for each in repository.watch(ctx, cursor)[1]] == ["qs-tree-1"]
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_an_answer_that_breaks_off_is_waited_for(
+    viya: SasViya, ctx: FakeContext, model: str, status: int
+) -> None:
+    viya.faults["GET /models"] = lambda handler: _truncated(handler, status)
+    with pytest.raises(Retryable, match="SAS Viya"):
+        sas(viya).snapshots(ctx)
+
+
 def test_bad_contents_are_refused(viya: SasViya, ctx: FakeContext, model: str) -> None:
     for name in ("../up", "a%2F..%2Fb", ""):
         viya.files[model] = [("c1", name, b"x")]
@@ -308,3 +331,12 @@ def test_settings_that_cannot_be_meant_are_refused(wrong: dict[str, Any]) -> Non
     assert Sas.model_validate(good).projects == ("*",)
     with pytest.raises(ValueError, match=r".+"):
         Sas.model_validate(good | wrong)
+
+
+def _truncated(handler: Any, status: int = 200) -> bool:
+    handler.send_response(status)
+    handler.send_header("Content-Length", "4711")
+    handler.end_headers()
+    handler.wfile.write(b"half")
+    handler.close_connection = True
+    return True
