@@ -10,7 +10,7 @@ import pytest
 from waystage.errors import Hopeless
 from waystage.kernel import Event, Run, events
 from waystage.kernel.replay import rebuild
-from waystage.plugin import Done, Refused, Waiting
+from waystage.plugin import Allowance, Done, Refused, Waiting
 
 DAY = timedelta(days=1)
 TEXT = """
@@ -208,3 +208,37 @@ def test_of_two_daemons_one_begins(make_bench, postgres_url, limits):
         thread.join()
     first.until(lambda: sorted(first.places(run)[0] for run in runs) == ["no"] * 11 + ["work"])
     first.until(lambda: len(first.play.calls) == 1)
+
+
+def test_what_ended_while_its_run_was_paused_holds_nobody_up(bench):
+    def paused_meanwhile(ctx):
+        bench.send(ctx.run, events.pause("look first", "otto"))
+        return Done()
+
+    definition = counting(bench)
+    first = begin(bench, definition, "one", paused_meanwhile)
+    bench.until(lambda: bench.store.run_body(first)["held"])
+    assert bench.places(first) == ("work",), "the answer is kept until it goes on"
+    second = bench.open(definition, "two")
+    bench.play.answers["work"] = [Done()]
+    assert go(bench, second) == "rest"
+    bench.send(first, events.resume("go on", "otto"))
+    bench.settle()
+    assert bench.places(first) == ("rest",)
+
+
+def test_an_allowance_that_cannot_be_judged_parks_its_run_with_the_reason(bench, monkeypatch):
+    def broken(self):
+        raise OverflowError("date value out of range")
+
+    monkeypatch.setattr(bench.engine.workers._catalog["test.counted"], "allowance", broken)
+    run = bench.open(counting(bench))
+    go(bench, run)
+    (found,) = bench.store.incidents()
+    assert "its allowance cannot be judged: OverflowError: date value" in found.message
+
+
+@pytest.mark.parametrize("field", ["per", "cooldown"])
+def test_a_span_that_leaves_the_calendar_is_refused(field):
+    with pytest.raises(ValueError, match="36525 days"):
+        Allowance.model_validate({"name": "work", field: timedelta(days=999_999)})

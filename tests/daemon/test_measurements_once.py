@@ -10,6 +10,8 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
 from waystage.daemon.transaction import Transaction
+from waystage.errors import Hopeless
+from waystage.kernel import events
 from waystage.plugin import Measurement
 from waystage.store import schema as t
 
@@ -68,3 +70,28 @@ def test_the_same_window_measured_again_is_a_row_of_a_higher_number(measured: An
     assert len({(row.start, row.end) for row in found}) == 1
     numbers = [row.number for row in found]
     assert numbers == sorted(set(numbers))
+
+
+RETRIED = WATCHED.replace("PT1H}}", "P1D}}")
+
+
+def test_what_was_measured_after_an_error_and_a_retry_is_kept_beside_it(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[Any] = [Hopeless("the log is away"), Measurement(value=0.1)]
+
+    def measure(*_: Any) -> Measurement:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(bench.engine.workers._catalog["test.gauge"], "measure", measure)
+    run = bench.open(bench.lifecycle(RETRIED))
+    bench.turn(timedelta(days=1))
+    (found,) = bench.store.incidents()
+    bench.send(run, events.repair("retry", found.state, {"reason": "it is back"}, "otto"))
+    bench.settle()
+    assert [row.verdict for row in rows(bench)] == ["error", "ok"]
+    assert len({(row.start, row.end) for row in rows(bench)}) == 1
+    assert bench.places(run) == ("serving",)

@@ -99,7 +99,7 @@ def test_a_challengers_sidecar_tells_of_the_same_requests(daemon: Taken, tmp_pat
         assert ask(before, "/v1/models/fraud", 9, "probe", **{"X-Waystage-Probe": "1"}) == 200
         until(lambda: len(daemon.of("challenger")) == 3 and len(daemon.of("champion")) == 3)
         assert {path for path, _, _ in new.seen} == {"/v1/models/fraud:predict"}
-        assert before.tally["copies"] == 3
+        until(lambda: before.tally["copies"] == 3)
     assert daemon.of("challenger").keys() == daemon.of("champion").keys() == {"r0", "r1", "r2"}
     assert daemon.of("challenger")["r2"]["score"] == 0.002
     assert daemon.of("challenger")["r2"]["snapshot"] == "fraud/4"

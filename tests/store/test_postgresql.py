@@ -71,6 +71,21 @@ def test_a_server_that_is_not_there_is_told_in_one_line_without_the_password():
     assert "geheim" not in str(raised.value)
 
 
+def test_names_are_kept_as_they_are_whatever_encoding_the_machine_asks_for(
+    postgres_url, monkeypatch
+):
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    store = Store(postgres_url)
+    batch = Batch()
+    batch.history.append((1, 1, 5, "jürgen", b"{}", b"hash"))
+    with store.writing() as connection:
+        store.statements.write(connection, batch)
+    with store.reading() as connection:
+        assert connection.execute(text("SELECT actor FROM history")).scalar() == "jürgen"
+        assert connection.execute(text("SELECT octet_length(actor) FROM history")).scalar() == 7
+    store.close()
+
+
 def test_what_one_daemon_claims_another_passes_over(store, other):
     order(store, 1, 2, 3)
     with store.writing() as mine, other.writing() as theirs:

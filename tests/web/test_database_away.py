@@ -31,7 +31,8 @@ def test_every_route_says_that_the_database_is_away(server: PostgresServer, tmp_
         run, task = api.task()
         _, incident = api.incident()
         names = {"run": run, "task": task, "incident": incident, "kind": "retry", "stage": "DEV",
-                 "lifecycle": "asking", "placement": 1}  # fmt: skip
+                 "lifecycle": "asking", "placement": 1, "monitor": "requests",
+                 "service": "credit-risk"}  # fmt: skip
         token = api.own_token("otto")
         server.stop(signal.SIGQUIT)
         for method, route in routes(api):

@@ -379,6 +379,8 @@ class Engine:
                 self._next_due, self._look_at = None, time.monotonic() + self._poll
             elif items[0].future is not None:
                 items[0].future.set_exception(error)
+            else:
+                self.workers.lose(items[0])
             return
         for item in items:
             self._turn([item], alone=True)

@@ -106,8 +106,7 @@ def _told(daemon: Daemon, rows: Sequence[RunRow]) -> Iterator[File]:
     about = "the manifest of the snapshot, with the digest of each of its files"
     for name, run in {row.snapshot: row.id for row in rows}.items():
         body = daemon.store.run_body(run) or {}
-        path = f"snapshots/{name.replace('/', '-', 1)}.json"
-        yield File(path, _json(body.get("snapshot", {})), about)
+        yield File(f"snapshots/{name}.json", _json(body.get("snapshot", {})), about)
     yield from _definitions(daemon, sorted({row.definition for row in rows}))
 
 

@@ -79,11 +79,12 @@ def _measured(daemon: Daemon, service: str, stage: str) -> Iterator[Measured]:
     for row in rows:
         kept[row.monitor, row.snapshot, row.start, row.end, row.by_hand != ""] = row
     for row in sorted(kept.values(), key=lambda each: (each.end, each.monitor, each.at)):
-        limits = row.body.get("limits")
+        kept_limits = row.body.get("limits")
+        limits = _limits(daemon, row) if kept_limits is None else kept_limits
         yield Measured(
             monitor=row.monitor, use=row.use, snapshot=row.snapshot, run=row.run, at=row.at,
             window=Window(start=row.start, end=row.end), verdict=row.verdict,
-            by_hand=row.by_hand, body=row.body, limits=limits or _limits(daemon, row),
+            by_hand=row.by_hand, body=row.body, limits=limits,
         )  # fmt: skip
 
 

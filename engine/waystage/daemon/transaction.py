@@ -214,8 +214,8 @@ class Transaction:
             self._carry_out(touched, command)
         for fact in delivery.facts:
             apply_fact(self, touched, fact)
-        if delivery.claim is not None and delivery.event.kind == "step.refused" and self.allowing:
-            self.allowing.refused(self, delivery.claim.order["use"], delivery.claim.order["key"])
+        if delivery.claim is not None and self.allowing is not None:
+            self.allowing.answered(self, touched, delivery.event.kind, delivery.claim.order)
         if delivery.claim is not None and delivery.claim.order["kind"] == "monitor":
             self._keep_measurement(touched, before, delivery.claim.order)
         for order in measured_meanwhile(definition, before, delivery.event):
@@ -313,7 +313,7 @@ class Transaction:
         statement = rare.keep_measurement(
             kept | stale, monitor=name, use=order["use"], service=run.service,
             stage=order["stage"], snapshot=snapshot_id(run), run=touched.hot.no,
-            number=order["entry"], start=micros(datetime.fromisoformat(window["start"])),
+            number=run.revision, start=micros(datetime.fromisoformat(window["start"])),
             end=micros(datetime.fromisoformat(window["end"])),
             verdict=judged["verdict"], at=self.at,
         )  # fmt: skip

@@ -111,6 +111,15 @@ class Workers:
         with self._lock:
             return any(not self._outlives(each) for each in self._calls.values())
 
+    def lose(self, item: Item) -> None:
+        """Hold no more what was answered by what cannot be written.
+
+        It is given back and called again, until it is in quarantine.
+        """
+        for delivery in item.deliveries:
+            if delivery.claim is not None:
+                self._held.pop((delivery.claim.no, delivery.claim.slot), None)
+
     def still_ours(self, tx: Transaction, deliveries: list[Delivery]) -> list[Delivery]:
         """Keep the answers whose claim is still held; late ones become a note in the history.
 

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from waystage.plugin.values import Value
 
+LONGEST = timedelta(days=36_525)  # a hundred years: longer spans leave the calendar
+
 
 class Allowance(Value):
     """What the engine holds a counted step to, per service: never two of one `name` at once.
@@ -21,5 +23,5 @@ class Allowance(Value):
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
     most: int | None = Field(default=None, ge=1)
     time: timedelta | None = Field(default=None, gt=timedelta())
-    per: timedelta = Field(default=timedelta(), ge=timedelta())
-    cooldown: timedelta = Field(default=timedelta(), ge=timedelta())
+    per: timedelta = Field(default=timedelta(), ge=timedelta(), le=LONGEST)
+    cooldown: timedelta = Field(default=timedelta(), ge=timedelta(), le=LONGEST)

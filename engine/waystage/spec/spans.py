@@ -11,6 +11,8 @@ from waystage.spec.values import parse_duration
 
 Span = tuple[datetime, datetime]
 DAY = timedelta(days=1)
+# a year that was mistyped would squeeze every plot of time
+FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 UNITS = {"min": timedelta(minutes=1), "h": timedelta(hours=1), "d": DAY, "w": 7 * DAY}
 WAYS = "2026-01-01/2026-02-01, 2026-01-01/P30D, P30D, 30d, 12h, 2026-Q1, 2026-03, last-month"
 
@@ -39,6 +41,8 @@ def parse_span(text: str, now: datetime, *, delay: timedelta = timedelta()) -> S
         raise WindowUnfit(f"window {text!r} is not understood; write it as in {WAYS}")
     if span[0] >= span[1]:
         raise WindowUnfit(f"window {text!r} ends before it begins, or as it does")
+    if span[0] < FIRST or span[1] > LAST:
+        raise WindowUnfit(f"window {text!r} is not between {FIRST:%Y} and {LAST:%Y}")
     return span
 
 

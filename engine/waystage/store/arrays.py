@@ -39,7 +39,10 @@ from waystage.store.packing import packed
 
 # the fencing numbers in force, which stay so until the commit
 FENCES = """
-SELECT run, slot, fence FROM work WHERE run = ANY(%(runs)b::bigint[]) ORDER BY run, slot FOR UPDATE
+SELECT work.run, work.slot, fence FROM work
+JOIN unnest(%(runs)b::bigint[], %(slots)b::text[]) AS given (run, slot)
+ON work.run = given.run AND work.slot = given.slot
+ORDER BY work.run, work.slot FOR UPDATE OF work
 """
 PARAMETER = re.compile(r"%\((\w+)\)s::(\w+)\[\]")
 
@@ -58,6 +61,12 @@ class ArrayStatement:
         given = zip(self._columns, zip(*rows, strict=True), strict=True)
         parameters = {name: packed(kind, values) for (name, kind), values in given}
         return driver_of(connection).execute(self.text, parameters)
+
+
+def places(claims: Sequence[tuple[int, str, int]]) -> dict[str, Any]:
+    """Give what `FENCES` asks about."""
+    runs, slots, _ = zip(*claims, strict=True)
+    return {"runs": packed("BIGINT", runs), "slots": packed("TEXT", slots)}
 
 
 def rows_of(table: Table, names: Mapping[str, str]) -> Any:

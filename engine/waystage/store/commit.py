@@ -27,7 +27,6 @@ from sqlalchemy.sql import Executable
 from waystage.store import arrays as a
 from waystage.store import schema as t
 from waystage.store.driver import driver_of, together, told
-from waystage.store.packing import packed
 
 Row = tuple[Any, ...]
 Fence = tuple[int, str, int]  # run, slot, fencing number
@@ -257,8 +256,7 @@ class Statements:
         """Send the question for the numbers in force along with the batch; gives the cursor."""
         if not claims:
             return None
-        runs = sorted({run for run, _, _ in claims})
-        return driver_of(connection).execute(a.FENCES, {"runs": packed("BIGINT", runs)})
+        return driver_of(connection).execute(a.FENCES, a.places(claims))
 
     def _write_runs(self, connection: Connection, batch: Batch) -> Any:
         if batch.insert_runs:

@@ -23,6 +23,7 @@ log = logging.getLogger("waystage.store")
 PATIENCE = {
     "connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
+    "client_encoding": "utf8",  # whatever the machine's or the database's own is
 }  # fmt: skip
 
 

@@ -40,7 +40,8 @@ def keep_look(connection: Connection, placement: int, **values: Any) -> None:
 def keep_deployed(connection: Connection, placement: int, **changed: Any) -> None:
     """Write what a deployment is found by from now on; raises `NotFound`."""
     p = t.placements.c
-    found = connection.execute(select(p.body).where(p.id == placement)).scalar()
+    query = select(p.body).where(p.id == placement).with_for_update()
+    found = connection.execute(query).scalar()
     if found is None:
         raise NotFound(f"there is no entry {placement} in the inventory")
     body = load(found)
@@ -59,7 +60,7 @@ def keep_share(
     p = t.placements.c
     here = (p.service == there[0]) & (p.stage == there[1]) & (p.runtime == there[2])
     query = select(p.id, p.snapshot, p.body).where(here, p.until.is_(None), p.role == "challenger")
-    for row in connection.execute(query).all():
+    for row in connection.execute(query.with_for_update()).all():
         told = load(row.body)["deployed"].get("percent")
         wanted = percent if row.snapshot == snapshot else told if snapshot else None
         if told != wanted:

@@ -23,12 +23,11 @@ from sqlalchemy import (
 
 from waystage.store import rows as r
 from waystage.store import schema as t
-from waystage.store.arrays import FENCES
+from waystage.store.arrays import FENCES, places
 from waystage.store.codec import dump, instant, load
 from waystage.store.commit import lease_clock
 from waystage.store.driver import asked
 from waystage.store.foreign import Foreign
-from waystage.store.packing import packed
 from waystage.store.presence import present, say_gone
 from waystage.store.reads import Reader
 from waystage.store.turns import forget_turns, turn_owners
@@ -226,8 +225,7 @@ class WorkStore(Reader):
 
     def fences(self, connection: Connection, claims: list[r.Claim]) -> dict[tuple[int, str], int]:
         """Give the fencing numbers now in force, and keep them from changing till the commit."""
-        numbers = sorted({claim.no for claim in claims})
-        found = asked(connection, FENCES, {"runs": packed("BIGINT", numbers)})
+        found = asked(connection, FENCES, places([(c.no, c.slot, c.fence) for c in claims]))
         return {(run, slot): fence for run, slot, fence in found}
 
 
