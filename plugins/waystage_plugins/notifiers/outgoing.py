@@ -65,7 +65,10 @@ def fetch(
     most: int,
     allow_private: bool,
 ) -> Answered:
-    """Ask once and give the answer whatever its status; raises beyond `most` bytes."""
+    """Ask once and give the answer whatever its status; raises beyond `most` bytes.
+
+    What is no success is cut there: an error page may be as long as it likes.
+    """
     import httpx
 
     target = _target(url, "the URL").copy_merge_params(parameters)
@@ -75,7 +78,10 @@ def fetch(
         for part in response.iter_bytes():
             body += part
             if len(body) > most:
-                raise Hopeless(f"{target.host} answered more than {most:,} bytes")
+                if response.is_success:
+                    raise Hopeless(f"{target.host} answered more than {most:,} bytes")
+                del body[most:]
+                break
     except httpx.HTTPError as error:
         raise Retryable(f"{target.host} broke off: {type(error).__name__}") from None
     finally:

@@ -164,6 +164,8 @@ def test_a_number_of_another_system_is_asked_for_the_window(ctx: FakeContext, ad
         (302, b"", Hopeless, "redirects are not followed"),
         (404, b"", Hopeless, "answered 404: it does not tell this number"),
         (503, b"", Retryable, "answered 503"),
+        (503, b" " * 1_100_000, Retryable, "answered 503"),
+        (404, b" " * 1_100_000, Hopeless, "answered 404: it does not tell this number"),
     ],
 )
 def test_an_answer_that_is_no_number_is_an_error(
