@@ -29,9 +29,9 @@ def register(viya: Viya, it: Registration, project: str) -> tuple[str, str]:
         for version in versions(viya, model):
             if words.is_whole(version) and words.properties(version).get(words.KEY) == it.key:
                 return model, words.version_of(version)
-        _begin(viya, it, model)
+        mark = _begin(viya, it, model)
         _fill(viya, it, model)
-        return model, _end(viya, it, model)
+        return model, _end(viya, it, model, mark)
     except Conflict as error:
         raise Retryable(f"{it.name} was changed by somebody else meanwhile: {error}") from error
 
@@ -75,8 +75,8 @@ def _model(viya: Viya, it: Registration, project: str) -> str:
     return str(made["id"])
 
 
-def _begin(viya: Viya, it: Registration, model: str) -> None:
-    """Have a present version that is this key's and not whole yet."""
+def _begin(viya: Viya, it: Registration, model: str) -> str:
+    """Have a present version that is this key's and not whole yet; give what marks it so."""
     present, etag = viya.get(f"/models/{model}")
     version = words.version_of(present)
     told = words.properties(present).get(words.NEXT, "")
@@ -88,6 +88,7 @@ def _begin(viya: Viya, it: Registration, model: str) -> None:
         viya.put(f"/models/{model}", changed, etag)
     if whole:
         viya.post(f"/models/{model}/modelVersions", {"option": "major"}, VERSION)
+    return wanted
 
 
 def _fill(viya: Viya, it: Registration, model: str) -> None:
@@ -105,9 +106,14 @@ def _fill(viya: Viya, it: Registration, model: str) -> None:
         viya.upload(where, SIGNATURE, io.BytesIO(signature))
 
 
-def _end(viya: Viya, it: Registration, model: str) -> str:
-    """Say of the version what it is; from now on it is whole."""
+def _end(viya: Viya, it: Registration, model: str, mark: str) -> str:
+    """Say of the version what it is; from now on it is whole.
+
+    Raises `Conflict` when somebody else went on with it under another key.
+    """
     present, etag = viya.get(f"/models/{model}")
+    if (now := words.properties(present).get(words.NEXT, "")) != mark:
+        raise Conflict(f"its property {words.NEXT} is {now!r}, no longer {mark!r}")
     services, tags = it.manifest.get("services"), it.manifest.get("tags")
     said = {str(k): str(v) for k, v in tags.items()} if isinstance(tags, dict) else {}
     said |= {words.KEY: it.key, words.DIGEST: it.digest}

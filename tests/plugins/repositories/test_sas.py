@@ -203,6 +203,31 @@ def test_an_attempt_that_died_anywhere_is_gone_on_with_once(
         ["1.0"] if first else ["1.0", "2.0"])  # fmt: skip
 
 
+def test_what_another_daemon_registers_meanwhile_is_not_taken_for_ones_own(
+    viya: SasViya, ctx: FakeContext, tmp_path: Path
+) -> None:
+    viya.project("Credit Risk")
+    repository = sas(viya, project="Credit Risk")
+    manifest: JsonObject = {"name": "credit", "services": ["credit-risk"]}
+    elsewhere = FakeContext(tmp_path / "elsewhere", secrets=ctx.secrets)
+    theirs = source(tmp_path / "theirs", **{"model.onnx": b"theirs"})
+    uploads: list[str] = []
+
+    def meanwhile(handler: Any) -> bool:
+        uploads.append(handler.path)
+        if len(uploads) == 2:  # all files of the first daemon are there
+            repository.register(elsewhere, theirs, manifest, key="theirs")
+        return False
+
+    viya.losses["POST /contents"] = meanwhile
+    with pytest.raises(Retryable, match=r"somebody else meanwhile: its property waystage\.next"):
+        repository.register(ctx, source(tmp_path), manifest, key="ours")
+    made = repository.register(ctx, source(tmp_path), manifest, key="ours")
+    kept = repository.register(elsewhere, theirs, manifest, key="theirs")
+    assert (made.version, kept.version) == ("2.0", "1.0")
+    assert repository.snapshots(ctx) == [kept, made]
+
+
 def test_an_alias_that_somebody_moves_meanwhile_is_not_overwritten(
     viya: SasViya, ctx: FakeContext, model: str
 ) -> None:
