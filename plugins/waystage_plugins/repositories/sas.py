@@ -6,9 +6,10 @@ import hashlib
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -204,11 +205,10 @@ class Sas(Repository):
         """
         seen, new = Cursor(cursor), []
         with self._viya(ctx) as viya:
-            for version in self._offered(viya):
+            for version in self._offered(viya, seen.keeps):
                 model, name = str(version["modelId"]), words.version_of(version)
-                if seen.knows(model, name):
-                    seen.keep(model, name)
-                    continue
+                if seen.keeps(model, name):
+                    continue  # the list had no name of it
                 place = f"{words.slug(str(version.get('name')))}/{name}"
                 if seen.waits(place, ctx.now):
                     continue
@@ -245,16 +245,19 @@ class Sas(Repository):
         ]  # fmt: skip
         return sorted(found, key=lambda each: (str(each.get("creationTimeStamp")), str(each["id"])))
 
-    def _offered(self, viya: Viya) -> list[dict[str, Any]]:
-        """Give the whole versions that are for some service, oldest first."""
+    def _offered(
+        self, viya: Viya, known: Callable[[str, str], bool] = lambda model, name: False
+    ) -> list[dict[str, Any]]:
+        """Give the whole versions that are for some service and not known, oldest first."""
         models = self._models(viya)
         named = Counter(words.slug(str(each.get("name"))) for each in models)
         found = []
         for model in models:
-            for each in registering.versions(viya, str(model["id"])):
+            number = str(model["id"])
+            for each in registering.versions(viya, number, partial(known, number)):
                 if words.services_of(each) and words.is_whole(each):
                     twice = named[words.slug(str(model.get("name")))] > 1
-                    found.append(each | {"modelId": str(model["id"]), "twice": twice})
+                    found.append(each | {"modelId": number, "twice": twice})
         return sorted(found, key=lambda each: (
             str(each.get("creationTimeStamp")), str(each.get("name")), _natural(each),
         ))  # fmt: skip

@@ -8,6 +8,7 @@ not all there is told from a whole one.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 from waystage.errors import Conflict, Hopeless, NotFound, Retryable
@@ -36,10 +37,19 @@ def register(viya: Viya, it: Registration, project: str) -> tuple[str, str]:
         raise Retryable(f"{it.name} was changed by somebody else meanwhile: {error}") from error
 
 
-def versions(viya: Viya, model: str) -> list[dict[str, Any]]:
-    """Give every version of a model with all that is said of it, the present one too."""
+def versions(
+    viya: Viya, model: str, known: Callable[[str], bool] | None = None
+) -> list[dict[str, Any]]:
+    """Give every version of a model with all that is said of it, the present one too.
+
+    `known` is asked by the version's name, where the list has it, for those to leave out: each
+    costs a request.
+    """
     found = []
     for each in viya.every(f"/models/{model}/versions"):
+        name = str(each.get("modelVersionName") or "")
+        if name and known and known(name):
+            continue
         number = checked(str(each.get("id", "")), model)
         kind = (f"/models/{model}",) if number == model else (
             f"/models/{model}/modelVersions/{number}", VERSION)  # fmt: skip

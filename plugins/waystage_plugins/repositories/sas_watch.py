@@ -11,7 +11,7 @@ from waystage_plugins.repositories.mlflow_watch import Troubles
 class Cursor(Troubles):
     """For each model, by its id, the names of the versions that were taken.
 
-    What is not offered any more is forgotten: offered again, it is told again.
+    A version that is not listed any more is forgotten: listed again, it is told again.
     """
 
     def __init__(self, old: JsonObject) -> None:
@@ -20,12 +20,15 @@ class Cursor(Troubles):
         self._old: dict[str, Any] = found if isinstance(found, dict) else {}
         self._models: dict[str, Any] = {}
 
-    def knows(self, model: str, version: str) -> bool:
-        """Whether a version was taken before."""
-        return version in self._old.get(model, [])
+    def keeps(self, model: str, version: str) -> bool:
+        """Whether a version was taken before; then it stays remembered."""
+        known = version in self._old.get(model, [])
+        if known:
+            self.keep(model, version)
+        return known
 
     def keep(self, model: str, version: str) -> None:
-        """Remember that a version was taken, now or before."""
+        """Remember that a version was taken."""
         self._models.setdefault(model, []).append(version)
 
     def next(self) -> JsonObject:

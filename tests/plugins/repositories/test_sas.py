@@ -104,6 +104,33 @@ def test_a_new_version_is_told_once_and_the_old_one_stays_what_it_was(
     assert (fetched / "score.sas").read_bytes() == b"data; run;"
 
 
+def test_a_look_asks_nothing_about_what_it_knows(
+    viya: SasViya, ctx: FakeContext, model: str
+) -> None:
+    repository = sas(viya)
+    viya.version(model)
+    cursor, found = repository.watch(ctx, {})
+    assert len(found) == 2
+    viya.asked.clear()
+    cursor, found = repository.watch(ctx, cursor)
+    lists = {"GET /modelRepository/models", f"GET /modelRepository/models/{model}/versions"}
+    assert (found, set(viya.asked)) == ([], lists)
+    viya.version(model)
+    assert [each.version for each in repository.watch(ctx, cursor)[1]] == ["3.0"]
+
+
+def test_a_list_that_has_no_names_of_versions_tells_none_twice(
+    viya: SasViya, ctx: FakeContext, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(viya, "_brief", lambda _, row: {"id": row["id"]})
+    viya.version(model)
+    cursor, found = sas(viya).watch(ctx, {})
+    assert len(found) == 2
+    for _ in range(2):
+        cursor, found = sas(viya).watch(ctx, cursor)
+        assert found == []
+
+
 def test_files_that_change_after_the_first_look_are_refused(
     viya: SasViya, ctx: FakeContext, model: str, tmp_path: Path
 ) -> None:
