@@ -163,6 +163,7 @@ class OnlineRuntime(Plugin):
         """Have this share of the champion's requests copied to the challenger here, in percent.
 
         Copies touch no answer and no answer's time; they are logged under the requests' own ids.
+        Raises `Conflict` while another challenger has them, where one at a time can.
         """
         raise Hopeless(f"{self.use} cannot copy requests")
 

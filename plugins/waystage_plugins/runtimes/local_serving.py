@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from waystage.errors import Hopeless, Retryable
+from waystage.errors import Conflict, Hopeless, Retryable
 from waystage.plugin import Context, DeploySpec, Handle, JsonObject, Observation, Services
 from waystage_plugins.repositories.layout import locked
 from waystage_plugins.runtimes.files import read_json
@@ -21,6 +21,7 @@ from waystage_plugins.runtimes.serving.config import (
     read_config,
     write_config,
 )
+from waystage_plugins.runtimes.serving.hand import HAND, MOST_ENDS, ends_of
 from waystage_plugins.runtimes.serving.look import await_notice, observed
 from waystage_plugins.runtimes.serving.probe import by_grpc, by_rest
 from waystage_plugins.tfserving.messages import MISSING, installed
@@ -84,7 +85,10 @@ class LocalServing(LocalOnline):
         return [{"score": score} for score in found[0]]
 
     def mirror(self, ctx: Services, handle: Handle, percent: int) -> None:
-        """Have this share of the champion's requests copied to the challenger."""
+        """Have this share of the champion's requests copied to the challenger.
+
+        Raises `Conflict` while another one gets them.
+        """
         directory, number, role = self._parts(ctx, handle)
         with locked(directory.with_suffix(".lock")):
             config = read_config(directory, Config)
@@ -93,6 +97,12 @@ class LocalServing(LocalOnline):
                 raise Hopeless(f"version {number} is no challenger of {handle.ref['service']} here")
             if entry.mirror == percent:
                 return
+            first = config.copied_to
+            if percent and first is not None and first is not entry:
+                raise Conflict(
+                    f"{first.snapshot.id} gets the copies of {handle.ref['service']} here, and "
+                    "one challenger at a time can: end that by percent: 0, or take it out"
+                )
             config = config.mirrored(number, percent)
             write_config(directory, config)
             await_notice(ctx, directory, config.revision)
@@ -113,8 +123,14 @@ class LocalServing(LocalOnline):
     def _judged(
         self, ctx: Services, handle: Handle, seen: dict[str, Any], config: Any, entry: Entry
     ) -> Observation:
-        ports = read_json(self._parts(ctx, handle)[0] / SERVER)
-        return observed({**seen, **ports}, config, entry, int(ports.get("port") or 0))
+        directory = self._parts(ctx, handle)[0]
+        ports = read_json(directory / SERVER)
+        found = observed({**seen, **ports}, config, entry, int(ports.get("port") or 0))
+        ends = ends_of(directory / HAND, entry.deployment) if entry.mirror else 0
+        if ends < MOST_ENDS:
+            return found
+        told = f"{found.message}; it gets no more copies, which ended the process {ends} times"
+        return found.model_copy(update={"message": told})
 
     def _make_room(
         self, ctx: Services, directory: Path, known: Config | None, wanted: Config

@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
-from waystage.errors import Hopeless
-from waystage.plugin import Answer, Change, Context, Done, Handle, Step
+from waystage.errors import Conflict, Hopeless
+from waystage.plugin import Answer, Change, Context, Done, Handle, OnlineRuntime, Step
 from waystage_plugins.steps.artifact import need_stage
 from waystage_plugins.steps.placed import online_runtime, own_placements
 
@@ -22,7 +22,8 @@ class Mirror(Step):
     The snapshot is deployed before, as challenger. Copies are in the scoring log under the ids of
     their requests, with the role `challenger`, for `challenger.compare` to join. `percent: 0` ends
     it. `validate` refuses a runtime that cannot mirror; with `required: false` the output says
-    so instead, for who copies requests by a sidecar or compares otherwise.
+    so instead, for who copies requests by a sidecar or compares otherwise. It says, too, when
+    another challenger has the copies: one at a time can.
     """
 
     use: ClassVar[str] = "runtime.mirror"
@@ -59,10 +60,18 @@ class Mirror(Step):
         if rows[0].deployed.mode == "batch":
             why = "nobody sends requests to a batch runtime"
         elif "mirror" in (runtime := online_runtime(ctx, rows[0])).capabilities:
-            runtime.mirror(ctx, Handle(ref=rows[0].deployed.handle), self.percent)
+            why = self._asked(ctx, runtime, Handle(ref=rows[0].deployed.handle)) or why
         else:
             why = f"{runtime.use} cannot copy requests"
         if self.required and self.percent and why:
             raise Hopeless(f"{ctx.snapshot.id} in {need_stage(ctx)}: {why}; say required: false")
         percent = 0 if why else self.percent
         return Done(self.Output(mirrored=percent > 0, percent=percent, why=why))
+
+    def _asked(self, ctx: Context, runtime: OnlineRuntime, handle: Handle) -> str:
+        """Tell the runtime, and say why it could not do it; empty when it did."""
+        try:
+            runtime.mirror(ctx, handle, self.percent)
+        except Conflict as error:
+            return str(error)
+        return ""

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
 import time
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from waystage.errors import Hopeless
+from waystage.clock import SystemClock
+from waystage.errors import Conflict, Hopeless
 from waystage.plugin import DeploySpec, Handle, JsonObject, Placement, Slice
 from waystage.plugin.answers import Deployed
 from waystage.testing import FakeContext
 from waystage.testing.runtime_contracts import wait_until_ready
 from waystage_plugins.runtimes import LocalServing
+from waystage_plugins.runtimes.local_serving import stop_all
+from waystage_plugins.runtimes.serving.config import Config, Entry
+from waystage_plugins.runtimes.serving.hand import HAND, Hand
+from waystage_plugins.runtimes.serving.mirror import Mirror as Copies
+from waystage_plugins.runtimes.serving.models import Table, Version
 from waystage_plugins.scoring import SqliteScoringLog
 from waystage_plugins.steps.mirror import Mirror
 
@@ -152,6 +162,150 @@ def test_a_share_of_requests_is_always_the_same_ones(
     assert 5 < len(chosen) < 40
     until(lambda: mirror_of(ctx, url)["copied"] == len(chosen))
     assert logged(ctx, "challenger").keys() == chosen
+
+
+def test_a_second_challenger_does_not_end_the_first_ones_copies(
+    ctx: FakeContext, both: tuple[str, Handle], release: Release
+) -> None:
+    url, challenger = both
+    RUNTIME.mirror(ctx, challenger, 100)
+    ctx.key = "run/3"
+    second = RUNTIME.apply(
+        ctx, release(2.0, version="3", role="challenger", scoring_log=LOG)
+    )  # fmt: skip
+    wait_until_ready(RUNTIME, ctx, second)
+    with pytest.raises(Conflict, match="credit/2 gets the copies of credit-risk here"):
+        RUNTIME.mirror(ctx, second, 100)
+    told = ask(ctx, url, "a")
+    until(lambda: "a" in logged(ctx, "challenger"))
+    assert logged(ctx, "challenger")["a"][2] == pytest.approx(1 - told), "still the first one's"
+
+    ctx.snapshot = release(2.0, version="3").snapshot
+    ctx.runtimes = {"r": RUNTIME}
+    deployed = Deployed(stage="DEV", runtime="r", mode="online", role="challenger",
+                        handle=second.ref)  # fmt: skip
+    ctx.inventory.append(Placement("credit-risk", ctx.snapshot, deployed, "r-1", ctx.now))
+    found = Mirror(required=False).run(ctx).output  # type: ignore[union-attr]  # it is Done
+    assert found.mirrored is False  # type: ignore[union-attr]  # its own Output
+    assert "one challenger at a time" in found.why  # type: ignore[union-attr]  # its own Output
+
+    RUNTIME.mirror(ctx, challenger, 0)
+    RUNTIME.mirror(ctx, second, 100)
+    ask(ctx, url, "b")
+    until(lambda: "b" in logged(ctx, "challenger"))
+
+
+class Held:
+    """A model that answers once it may."""
+
+    columns = ("income", "purpose")
+
+    def __init__(self) -> None:
+        self.asked, self.may = threading.Event(), threading.Event()
+
+    def score(self, rows: list[JsonObject]) -> list[float]:
+        self.asked.set()
+        assert self.may.wait(60)
+        return [0.5] * len(rows)
+
+
+class Kept:
+    """Keep how many rows were recorded."""
+
+    clock = SystemClock()
+    count = 0
+
+    def record(self, log: JsonObject, rows: list[Any]) -> None:
+        self.count += len(rows)
+
+
+def a_table(spec: DeploySpec, model: Any) -> Table:
+    entry = Entry(number=2, snapshot=spec.snapshot, role="challenger", key="k", mirror=100)
+    config = Config(model="credit-risk", stage="DEV", scoring_log=LOG, entries=(entry,))
+    return Table(config, {2: Version(2, spec.snapshot, 1, "AVAILABLE", model=model)})
+
+
+@pytest.mark.parametrize(
+    ("rows", "each", "room"),
+    [
+        (1, {"income": 1.0, "purpose": "car"}, 2000),
+        (3000, {"income": 1.0}, 6),  # 20,000 rows
+        (1, {"purpose": "x" * (1 << 20)}, 63),  # 64 MiB with what Python needs besides
+        (1, {f"c{n}": n for n in range(100_000)}, 10),  # small as a message, large as values
+    ],
+    ids=["copies", "rows", "texts", "values"],
+)
+def test_what_waits_is_bounded_by_count_rows_and_memory(
+    tmp_path: Path, release: Release, rows: int, each: dict[str, Any], room: int
+) -> None:
+    model, kept = Held(), Kept()
+    table = a_table(release(version="2"), model)
+    mirror = Copies(kept, Hand(tmp_path / HAND))  # type: ignore[arg-type]  # as the recorder
+    asked: list[dict[str, Any]] = [each] * rows
+    for number in range(room + 5):
+        mirror.offer(table, str(number), [f"{number}-{n}" for n in range(rows)], asked, 1.0)
+    assert model.asked.wait(60)
+    assert mirror.seen() == {"copied": 0, "waiting": room, "dropped": 5}
+    model.may.set()
+    until(lambda: mirror.seen() == {"copied": room, "waiting": 0, "dropped": 5})
+    assert kept.count == room * rows
+    mirror.offer(table, "later", ["later"], asked[:1], 1.0)
+    until(lambda: mirror.seen()["copied"] == room + 1)
+
+
+def until_copied(ctx: FakeContext, url: str, number: int) -> None:
+    until(lambda: mirror_of(ctx, url)["copied"] == number)
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from waystage_plugins.runtimes.serving.hand import Hand
+with Hand(Path(sys.argv[1])).holding(sys.argv[2]):
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_challenger_whose_copies_kill_the_server_gets_none_after_the_third(
+    ctx: FakeContext, both: tuple[str, Handle], release: Release
+) -> None:
+    url, challenger = both
+    RUNTIME.mirror(ctx, challenger, 100)
+    file = Path(str(challenger.ref["directory"])) / HAND
+    for times in range(1, 4):
+        stop_all(ctx)
+        subprocess.run([sys.executable, "-c", KILLED, str(file), "2 run/2"], check=False)
+        ctx.key = "run/2"
+        spec = release(-1.0, version="2", role="challenger", scoring_log=LOG)
+        seen = wait_until_ready(RUNTIME, ctx, RUNTIME.apply(ctx, spec))
+        url = seen.endpoints[0].url.replace("/labels/challenger", "")
+        ask(ctx, url, f"a{times}")
+        if times < 3:
+            until_copied(ctx, url, 1)
+            assert "no more copies" not in RUNTIME.observe(ctx, challenger).message
+    assert mirror_of(ctx, url) == {"copied": 0, "waiting": 0, "dropped": 1}
+    assert logged(ctx, "champion").keys() >= {"a1", "a2", "a3"}, "the champion answers"
+    told = RUNTIME.observe(ctx, challenger).message
+    assert told.endswith("it gets no more copies, which ended the process 3 times")
+
+    RUNTIME.delete(ctx, challenger)
+    ctx.key = "run/4"  # who deploys it anew wants to know it anew
+    again = RUNTIME.apply(ctx, spec)
+    wait_until_ready(RUNTIME, ctx, again)
+    RUNTIME.mirror(ctx, again, 100)
+    ask(ctx, url, "b")
+    until(lambda: "b" in logged(ctx, "challenger"))
+
+
+def test_an_end_that_was_asked_for_is_no_challengers_fault(tmp_path: Path) -> None:
+    hand = Hand(tmp_path / HAND)
+    with hand.holding("2 k"):
+        assert Hand(tmp_path / HAND).ends("2 k") == 1, "as another life would see it"
+    with hand.holding("2 k"):
+        hand.close()
+        assert Hand(tmp_path / HAND).ends("2 k") == 0
+    (tmp_path / HAND).write_text('{"hand": 3, "ends": [')
+    assert Hand(tmp_path / HAND).ends("2 k") == 0
 
 
 def test_only_a_challenger_gets_copies(ctx: FakeContext, release: Release) -> None:

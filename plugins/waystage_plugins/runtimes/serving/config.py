@@ -36,6 +36,11 @@ class Entry(Value):
     asked: int = 0
     mirror: int = 0
 
+    @property
+    def deployment(self) -> str:
+        """What tells it from a later deployment of the same version."""
+        return f"{self.number} {self.key}"
+
 
 class Config(Value):
     """All deployments of one service in one stage, the latest last."""
@@ -91,6 +96,11 @@ class Config(Value):
             others = tuple(each for each in self.entries if each is not known)
             entries = (*others, entry) if latest else (entry, *others)
         return self._next(entries)
+
+    @property
+    def copied_to(self) -> Entry | None:
+        """The challenger that copies go to: one, as the log keeps one for each request's id."""
+        return next((e for e in self.entries if e.role == "challenger" and e.mirror), None)
 
     def mirrored(self, number: int, percent: int) -> Self:
         """Have this share of the champion's requests copied to a challenger."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from waystage.errors import WaystageError
 from waystage.plugin import new_request_id
 from waystage_plugins.runtimes.serving import protocol
+from waystage_plugins.runtimes.serving.hand import HAND, Hand
 from waystage_plugins.runtimes.serving.mirror import Mirror
 from waystage_plugins.runtimes.serving.models import Models, Table, Version
 from waystage_plugins.runtimes.serving.protocol import Problem, Rows, Scores, Target
@@ -30,7 +31,7 @@ class Desk:
 
     def __init__(self, models: Models, recorder: Recorder) -> None:
         self.models, self._recorder = models, recorder
-        self.mirror = Mirror(recorder)
+        self.mirror = Mirror(recorder, Hand(models.directory / HAND))
 
     def score(
         self, target: Target, read_rows: Callable[[Sequence[str]], Rows], *, name: str | None,

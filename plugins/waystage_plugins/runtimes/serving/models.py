@@ -13,7 +13,7 @@ from waystage.plugin import Snapshot
 from waystage_plugins.repositories.tree import tree_digest, tree_files
 from waystage_plugins.runtimes.files import read_json, write_json
 from waystage_plugins.runtimes.onnx_model import OnnxModel
-from waystage_plugins.runtimes.serving.config import UNLOADABLE, Config
+from waystage_plugins.runtimes.serving.config import UNLOADABLE, Config, Entry
 
 State = Literal["LOADING", "AVAILABLE", "END"]
 
@@ -50,13 +50,11 @@ class Table:
         return found
 
     @property
-    def mirrored(self) -> tuple[Version | None, int]:
-        """The challenger that gets copies of the champion's requests, and of which share."""
-        number = self.labels.get("challenger")
-        entry = self.config.find(number, "challenger") if number is not None else None
-        if entry is None or not entry.mirror:
-            return None, 0
-        return self.versions[entry.number], entry.mirror
+    def mirrored(self) -> tuple[Version, Entry] | None:
+        """The challenger that gets copies of the champion's requests; the latest need not be it."""
+        entry = self.config.copied_to
+        version = self.versions.get(entry.number) if entry else None
+        return (version, entry) if entry and version and version.model else None
 
     def role_of(self, number: int) -> str:
         """Give the role in which a version answers those who ask for it by its number."""
@@ -68,7 +66,7 @@ class Models:
     """Loads and unloads as the config says."""
 
     def __init__(self, directory: Path, config: Config) -> None:
-        self._directory = directory
+        self.directory = directory
         self.table = Table(config)
 
     def follow(self, config: Config) -> None:
@@ -85,18 +83,18 @@ class Models:
             self.table = Table(config, dict(kept))
 
     def _load(self, version: Version) -> Version:
-        failed = read_json(self._directory / UNLOADABLE)
+        failed = read_json(self.directory / UNLOADABLE)
         known = failed.get(str(version.number))
         if known and known["asked"] == version.asked:
             # a restart alone must not bring back what a run has given up
             return _ended(version, known["reason"], known["error"])
-        loaded = load(self._directory / "models", version, self.table.config.threads)
+        loaded = load(self.directory / "models", version, self.table.config.threads)
         if loaded.state == "END":
             failed[str(version.number)] = {
                 "asked": loaded.asked, "reason": loaded.reason, "error": loaded.error
             }  # fmt: skip
             with suppress(OSError):  # a full disk leaves it to be found out again
-                write_json(self._directory / UNLOADABLE, failed)
+                write_json(self.directory / UNLOADABLE, failed)
         return loaded
 
 

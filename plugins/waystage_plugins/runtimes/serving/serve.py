@@ -52,6 +52,7 @@ def serve(directory: Path, lock: int) -> int:
         server.server_close()
         return PORT_IN_USE
     live(directory, lock, models, server, {"grpc_port": grpc.port} if grpc else {})
+    desk.mirror.close()
     ended = grpc.stop(DRAIN_SECONDS) if grpc else None
     server.drain(DRAIN_SECONDS)
     if ended is not None:
