@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waystage.errors import Retryable
+from waystage.errors import Hopeless, Retryable
 from waystage.plugin import Minimum, Outcome, ScoredRow, Snapshot, Window
 from waystage.testing import FakeContext
 from waystage_plugins.monitors import R2Monitor, RmseMonitor
@@ -81,6 +82,34 @@ def test_large_numbers_that_are_close_to_each_other_lose_nothing() -> None:
     true = 1e9 + random.normal(size=5000)
     pairs = list(zip((true + random.normal(0, 0.5, 5000)).tolist(), true.tolist(), strict=True))
     assert regression.errors(pairs).r2 == pytest.approx(0.75, abs=0.05)
+
+
+LARGE: list[list[tuple[float, float]]] = [
+    [(1e60, 1.1e60), (1e60, 3e60), (2e60, 0.7e60)],
+    [(1e308, 1.7e308)] * 3,
+    [(1.0, 1.0), (2.0, 2.0), (1e40, 1e40)],
+    [(1.0, 1.0), (2.0, 2.0), (1e308, -1e308)],
+]
+
+
+@pytest.mark.parametrize("pairs", LARGE, ids=["all", "sums", "later", "apart"])
+def test_numbers_too_large_for_their_powers_have_an_answer_in_words(
+    ctx: FakeContext, monkeypatch: pytest.MonkeyPatch, pairs: list[tuple[float, float]]
+) -> None:
+    monkeypatch.setattr(regression, "CHUNK", 2)  # so that the mean moves with a later chunk
+    predicted(ctx, list(pairs))
+    for monitor in (R2Monitor(), RmseMonitor()):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(Hopeless, match="so large that their squares are no numbers"):
+                monitor.measure(ctx, WINDOW, SOME)
+
+
+def test_errors_far_larger_than_the_true_values_differ_have_an_interval() -> None:
+    found = regression.errors([(1e38, 1e-10), (1e38, 2e-10), (0.0, 3e-10)])
+    low, high = regression.r2_interval(found)
+    assert low < found.r2 < high
+    assert found.r2 == pytest.approx(-1e96)
 
 
 def test_r2_needs_true_values_that_differ(ctx: FakeContext) -> None:

@@ -14,6 +14,7 @@ from waystage_plugins.monitors.statistics.shares import LEVEL
 
 CHUNK = 50_000  # pairs in memory at once
 POWERS = [(j, m) for j in range(5) for m in range(9 - 2 * j)]  # of e² and v, the eighth in all
+MIXED = [(j, k) for j in range(5) for k in range(5 - j)]  # of e² and v²
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,8 @@ def errors(pairs: Iterable[tuple[float, float]]) -> Errors:
     sums, rows, pivot = np.zeros(len(POWERS)), 0, 0.0
     while chunk := list(islice(source, CHUNK)):
         predicted, true = np.array(chunk, dtype=np.float64).T
-        pivot = pivot if rows else float(true.mean())
         with np.errstate(over="ignore", invalid="ignore"):  # told by `finite`
+            pivot = pivot if rows else float(true.mean())
             sums += _powers(true - predicted, true - pivot)
         rows += len(chunk)
     if rows == 0:
@@ -95,32 +96,40 @@ def _ratio(of: Callable[[int, int], float], rows: int, level: float) -> tuple[fl
 
     `of(j, k)` is the mean of x^j y^k. The ratios r for which the mean of x − r y is as far from
     0 as chance allows (Fieller, 1954), by the quantiles of a skew mean (Hall, 1992), with as many
-    degrees of freedom as the fourth moment leaves the variance (Satterthwaite, 1946).
+    degrees of freedom as the fourth moment leaves the variance (Satterthwaite, 1946). All is
+    reckoned in shares of both means, so that no power of their ratio is beyond all floats.
     """
     a, b = of(1, 0), of(0, 1)
     ratio = a / b
     if rows < 2 or a == 0:
         return (0.0, ratio) if rows < 2 else (ratio, ratio)
-    v = {(j, k): (of(j, k) - of(1, 0) ** j * of(0, 1) ** k) / (rows - 1)
-         for j, k in ((2, 0), (1, 1), (0, 2))}  # fmt: skip
-    variance = v[2, 0] - 2 * ratio * v[1, 1] + ratio**2 * v[0, 2]
+    m = {(j, k): _divided(of(j, k), (a,) * j + (b,) * k) for j, k in MIXED}
+    v = {power: (m[power] - 1) / (rows - 1) for power in ((2, 0), (1, 1), (0, 2))}
+    variance = v[2, 0] - 2 * v[1, 1] + v[0, 2]
     if variance <= 0:
         return ratio, ratio
     third, fourth = (
-        sum(comb(n, k) * (-ratio) ** k * of(n - k, k) for k in range(n + 1))
+        sum(comb(n, k) * (-1) ** k * m[n - k, k] for k in range(n + 1))
         / (variance * (rows - 1)) ** (n / 2)
         for n in (3, 4)
     )
     quantile, ends = _student(level, 2 * rows / max(fourth - 1, 1e-9)), []
     for sign in (1, -1):
         t = _of_skew_mean(sign * quantile, third / sqrt(rows))
-        square, middle = b**2 - t**2 * v[0, 2], a * b - t**2 * v[1, 1]
-        under = middle**2 - square * (a**2 - t**2 * v[2, 0])
+        square, middle = 1 - t**2 * v[0, 2], 1 - t**2 * v[1, 1]
+        under = middle**2 - square * (1 - t**2 * v[2, 0])
         if square > 0 and under >= 0:
             ends.append((middle - sign * sqrt(under)) / square)
         else:  # the denominator may be 0: so few rows that the plain normal interval must do
-            ends.append((a - t * sqrt(variance)) / b)
-    return min(max(ends[0], 0.0), ratio), max(ends[1], ratio)
+            ends.append(1 - t * sqrt(variance))
+    return ratio * min(max(ends[0], 0.0), 1.0), ratio * max(ends[1], 1.0)
+
+
+def _divided(value: float, by: tuple[float, ...]) -> float:
+    """Divide by one number after the other: their product may be beyond all floats."""
+    for number in by:
+        value /= number
+    return value
 
 
 def _student(level: float, freedom: float) -> float:
@@ -144,10 +153,13 @@ def _powers(error: Floats, value: Floats) -> Floats:
 
 def _around_mean(means: Floats, rows: int, pivot: float) -> Errors:
     """Move the powers from the pivot to the mean, by the binomial theorem."""
-    at = {power: float(mean) for power, mean in zip(POWERS, means, strict=True)}
-    off = at[0, 1]
-    moments = {
-        (j, k): sum(comb(2 * k, m) * (-off) ** (2 * k - m) * at[j, m] for m in range(2 * k + 1))
-        for j in range(5) for k in range(5 - j)
-    }  # fmt: skip
-    return Errors(rows, pivot + off, moments)
+    at = dict(zip(POWERS, means, strict=True))
+    off = at[0, 1]  # a number of numpy: a power of Python's own that is too large is an exception
+    with np.errstate(over="ignore", invalid="ignore"):  # told by `finite`
+        moments = {
+            (j, k): float(
+                sum(comb(2 * k, m) * (-off) ** (2 * k - m) * at[j, m] for m in range(2 * k + 1))
+            )
+            for j, k in MIXED
+        }  # fmt: skip
+        return Errors(rows, float(pivot + off), moments)
