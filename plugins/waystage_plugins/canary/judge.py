@@ -70,7 +70,9 @@ class JudgeCanary(Step):
     looks: int = Field(default=1, ge=1, le=100, description="judgements of this canary in all")
     groups: dict[str, float] = Field(default={}, description="weights of groups of metrics")
     passes: float = Field(default=95.0, gt=0, le=100, description="score from which it passes")
-    waits: float = Field(default=75.0, ge=0, le=100, description="score below which it fails")
+    waits: float = Field(
+        default=75.0, ge=0, le=100, description="it fails if this score is out of reach"
+    )
 
     class Output(BaseModel):
         """The verdict and all that it stands on; `data` is the digest of all points."""
@@ -115,18 +117,18 @@ class JudgeCanary(Step):
 
     def run(self, ctx: Context) -> Answer:
         """Ask for the points of both sides once, and judge them."""
-        names = self._names(ctx)
-        if isinstance(names, Refused):
-            return names
         frozen = frozen_before(ctx)
         if frozen is None:
+            names = self._names(ctx)
+            if isinstance(names, Refused):
+                return names
             grid = self._grid(ctx, names)
             if isinstance(grid, Refused):
                 return grid
             frozen = freeze(ctx, self.prometheus, self.metrics, names, grid)
-        return Done(self._judged(names, frozen))
+        return Done(self._judged(frozen))
 
-    def _judged(self, names: tuple[str, str], frozen: Frozen) -> Output:
+    def _judged(self, frozen: Frozen) -> Output:
         rules = Rules(
             alpha=(1 - self.confidence) / self.looks,  # Bonferroni over the looks
             points=self.minimum_points,
@@ -141,8 +143,8 @@ class JudgeCanary(Step):
             verdict=told,
             why=why,
             score=score,
-            canary=names[0],
-            baseline=names[1],
+            canary=frozen.names[0],
+            baseline=frozen.names[1],
             start=frozen.start,
             end=frozen.end,
             metrics=weighed,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from waystage.errors import Hopeless, Retryable
 from waystage.plugin import Context, Value
 from waystage_plugins.canary.prometheus import Grid, series
 from waystage_plugins.canary.settings import Metric, Prometheus
+from waystage_plugins.monitors.columns import is_finite
 from waystage_plugins.repositories.tree import write_durably
 from waystage_plugins.steps.data import bring
 
@@ -34,8 +34,9 @@ class Points(Value):
 
 
 class Frozen(Value):
-    """All points of a judgement and the interval that they are of."""
+    """All points of a judgement, whose they are (canary and baseline), and of which interval."""
 
+    names: tuple[str, str]
     start: datetime
     end: datetime
     points: dict[str, Points]
@@ -69,7 +70,7 @@ def freeze(
             points[name] = _of_rows(ctx, name, str(metric.rows), names, grid)
         else:
             points[name] = _of_series(ctx, server, metric.query, names, grid)
-    frozen = Frozen(start=grid.start, end=grid.end, points=points)
+    frozen = Frozen(names=names, start=grid.start, end=grid.end, points=points)
     write_durably(_place(ctx), frozen.model_dump_json().encode())
     return frozen
 
@@ -100,14 +101,14 @@ def _of_rows(ctx: Context, name: str, address: str, names: tuple[str, str], grid
     place = bring(ctx, name, address).path
     for number, row in _rows(ctx, place, address):
         where = f"{address}: row {number}"
-        at = _time(row.get("at"), where)
-        if row.get("side") not in found or not grid.start <= at < grid.end:
+        side, at = _side(row["side"], where), _time(row["at"], where)
+        if side not in found or not grid.start <= at < grid.end:
             continue
-        value = _number(row.get("value"), where)
+        value = _number(row["value"], where)
         if value is None:
             lacking += 1
         else:
-            found[str(row["side"])].append(value)
+            found[side].append(value)
     canary, baseline = (tuple(found[side]) for side in names)
     total = lacking + len(canary) + len(baseline)
     return Points(canary=canary, baseline=baseline, missing=lacking / total if total else 0.0)
@@ -129,6 +130,13 @@ def _rows(ctx: Context, place: Path, address: str) -> Iterator[tuple[int, dict[s
             yield number, row
 
 
+def _side(value: object, where: str) -> str:
+    """Read the name of a side; null and plain values are other sides, and so left out later."""
+    if isinstance(value, list | dict):
+        raise Hopeless(f"{where}: side: {str(value)[:60]!r} is no name of a canary or baseline")
+    return value if isinstance(value, str) else ""
+
+
 def _time(value: object, where: str) -> datetime:
     """Read a time as ISO 8601; one without a zone is in UTC."""
     try:
@@ -145,4 +153,4 @@ def _number(value: object, where: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Hopeless(f"{where}: value: {str(value)[:60]!r} is no number")
-    return float(value) if math.isfinite(value) else None
+    return float(value) if is_finite(value) else None

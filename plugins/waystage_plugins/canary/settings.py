@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Annotated, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from waystage.plugin import Secret, Value
+from waystage_plugins.repositories.rest import LOCAL
 from waystage_plugins.storage.address import Address
 
 Side: TypeAlias = Literal["canary", "baseline"]
@@ -25,7 +27,7 @@ class Prometheus(Value):
     """A server that speaks Prometheus' HTTP API.
 
     `started` asks when each side was started, in seconds since 1970; without it the inventory
-    is asked. The token goes as a bearer token.
+    is asked. The token goes as a bearer token, by TLS or to this machine.
     """
 
     url: str = Field(pattern=r"^https?://[^\s?#]+$", max_length=2000)
@@ -37,6 +39,13 @@ class Prometheus(Value):
     @classmethod
     def _of_a_side(cls, value: str | None) -> str | None:
         return _sided(value) if value else value
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Prometheus:
+        parts = urlsplit(self.url)
+        if self.token and parts.scheme == "http" and parts.hostname not in LOCAL:
+            raise ValueError("a token is not sent to another machine without TLS; use https://")
+        return self
 
 
 class Metric(Value):

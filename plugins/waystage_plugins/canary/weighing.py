@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 Verdict: TypeAlias = Literal["pass", "marginal", "fail", "inconclusive"]
 LEAST = 10  # independent points that a series must be worth: below, normal tails are too thin
-# what is open counts as passed only where the question is whether the whole can still pass
-WORTH: dict[Verdict, float] = {"pass": 100.0, "inconclusive": 100.0, "marginal": 50.0, "fail": 0.0}
+WORTH: dict[Verdict, float] = {"pass": 100.0, "marginal": 50.0, "inconclusive": 0.0, "fail": 0.0}
+# what more points may still turn into a pass is no harm: only what failed takes from the best score
+BEST: dict[Verdict, float] = {**dict.fromkeys(WORTH, 100.0), "fail": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +79,23 @@ def verdict(
     """Give the verdict on all, why, and the score: what passed, weighed, from 0 to 100.
 
     A critical metric that fails decides, and so do others whose failing no other one can make
-    good. A metric that nothing is known of leaves the whole open: no data is never fine. A
-    critical one in between lets the canary wait.
+    good, even if all that is open or in between passed. A metric that nothing is known of leaves
+    the whole open: no data is never fine. A critical one in between lets the canary wait.
     """
     bad = [n for n, each in weighed.items() if each.verdict == "fail"]
     if critical := [name for name in bad if metrics[name].critical]:
         return "fail", f"{critical[0]}: {weighed[critical[0]].why}", None
-    score = _score(metrics, weighed, rules.groups or {})
+    groups = rules.groups or {}
+    score, best = (_score(metrics, weighed, groups, worth) for worth in (WORTH, BEST))
     open_ = [n for n, each in weighed.items() if each.verdict == "inconclusive"]
-    if open_ and score >= rules.waits:
+    if open_ and best >= rules.waits:
         return "inconclusive", f"{open_[0]}: {weighed[open_[0]].why}", None
     between = [n for n, each in weighed.items() if each.verdict == "marginal"]
     waits = [name for name in between if metrics[name].critical]
     shown = (bad + waits + between)[:3]
-    why = f"score {score:.1f} of 100"
+    why = f"score {score:.1f} of 100" + (f", {best:.1f} at best" if best < rules.waits else "")
     why += "".join(f"; {name}: {weighed[name].why}" for name in shown)
-    if score < rules.waits:
+    if best < rules.waits:
         return "fail", why, None if open_ else score
     return "marginal" if score < rules.passes or waits else "pass", why, score
 
@@ -132,7 +134,12 @@ def _p(metric: Metric, found: Difference) -> float:
 
 
 def _judged(metric: Metric, points: Points, found: Difference, p: float, rules: Rules) -> Weighed:
-    """Fail what is shown to do harm, pass what is shown to do none, and leave the rest between."""
+    """Fail what is shown to do harm, pass what is shown to do none, and leave the rest between.
+
+    Where no shift is bearable the effect alone decides. A shift of 0 is no sign of no harm: it is
+    the median of all differences, and 0 as long as half of the pairs are alike, as the counts of
+    errors mostly are.
+    """
     median = _median(points.baseline)
     bearable = metric.tolerate * abs(median)
     effect, most = _badness(metric, found.delta, found.low, found.high)
@@ -142,10 +149,10 @@ def _judged(metric: Metric, points: Points, found: Difference, p: float, rules: 
     if alike > 1:
         count = len(points.canary)
         said += f" (neighbors are alike: {count} points tell as {count / alike:.0f})"
-    if p < rules.alpha and effect > metric.allowed and shift > bearable:
+    if p < rules.alpha and effect > metric.allowed and (bearable == 0 or shift > bearable):
         told: Verdict = "fail"
         why = f"{said}: beyond the allowed {metric.allowed:g}"
-    elif most <= metric.allowed or farthest <= bearable:
+    elif most <= metric.allowed or (bearable > 0 and farthest <= bearable):
         told, why = "pass", f"{said}: within the allowed {metric.allowed:g}"
         if most > metric.allowed:
             why = f"{said}: no more than {metric.tolerate:.1%} of the baseline's median"
@@ -182,17 +189,23 @@ def _told(metric: Metric, points: Points, told: Verdict, why: str) -> Weighed:
 
 
 def _score(
-    metrics: Mapping[str, Metric], weighed: Mapping[str, Weighed], groups: Mapping[str, float]
+    metrics: Mapping[str, Metric],
+    weighed: Mapping[str, Weighed],
+    groups: Mapping[str, float],
+    worth: Mapping[Verdict, float],
 ) -> float:
-    """Average the metrics of a group by their weights, and the groups by theirs."""
+    """Average the metrics of a group by their weights, and the groups by theirs.
+
+    It is rounded: sums of weights such as 0.1 must not make 100 a little less than that.
+    """
     total = whole = 0.0
     for group in {metric.group for metric in metrics.values()}:
         mine = {name: metric.weight for name, metric in metrics.items() if metric.group == group}
-        share = sum(w * WORTH[weighed[name].verdict] for name, w in mine.items())
+        share = sum(w * worth[weighed[name].verdict] for name, w in mine.items())
         weight = groups.get(group, 1.0)
         total += weight * share / sum(mine.values())
         whole += weight
-    return total / whole
+    return round(total / whole, 9)
 
 
 def _median(values: tuple[float, ...]) -> float:

@@ -264,6 +264,19 @@ def test_another_attempt_judges_the_same_points(ctx: FakeContext, server: StandI
     assert len(server.asked) == 2
 
 
+def test_another_attempt_judges_the_same_two_when_the_champion_changed(
+    ctx: FakeContext, server: StandIn
+) -> None:
+    tell(server, normal(1), normal(2))
+    first = judged(judge(server), ctx)
+    ctx.inventory.clear()
+    ctx.attempt = 2
+    assert judged(judge(server), ctx) == first
+    place(ctx, BASELINE.model_copy(update={"version": "9"}), "champion", timedelta(hours=2))
+    assert judged(judge(server), ctx) == first
+    assert (first.canary, first.baseline) == ("credit/4", "credit/3")
+
+
 def test_a_judgement_that_nobody_wants_any_more_ends(ctx: FakeContext, server: StandIn) -> None:
     ctx.cancelled = True
     with pytest.raises(Retryable, match="cancelled"):
@@ -285,6 +298,7 @@ def test_rows_of_a_table_are_points_too(ctx: FakeContext, worth: float, verdict:
     rows = [sale(ctx, n, CANARY.id, (n % 17) * worth) for n in range(200)]
     rows += [sale(ctx, n, BASELINE.id, n % 17) for n in range(200)]
     rows += [sale(ctx, 0, "credit/2", 1e9)]
+    rows += [sale(ctx, 0, other, 1e9) for other in (None, 4, True)]
     rows += [{"side": CANARY.id, "at": "2020-01-01T00:00:00", "value": 0}] * 100
     output = judged(JudgeCanary.model_validate({"metrics": rows_of(ctx, rows)}), ctx)
     assert output.verdict == verdict
@@ -316,6 +330,8 @@ def test_a_query_of_a_connection_gives_points(ctx: FakeContext) -> None:
         ({"side": "a", "at": "yesterday", "value": 1}, "'yesterday' is no time"),
         ({"value": "12"}, "value: '12' is no number"),
         ({"value": True}, "value: 'True' is no number"),
+        ({"side": ["a", "b"]}, r"side: \"\['a', 'b'\]\" is no name"),
+        ({"side": {"a": 1}}, r"side: \"\{'a': 1\}\" is no name"),
     ],
 )
 def test_a_row_that_does_not_fit_is_named(ctx: FakeContext, row: Any, why: str) -> None:
@@ -326,8 +342,11 @@ def test_a_row_that_does_not_fit_is_named(ctx: FakeContext, row: Any, why: str) 
         step.run(ctx)
 
 
-def test_rows_without_a_value_count_as_missing(ctx: FakeContext) -> None:
-    rows = [sale(ctx, n, CANARY.id, None if n % 4 == 0 else n) for n in range(100)]
+@pytest.mark.parametrize(
+    "none", [None, float("nan"), float("-inf"), 10**400, -(10**400)], ids=lambda each: str(each)[:5]
+)
+def test_rows_without_a_value_count_as_missing(ctx: FakeContext, none: Any) -> None:
+    rows = [sale(ctx, n, CANARY.id, none if n % 4 == 0 else n) for n in range(100)]
     rows += [sale(ctx, n, BASELINE.id, n) for n in range(100)]
     output = judged(JudgeCanary.model_validate({"metrics": rows_of(ctx, rows)}), ctx)
     assert output.metrics["sales"].missing == pytest.approx(0.125)
@@ -350,6 +369,8 @@ def test_rows_without_a_value_count_as_missing(ctx: FakeContext) -> None:
         ({"groups": {"metrics": 0}}, "a weight is above 0"),
         ({"prometheus": None}, "prometheus: is missing, and latency has a query"),
         ({"prometheus": {"url": "http://x", "started": "up"}}, r"has no \$side"),
+        ({"prometheus": {"url": "http://prometheus.example.com", "token": {"secret": "env/X"}}},
+         "not sent to another machine without TLS; use https://"),
         ({"confidence": 1}, "less than 1"),
     ],
 )  # fmt: skip
@@ -357,6 +378,17 @@ def test_settings_that_cannot_be_meant_are_refused(settings: dict[str, Any], why
     usual = {"prometheus": {"url": "https://prometheus.example.com"}, "metrics": METRICS}
     with pytest.raises(ValidationError, match=why):
         JudgeCanary.model_validate(usual | settings)
+
+
+@pytest.mark.parametrize(
+    ("url", "token"),
+    [("http://localhost:9090", True), ("http://[::1]:9090", True), ("https://p.example.com", True),
+     ("http://p.example.com", False)],
+)  # fmt: skip
+def test_a_token_goes_by_tls_or_stays_here(url: str, token: bool) -> None:
+    told = {"url": url} | ({"token": {"secret": "env/X"}} if token else {})
+    made = JudgeCanary.model_validate({"prometheus": told, "metrics": METRICS})
+    assert made.prometheus is not None
 
 
 def test_a_step_fills_the_range_that_a_query_leaves_open(ctx: FakeContext, server: StandIn) -> None:

@@ -58,7 +58,10 @@ def test_what_nothing_is_known_of_leaves_the_whole_open() -> None:
     [
         (("pass", "pass"), 100, "pass"),
         (("marginal", "pass"), 87.5, "marginal"),
-        (("pass", "marginal"), 62.5, "fail"),
+        (("pass", "marginal"), 62.5, "marginal"),
+        (("marginal", "marginal"), 50, "marginal"),
+        (("fail", "marginal"), 37.5, "marginal"),
+        (("marginal", "fail"), 12.5, "fail"),
         (("fail", "pass"), 75, "marginal"),
         (("pass", "fail"), 25, "fail"),
     ],
@@ -71,6 +74,19 @@ def test_the_score_weighs_what_passed(
     told, why, of_100 = verdict(metrics, found, Rules())
     assert (told, of_100) == (expected, score)
     assert why.startswith(f"score {score:.1f} of 100")
+
+
+def test_a_score_that_failed_says_what_was_in_reach() -> None:
+    metrics = {"a": metric(), "b": metric(weight=3)}
+    _, why, _ = verdict(metrics, {"a": weighed("marginal"), "b": weighed("fail")}, Rules())
+    assert why == "score 12.5 of 100, 25.0 at best; b: so; a: so"
+
+
+@pytest.mark.parametrize("told", ["pass", "marginal"])
+def test_weights_that_no_float_holds_do_not_cost_what_nothing_failed(told: str) -> None:
+    metrics = {str(n): metric(weight=weight) for n, weight in enumerate((0.1, 0.1, 0.1))}
+    found = {name: weighed(told) for name in metrics}
+    assert verdict(metrics, found, Rules(passes=100, waits=100))[0] == told
 
 
 def test_groups_weigh_whatever_the_number_of_their_metrics() -> None:
@@ -154,8 +170,11 @@ DRAWN = {
     ("kind", "direction"), [("normal", "either"), ("skewed", "increase"), ("counts", "either")]
 )
 def test_false_alarms_are_no_more_than_the_rules_say(kind: str, direction: str) -> None:
-    """Five metrics without any difference; `allowed: 0` leaves the p-value alone to decide."""
-    rounds, count, chance = 400, 5, np.random.default_rng(11)
+    """Five metrics without any difference; `allowed: 0` leaves the p-value alone to decide.
+
+    So many rounds, since of 400 the share of alarms is known to no better than 0.02.
+    """
+    rounds, count, chance = 3000, 5, np.random.default_rng(11)
     metrics = {str(n): metric(direction=direction, allowed=0) for n in range(count)}
     drawn = DRAWN[kind](chance, (rounds, count, 2, 60))
     alarms = 0
@@ -166,6 +185,64 @@ def test_false_alarms_are_no_more_than_the_rules_say(kind: str, direction: str) 
         told = weigh(metrics, found, Rules())
         alarms += any(one.verdict == "fail" for one in told.values())
     assert alarms / rounds <= 0.05 + 0.01
+
+
+@pytest.mark.parametrize(
+    ("direction", "size", "passes"),
+    [("increase", 60, 0.87), ("either", 60, 0.76), ("increase", 120, 0.98), ("either", 120, 0.98)],
+)
+def test_a_canary_without_harm_passes_or_waits(direction: str, size: int, passes: float) -> None:
+    """With all settings as they are by default; what is not passed yet must not be called harm."""
+    rounds, chance = 500, np.random.default_rng(17)
+    metrics = {"a": metric(direction=direction)}
+    told = []
+    for canary, baseline in chance.normal(size=(rounds, 2, size)):
+        each = {"a": Points(canary=tuple(canary), baseline=tuple(baseline))}
+        told.append(verdict(metrics, weigh(metrics, each, Rules()), Rules())[0])
+    assert told.count("fail") / rounds <= 0.05 + 0.01
+    assert told.count("pass") / rounds >= passes
+    assert {*told} <= {"pass", "marginal", "fail"}
+
+
+def errors(chance: np.random.Generator, failing: int, size: int = 60) -> tuple[float, ...]:
+    """Give counts of errors, of which only so many are above 0."""
+    counts = np.zeros(size)
+    counts[:failing] = chance.integers(1, 20, failing)
+    return tuple(chance.permutation(counts))
+
+
+@pytest.mark.parametrize("direction", ["increase", "either"])
+@pytest.mark.parametrize("tolerate", [0.0, 0.5])
+def test_errors_where_the_baseline_has_none_are_harm(tolerate: float, direction: str) -> None:
+    """Most pairs are 0 against 0, so that the median of their differences says nothing."""
+    chance = np.random.default_rng(23)
+    metrics = {"a": metric(critical=True, tolerate=tolerate, direction=direction)}
+    for failing in [23, 24, 25, 26, 27] * 20:  # 38 to 45 %
+        found = Points(canary=errors(chance, failing), baseline=(0.0,) * 60, series=True)
+        one = weigh(metrics, {"a": found}, Rules())["a"]
+        assert (one.shift, one.verdict) == (0, "fail"), one.why
+
+
+@pytest.mark.parametrize("usual", [0.0, 0.1])
+def test_errors_that_come_by_chance_are_never_passed_as_harmless(usual: float) -> None:
+    chance, metrics = np.random.default_rng(29), {"a": metric(critical=True)}
+    told = []
+    for _ in range(200):
+        failing = [int(chance.binomial(60, share)) for share in (usual + 0.42, usual)]
+        canary, baseline = (errors(chance, count) for count in failing)
+        found = {"a": Points(canary=canary, baseline=baseline)}
+        told.append(verdict(metrics, weigh(metrics, found, Rules()), Rules())[0])
+    assert "pass" not in told
+    assert told.count("fail") > 150
+
+
+@pytest.mark.parametrize("tolerate", [0.0, 0.5])
+def test_as_few_errors_as_the_baseline_has_still_pass(tolerate: float) -> None:
+    chance, metrics = np.random.default_rng(31), {"a": metric(tolerate=tolerate)}
+    for _ in range(100):
+        canary, baseline = (errors(chance, int(chance.binomial(60, 0.1))) for _ in "ab")
+        found = weigh(metrics, {"a": Points(canary=canary, baseline=baseline)}, Rules())["a"]
+        assert found.verdict == "pass", found.why
 
 
 def test_harm_at_the_border_rarely_passes_and_clear_harm_mostly_fails() -> None:
