@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from waystage.errors import Hopeless, Retryable
+from waystage.expressions.template import compile_template
 from waystage.plugin import (
     Column,
     Deployed,
@@ -36,6 +38,7 @@ from waystage_plugins.repositories.folder import Folder
 from waystage_plugins.runtimes.local_process import LocalProcess
 from waystage_plugins.scoring import SqliteScoringLog
 
+LIFECYCLES = Path(__file__).parents[3] / "lifecycles"
 REQUESTS = 1000
 STEP = ChallengerCompare(length=timedelta(days=30))
 GOOD, POOR = {"income": 1.5, "age": 1.0}, {"income": 1.0, "age": 0.0}
@@ -136,6 +139,23 @@ def test_a_better_challenger_is_promoted(ctx: FakeContext, metric: str) -> None:
     assert (found.rows, found.events + found.nonevents, found.unscored) == (1000, 1000, 0)
     assert (found.start, found.end) == (begun - timedelta(days=30), begun)
     assert found.data.startswith("sha256:")
+
+
+@pytest.mark.parametrize(("latency", "expected"), [(0, "promote"), (1.5, "keep")])
+def test_the_shipped_guardrails_let_a_job_promote_where_no_times_are_asked_for(
+    ctx: FakeContext, latency: float, expected: str
+) -> None:
+    shipped = yaml.safe_load((LIFECYCLES / "champion-challenger.yaml").read_text())
+    params = {name: told["default"] for name, told in shipped["params"].items()}
+    (asked,) = shipped["states"]["compare"]["steps"]
+    written = compile_template(asked["with"]["guardrails"])
+    limits = written.render({"params": params | {"latency": latency, "psi": 9}})
+    scene(ctx, champion=POOR, challenger=GOOD)
+    settings = {"length": timedelta(days=30), "by": "job", "guardrails": limits}
+    found = verdict(ctx, ChallengerCompare.model_validate(settings))
+    assert found.verdict == expected, found.why
+    told = "latency cannot be measured: a job does not tell how long single requests take"
+    assert (told in found.why) is (expected == "keep")
 
 
 def test_a_worse_challenger_is_not(ctx: FakeContext) -> None:
