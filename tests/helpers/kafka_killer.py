@@ -2,7 +2,8 @@
 
 `python kafka_killer.py LIVES POINT BATCH -P -m MODULE DIRECTORY LOCK`: the first LIVES lives
 die at POINT of their BATCH-th batch. With the point `poison` they die whenever they score a row
-whose income is `KILLER`. With the point `done_first` they say that a batch is
+whose income is `KILLER`, with the point `beside` only when version 2 does, while the other version
+scores, too, if it is let. With the point `done_first` they say that a batch is
 done before they answer it: the mistake that the test of this must find.
 """
 
@@ -11,6 +12,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from waystage_plugins.runtimes.kafka.lane import Lane
 from waystage_plugins.runtimes.kafka.work import Work
 
 KILLER = 666.0
+MEETING_SECONDS = 0.5
 POINTS = ("read", "logged", "half_answered", "answered", "done")
 
 
@@ -34,7 +38,7 @@ def main() -> int:
 
 
 def _plant(point: str, batch: int, died: Path) -> None:
-    begun = 0
+    begun, scoring = 0, {"1": threading.Event(), "2": threading.Event()}
     do, done, deliver, produce = Work.do, Lane._done, work._deliver, work._produce
     score = work._score
 
@@ -68,7 +72,17 @@ def _plant(point: str, batch: int, died: Path) -> None:
     def scored(version: Any, requests: Any) -> Any:
         if any(row.get("income") == KILLER for request in requests for row in request.rows):
             die("poison")
+            if point == "beside":
+                meet(version.snapshot.version)
         return score(version, requests)
+
+    def meet(version: str) -> None:
+        scoring[version].set()
+        scoring["1" if version == "2" else "2"].wait(MEETING_SECONDS)
+        if version == "2":
+            die("beside")
+        time.sleep(MEETING_SECONDS)  # long enough for the other one to die beside it
+        scoring[version].clear()
 
     work._score = scored
     Work.do, Lane._done = counted, said  # type: ignore[method-assign]  # that is the point

@@ -144,6 +144,30 @@ def test_a_request_that_kills_its_scorer_is_set_aside_after_three_deaths(
     assert (directory(ctx) / "died.txt").read_text() == "xxx"
 
 
+def test_what_kills_the_challengers_model_is_not_held_against_the_champions(
+    ctx: FakeContext, release: Release, cluster: KafkaCluster, told: Told
+) -> None:
+    python = killing(ctx, 99, "beside", 1)
+    runtime = scorer(cluster, python=python, dead_letters="{service}.refused")
+    champion = release(scoring_log=LOG)
+    for spec in (champion, release(version="2", role="challenger", scoring_log=LOG)):
+        handle = runtime.apply(ctx, spec)
+        until(lambda: runtime.observe(ctx, handle).phase == "ready", told)  # noqa: B023  # at once
+    rows = [ROW | {"request_id": name} for name in NAMES[:10]]
+    rows.insert(5, ROW | {"request_id": "killer", "income": kafka_killer.KILLER})
+    cluster.send_all(REQUESTS, [json.dumps(row).encode() for row in rows])
+    wanted = Counter(dict.fromkeys(NAMES[:10], 2) | {"killer": 1})
+
+    def is_done() -> bool:
+        if not alive(directory(ctx)):
+            runtime.apply(ctx, champion)
+        # what is not scored goes to another topic
+        return wanted.keys() <= told.look().keys() and told.logged() == wanted
+
+    until(is_done, told)
+    assert (directory(ctx) / "died.txt").read_text() == "xxx", "the challenger alone is to blame"
+
+
 def test_calling_requests_done_before_they_are_answered_is_found(
     ctx: FakeContext, release: Release, cluster: KafkaCluster, told: Told
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any, NamedTuple
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 pytest.importorskip("confluent_kafka", reason="confluent-kafka is not installed")
 
 from waystage_plugins.runtimes.kafka.hand import MOST_ENDS, Hand
+from waystage_plugins.runtimes.kafka.turns import Turns
 
 
 class Lying(NamedTuple):
@@ -40,7 +42,7 @@ class Killed(Exception):
 
 def life(file: Path, messages: Sequence[Lying], killer: Lying | None, version: int = 1) -> set[Any]:
     """Score what is there until it kills; give what was set aside."""
-    hand, aside = Hand(file, "here"), set()
+    hand, aside = Hand(file, "here", Turns()), set()
     try:
         for some in hand.portions(version, messages):
             if hand.refuses(some):
@@ -79,7 +81,7 @@ def test_the_killer_alone_is_set_aside_after_three_deaths(
 def test_nothing_is_held_against_what_was_scored_before_the_end(tmp_path: Path) -> None:
     file, messages = tmp_path / "in-hand.json", [Lying((0, n)) for n in range(4)]
     assert life(file, messages, None) == set()
-    hand = Hand(file, "here")
+    hand = Hand(file, "here", Turns())
     assert list(hand.portions(1, messages)) == [messages], "they go together again"
     hand.close()
 
@@ -96,17 +98,58 @@ def test_another_version_of_the_model_may_try_again(tmp_path: Path) -> None:
 def test_what_cannot_be_read_or_is_of_other_topics_says_nothing(tmp_path: Path, text: str) -> None:
     file, messages = tmp_path / "in-hand.json", [Lying((0, 1)), Lying((0, 2))]
     file.write_text(text)
-    hand = Hand(file, "here")
+    hand = Hand(file, "here", Turns())
     assert list(hand.portions(1, messages)) == [messages]
     hand.close()
 
 
 def test_an_error_while_scoring_is_no_death(tmp_path: Path) -> None:
     file, message = tmp_path / "in-hand.json", Lying((0, 1))
-    hand = Hand(file, "here")
+    hand = Hand(file, "here", Turns())
     for _ in range(MOST_ENDS + 1):
         (some,) = hand.portions(1, [message])
         assert not hand.refuses(some)
         with pytest.raises(OSError, match="told"), hand.holding(some):
             raise OSError("told")
     hand.close()
+
+
+def test_a_suspect_is_scored_while_the_other_lane_has_nothing_in_hand(tmp_path: Path) -> None:
+    mine, theirs, turns = tmp_path / "mine.json", tmp_path / "theirs.json", Turns()
+    with pytest.raises(Killed):
+        life(mine, [Lying((0, 1))], Lying((0, 1)))
+    suspecting, other = Hand(mine, "here", turns), Hand(theirs, "here", turns)
+    holds, ends = Event(), Event()
+
+    def beside() -> None:
+        with other.holding([Lying((0, 7))]):
+            holds.set()
+            ends.wait(60)
+
+    lane = Thread(target=beside, daemon=True)
+    with suspecting.holding([Lying((0, 1))]):
+        lane.start()
+        assert not holds.wait(0.1)
+        assert theirs.read_bytes() == b"", "nothing will be held against it"
+    assert holds.wait(60)
+    with suspecting.holding([Lying((0, 2))]):  # what never ended anything is scored beside it
+        ends.set()
+    lane.join(60)
+    suspecting.close()
+    other.close()
+
+
+def test_who_asks_to_be_alone_waits_for_who_scores() -> None:
+    turns, told = Turns(), list[str]()
+
+    def alone() -> None:
+        with turns.taken(alone=True):
+            told.append("alone")
+
+    lane = Thread(target=alone, daemon=True)
+    with turns.taken(alone=False):
+        lane.start()
+        lane.join(0.1)
+        told.append("beside")
+    lane.join(60)
+    assert told == ["beside", "alone"]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from waystage_plugins.runtimes.files import read_json
 from waystage_plugins.runtimes.kafka.messages import Message, place
+from waystage_plugins.runtimes.kafka.turns import Turns
 
 MOST_ENDS = 3  # as steps that end their daemon: then it is poison
 Spans = dict[str, list[int]]  # partition to its first and last message
@@ -21,12 +22,14 @@ class Hand:
 
     A file is written before requests are scored and after; nothing waits for the disk, since a
     process that dies leaves what it wrote to the system. What a dead process had in hand is
-    scored one by one by the next: the one that ends it `MOST_ENDS` times is not scored again.
-    A shape of the file that cannot be read counts as nothing in hand.
+    scored one by one by the next, while the other lane of the process scores nothing: so the first
+    end may be the other lane's fault, every later one is not. The request that ends it `MOST_ENDS`
+    times is not scored again. A shape of the file that cannot be read counts as nothing in hand.
     """
 
-    def __init__(self, file: Path, where: str) -> None:
+    def __init__(self, file: Path, where: str, turns: Turns) -> None:
         self._where = where  # topics and group: what was noted of others says nothing
+        self._turns = turns
         told = read_json(file) if file.exists() else {}
         mine = told if told.get("where") == where else {}
         self._spans: Spans = dict(mine.get("spans", {}))
@@ -55,7 +58,20 @@ class Hand:
 
     @contextmanager
     def holding(self, messages: Sequence[Message]) -> Iterator[None]:
-        """Have these in hand while they are scored."""
+        """Have these in hand while they are scored; waits for its turn first."""
+        with self._turns.taken(alone=any(map(self._is_suspect, messages))):
+            self._hold(messages)
+            try:
+                yield
+            finally:  # also when scoring raised: what can tell an error does not kill
+                self._release(messages)
+
+    def forget(self, messages: Sequence[Message]) -> None:
+        """Drop what is known of these: they are done with."""
+        if self._spans or self._ends:
+            self._release(messages)
+
+    def _hold(self, messages: Sequence[Message]) -> None:
         if len(messages) == 1:
             self._ends[self._name(messages[0])] = self._times(messages[0]) + 1
         spans = {number: list(span) for number, span in self._spans.items()}
@@ -64,15 +80,6 @@ class Hand:
             first, last = spans.get(number, (at, at))
             spans[number] = [min(first, at), max(last, at)]
         self._write(spans)
-        try:
-            yield
-        finally:  # also when scoring raised: what can tell an error does not kill
-            self._release(messages)
-
-    def forget(self, messages: Sequence[Message]) -> None:
-        """Drop what is known of these: they are done with."""
-        if self._spans or self._ends:
-            self._release(messages)
 
     def _release(self, messages: Sequence[Message]) -> None:
         for message in messages:

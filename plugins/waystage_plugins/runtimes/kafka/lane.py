@@ -16,6 +16,7 @@ from waystage_plugins.runtimes.kafka.hand import Hand
 from waystage_plugins.runtimes.kafka.link import Link, consuming, producing
 from waystage_plugins.runtimes.kafka.messages import Message
 from waystage_plugins.runtimes.kafka.troubles import UNDONE, Trouble, Unkept, trouble_of
+from waystage_plugins.runtimes.kafka.turns import Turns
 from waystage_plugins.runtimes.kafka.work import Work
 from waystage_plugins.runtimes.serving.models import Models
 from waystage_plugins.runtimes.serving.scores import Recorder
@@ -42,10 +43,10 @@ class Lane:
 
     def __init__(
         self, role: Role, link: Link, secrets: Mapping[str, str], models: Models,
-        recorder: Recorder, directory: Path,
+        recorder: Recorder, directory: Path, turns: Turns,
     ) -> None:  # fmt: skip
         self._role, self._link, self._secrets, self._models = role, link, secrets, models
-        self._hand = Hand(directory / f"in-hand-{role}.json", f"{link.url} {link.group}")
+        self._hand = Hand(directory / f"in-hand-{role}.json", f"{link.url} {link.group}", turns)
         self._work = Work(role, link, models, recorder, self._hand)
         self._ended = threading.Event()
         self._trouble: Trouble | None = None

@@ -10,6 +10,7 @@ from waystage.plugin import Role
 from waystage_plugins.runtimes.holder import announce
 from waystage_plugins.runtimes.kafka.lane import Lane
 from waystage_plugins.runtimes.kafka.link import ScorerConfig
+from waystage_plugins.runtimes.kafka.turns import Turns
 from waystage_plugins.runtimes.serving import protocol
 from waystage_plugins.runtimes.serving.config import VERSIONS, read_config
 from waystage_plugins.runtimes.serving.http import Handler, Server
@@ -28,8 +29,10 @@ def score(directory: Path, lock: int, secrets: Mapping[str, str]) -> int:
     config = read_config(directory, ScorerConfig)
     if config is None or not config.entries:
         return 0
-    models, recorder = Models(directory, config), Recorder()
-    lanes = {role: Lane(role, config.link, secrets, models, recorder, directory) for role in ROLES}
+    models, recorder, turns = Models(directory, config), Recorder(), Turns()
+    lanes = {
+        role: Lane(role, config.link, secrets, models, recorder, directory, turns) for role in ROLES
+    }
 
     class Telling(_Telling):
         told = lanes
