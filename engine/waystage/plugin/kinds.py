@@ -121,6 +121,8 @@ class OnlineRuntime(Plugin):
 
     kind: ClassVar[str] = "online_runtime"
     capabilities: ClassVar[frozenset[str]] = frozenset()
+    # whether `predict` goes the same short way to all deployments, so that its times tell models'
+    times_probes: ClassVar[bool] = False
 
     @classmethod
     def speaks(cls) -> frozenset[str]:

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from waystage.errors import Hopeless, NotFound, Retryable, WaystageError
+from waystage.errors import Hopeless, NotFound, Retryable
 from waystage.plugin import (
     Context,
     Handle,
@@ -68,16 +68,15 @@ def by_endpoint(ctx: Context, frozen: Frozen, stage: str) -> Answers:
     scores: Scores = []
     with (ctx.scratch / ROWS).open() as file:
         while part := [json.loads(line) for line in islice(file, AT_ONCE)]:
-            if ctx.cancelled:
-                raise Retryable("the comparison was cancelled")
             scores += _asked(ctx, runtime, handle, part)
     old, new = _sides(frozen, rows, scores)
-    champion = _placed(ctx, stage, frozen.champion)
-    with (ctx.scratch / ROWS).open() as file:
-        sample = [json.loads(line) for line in islice(file, TIMED)]
-    for row in sample:  # in turns, so that what slows the machine slows both
-        for side, place in ((old, champion), (new, mine)):
-            _time(ctx, side, place, row)
+    if runtime.times_probes:
+        _time(ctx, (old, _placed(ctx, stage, frozen.champion)), (new, mine))
+    else:
+        old.untimed = new.untimed = (
+            f"the way to a model on {runtime.use} may take longer than the model: have requests "
+            "copied (mode shadow), or look at no times (champion-challenger: latency 0)"
+        )
     return Answers(old, new)
 
 
@@ -142,36 +141,54 @@ def _score(number: int, answer: object) -> float | None:
 
 
 def _asked(ctx: Context, runtime: OnlineRuntime, handle: Handle, part: list[JsonObject]) -> Scores:
-    """Ask for several at once; where one of them spoils it, for each by itself."""
+    """Ask for several at once; where one of them spoils it, for each by itself.
+
+    Only a request that was refused has no score: who was not reached says nothing of the model.
+    """
+    _go_on(ctx)
     try:
-        answers = runtime.predict(ctx, handle, part)
-    except WaystageError:
+        answers = _reached(ctx, runtime, handle, part)
+    except Hopeless:
         if len(part) > 1:
             return [score for row in part for score in _asked(ctx, runtime, handle, [row])]
-        answers = _asked_again(ctx, runtime, handle, part)
+        if runtime.observe(ctx, handle).phase != "ready":
+            raise
+        return [None]
     if len(answers) != len(part):
         raise ValueError(f"the endpoint answered {len(answers)} rows for {len(part)}")
     return [_score(number, answer) for number, answer in enumerate(answers, start=1)]
 
 
-def _asked_again(
+def _reached(
     ctx: Context, runtime: OnlineRuntime, handle: Handle, part: list[JsonObject]
 ) -> list[JsonObject]:
-    """Ask once more, so that no hiccup counts as an error; raises what is no request's fault."""
+    """Ask, and once more after a hiccup."""
     try:
         return runtime.predict(ctx, handle, part)
-    except WaystageError:
-        if runtime.observe(ctx, handle).phase != "ready":
-            raise
-        return [{} for _ in part]
+    except Retryable:
+        return runtime.predict(ctx, handle, part)
 
 
-def _time(ctx: Context, side: Side, place: Placement, row: JsonObject) -> None:
-    runtime, handle = online_runtime(ctx, place), Handle(ref=place.deployed.handle)
-    began = time.perf_counter()
-    with suppress(WaystageError):  # that it has no score is counted elsewhere
-        runtime.predict(ctx, handle, [row])
-        side.latency = [*side.latency, (time.perf_counter() - began) * 1000]
+def _go_on(ctx: Context) -> None:
+    if ctx.cancelled:
+        raise Retryable("the comparison was cancelled")
+
+
+def _time(ctx: Context, *both: tuple[Side, Placement]) -> None:
+    """Ask both models one by one, and note how long it took."""
+    ways = [(online_runtime(ctx, at), Handle(ref=at.deployed.handle)) for _, at in both]
+    with (ctx.scratch / ROWS).open() as file:
+        sample = [json.loads(line) for line in islice(file, TIMED)]
+    took: list[list[float]] = [[] for _ in both]
+    for row in sample:  # in turns, so that what slows the machine slows both
+        for (runtime, handle), times in zip(ways, took, strict=True):
+            _go_on(ctx)
+            began = time.perf_counter()
+            with suppress(Hopeless):  # that it has no score is counted elsewhere
+                runtime.predict(ctx, handle, [row])
+                times.append((time.perf_counter() - began) * 1000)
+    for (side, _), times in zip(both, took, strict=True):
+        side.latency = times
 
 
 def _placed(ctx: Context, stage: str, snapshot: str) -> Placement:

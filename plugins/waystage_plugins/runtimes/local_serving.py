@@ -50,6 +50,7 @@ class LocalServing(LocalOnline):
     capabilities: ClassVar[frozenset[str]] = frozenset(
         {"rest", "grpc", "labels", "logs", "in_place_update", "mirror"}
     )
+    times_probes: ClassVar[bool] = True
     home: ClassVar[str] = "serving"
     program: ClassVar[str] = "waystage_plugins.runtimes.serving"
 

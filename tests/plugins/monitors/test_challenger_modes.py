@@ -2,138 +2,36 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from random import Random
 from typing import Any, ClassVar
 
 import pytest
+from challenged import (
+    DAY,
+    REQUESTS,
+    ask,
+    compared,
+    contested,
+    later,
+    place,
+)
 from pydantic import ValidationError
 
-from waystage.errors import Hopeless, NotFound, Retryable
+from waystage.errors import Hopeless
 from waystage.plugin import (
-    Context,
-    Deployed,
-    DeploySpec,
-    Done,
-    Handle,
-    JsonObject,
     Label,
-    Observation,
-    OnlineRuntime,
-    Placement,
-    Role,
     ScoredRow,
-    Services,
-    Snapshot,
 )
 from waystage.testing import FakeContext
 from waystage_plugins.monitors import ChallengerCompare
 from waystage_plugins.scoring import SqliteScoringLog
 
-REQUESTS = 900
-DAY = timedelta(days=1)
-SHADOW: dict[str, Any] = {"mode": "shadow", "length": timedelta(days=30)}
-
-
-class Formula(OnlineRuntime):
-    """Answer by the weight of income that the deployment was made with, in this process."""
-
-    use: ClassVar[str] = "test.formula"
-    blind_above: float = math.inf
-    ready: bool = True
-
-    def apply(self, ctx: Context, spec: DeploySpec) -> Handle:
-        raise NotImplementedError
-
-    def observe(self, ctx: Services, handle: Handle) -> Observation:
-        return Observation(phase="ready" if self.ready else "failed")
-
-    def predict(self, ctx: Services, handle: Handle, rows: list[JsonObject]) -> list[JsonObject]:
-        if any(float(str(row["income"])) > self.blind_above for row in rows) or not self.ready:
-            raise Retryable("a row cannot be read")
-        weight = float(str(handle.ref["weight"]))
-        both = [(float(str(row["income"])), float(str(row["age"]))) for row in rows]
-        return [{"score": answer(weight, income, age)} for income, age in both]
-
-    def delete(self, ctx: Services, handle: Handle) -> None:
-        raise NotImplementedError
-
-    def logs(self, ctx: Services, handle: Handle, lines: int = 50) -> str:
-        return ""
-
-
-def answer(weight: float, income: float, age: float) -> float:
-    return 1 / (1 + math.exp(-weight * income - age))
-
 
 @pytest.fixture
 def ctx(tmp_path: Path) -> FakeContext:
-    ctx = FakeContext(tmp_path, service="cc-fraud", stage="PROD")
-    ctx.scoring_log = SqliteScoringLog(path=tmp_path / "scores.db")
-    ctx.runtimes = {"serving": Formula()}
-    ctx.snapshot = snapshot("2")
-    place(ctx, "1", "champion", 0.05, days=100)
-    place(ctx, "2", "challenger", 2.0, days=60)
-    return ctx
-
-
-def snapshot(version: str) -> Snapshot:
-    return Snapshot(name="fraud", version=version, digest="sha256:" + version * 64)
-
-
-def place(ctx: FakeContext, version: str, role: Role, weight: float, days: int) -> None:
-    deployed = Deployed(
-        stage="PROD", runtime="serving", mode="online", role=role, handle={"weight": weight}
-    )
-    since = ctx.now - timedelta(days=days)
-    ctx.inventory.insert(0, Placement("cc-fraud", snapshot(version), deployed, "cc-1", since))
-
-
-def ask(
-    ctx: FakeContext, *, count: int = REQUESTS, seed: int = 1, champion: float = 0.05,
-    challenger: float | None = 2.0, of: float = 1.0, took: tuple[float, float] = (2.0, 2.5),
-    events: float | None = None, apart: bool = False,
-) -> None:  # fmt: skip
-    """Keep requests of the last day, both models' answers to them, and what became of them.
-
-    `of` is the share of them that the challenger has; `apart` gives it requests of its own.
-    """
-    chance, rows, labels = Random(seed), [], []
-    for number in range(count):
-        income, age = chance.gauss(0, 1), chance.gauss(0, 1)
-        region = chance.choice(["north", "south"])
-        at, name = ctx.now - DAY + timedelta(seconds=number), f"r{seed}-{number}"
-        row = ScoredRow(
-            name, at, "cc-fraud", "PROD", "fraud/1", "champion", answer(champion, income, age),
-            {"income": income, "age": age, "region": region}, took[0] * chance.uniform(0.9, 1.1),
-        )  # fmt: skip
-        rows.append(row)
-        if challenger is not None and chance.random() < of:
-            rows.append(replace(
-                row, request_id=f"own-{name}" if apart else name, snapshot="fraud/2",
-                role="challenger", score=answer(challenger, income, age),
-                latency_ms=took[1] * chance.uniform(0.9, 1.1),
-            ))  # fmt: skip
-        happened = chance.random() < (answer(2.0, income, 0) if events is None else events)
-        labels += [Label(each, int(happened), at) for each in (name, f"own-{name}")]
-    ctx.scoring_log.append(rows)
-    ctx.scoring_log.label(labels)
-
-
-def compared(ctx: FakeContext, **settings: Any) -> ChallengerCompare.Output:
-    found = ChallengerCompare.model_validate(SHADOW | settings).run(ctx)
-    assert isinstance(found, Done), found
-    assert isinstance(found.output, ChallengerCompare.Output)
-    return found.output
-
-
-def later(ctx: FakeContext, days: int = 1) -> None:
-    """Come to the next comparison: the same run, another entry of its state."""
-    ctx.clock.turn(timedelta(days=days))
-    ctx.key = f"cc-fraud-1/{ctx.clock.now():%Y%m%d%H}/step"
+    return contested(tmp_path)
 
 
 def test_copies_of_requests_are_joined_by_their_ids(ctx: FakeContext) -> None:
@@ -208,33 +106,6 @@ def test_labels_for_one_of_both_alone_are_nothing_to_judge_by(ctx: FakeContext) 
     found = compared(ctx, mode="split")
     assert found.verdict == "wait"
     assert found.why.startswith(f"the challenger: {REQUESTS} of {2 * REQUESTS} requests (50.0%)")
-
-
-def test_an_endpoint_is_asked_for_the_requests_of_the_window(ctx: FakeContext) -> None:
-    ask(ctx, challenger=None)
-    found = compared(ctx, mode="replay", by="endpoint", guardrails={"latency": 1000, "errors": 0})
-    assert (found.verdict, found.rows, found.unscored) == ("promote", REQUESTS, 0)
-    assert [rail.name for rail in found.guardrails] == ["latency", "errors"]
-    assert all(rail.value is not None for rail in found.guardrails)
-
-
-def test_one_request_that_cannot_be_read_does_not_spoil_the_others(ctx: FakeContext) -> None:
-    ask(ctx, challenger=None)
-    ctx.runtimes = {"serving": Formula(blind_above=2.6)}
-    found = compared(ctx, mode="replay", by="endpoint", guardrails={"errors": 0.0001})
-    assert 0 < found.unscored < 9
-    assert (found.verdict, found.rows) == ("keep", REQUESTS - found.unscored)
-    assert "not passed: " in found.why
-
-
-def test_an_endpoint_that_is_down_is_no_evidence(ctx: FakeContext) -> None:
-    ask(ctx, challenger=None)
-    ctx.runtimes = {"serving": Formula(ready=False)}
-    with pytest.raises(Retryable):
-        compared(ctx, mode="replay", by="endpoint")
-    ctx.inventory.pop(0)
-    with pytest.raises(NotFound, match="fraud/2 answers no requests in PROD"):
-        compared(ctx, mode="replay", by="endpoint")
 
 
 def test_scores_that_are_no_probabilities_have_no_brier(ctx: FakeContext) -> None:

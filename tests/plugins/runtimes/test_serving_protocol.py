@@ -14,11 +14,13 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from waystage.errors import Hopeless, Retryable
 from waystage.plugin import DeploySpec
 from waystage.testing import FakeContext
 from waystage.testing.runtime_contracts import wait_until_ready
 from waystage_plugins.runtimes import LocalServing
 from waystage_plugins.runtimes.local_serving import stop_all
+from waystage_plugins.runtimes.serving.probe import by_rest
 
 ROW = {"income": 1.0, "children": 2, "purpose": "car"}
 OTHER = {"income": -3.0, "children": 0, "purpose": "sofa"}
@@ -288,3 +290,16 @@ def _raw(live: Live, text: str) -> bytes:
         while part := one.recv(4096):
             received += part
     return received
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(400, Hopeless), (500, Hopeless), (503, Retryable), (502, Retryable)]
+)
+def test_rows_on_which_a_model_fails_are_hopeless_and_one_that_loads_is_not(
+    tmp_path: Path, status: int, kind: type[Exception]
+) -> None:
+    ctx = FakeContext(tmp_path)
+    answer = httpx.MockTransport(lambda _: httpx.Response(status, text="the model says no"))
+    ctx._http = httpx.Client(transport=answer)  # what it would open itself
+    with pytest.raises(kind, match=f"HTTP {status}: the model says no"):
+        by_rest(ctx, 1, "credit-risk", 1, [{"income": 1.0}])

@@ -25,7 +25,8 @@ def by_rest(
     except httpx.TransportError as error:
         raise Retryable(f"{url}: {error or type(error).__name__}") from error
     if answer.status_code != 200:
-        kind = Hopeless if 400 <= answer.status_code < 500 else Retryable
+        # 500: the model fails on these rows, and would again; 503: the version is not there yet
+        kind = Hopeless if 400 <= answer.status_code <= 500 else Retryable
         raise kind(f"{url}: HTTP {answer.status_code}: {answer.text[:500]}")
     return [each["score"] for each in answer.json()["predictions"]]
 
