@@ -128,10 +128,10 @@ class LocalServing(LocalOnline):
         ports = read_json(directory / SERVER)
         found = observed({**seen, **ports}, config, entry, int(ports.get("port") or 0))
         ends = ends_of(directory / HAND, entry.deployment) if entry.mirror else 0
-        if ends < MOST_ENDS:
+        if ends < MOST_ENDS or found.phase != "ready":
             return found
         told = f"{found.message}; it gets no more copies, which ended the process {ends} times"
-        return found.model_copy(update={"message": told})
+        return found.model_copy(update={"phase": "degraded", "reason": "copies", "message": told})
 
     def _make_room(
         self, ctx: Services, directory: Path, known: Config | None, wanted: Config

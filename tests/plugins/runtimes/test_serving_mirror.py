@@ -257,6 +257,12 @@ def until_copied(ctx: FakeContext, url: str, number: int) -> None:
     until(lambda: mirror_of(ctx, url)["copied"] == number)
 
 
+def until_loaded(ctx: FakeContext, handle: Handle) -> str:
+    """Wait until a challenger is loaded, well or not; give the champion's address."""
+    until(lambda: RUNTIME.observe(ctx, handle).phase in ("ready", "degraded"))
+    return RUNTIME.observe(ctx, handle).endpoints[0].url.replace("/labels/challenger", "")
+
+
 KILLED = """
 import os, sys
 from pathlib import Path
@@ -277,16 +283,16 @@ def test_a_challenger_whose_copies_kill_the_server_gets_none_after_the_third(
         subprocess.run([sys.executable, "-c", KILLED, str(file), "2 run/2"], check=False)
         ctx.key = "run/2"
         spec = release(-1.0, version="2", role="challenger", scoring_log=LOG)
-        seen = wait_until_ready(RUNTIME, ctx, RUNTIME.apply(ctx, spec))
-        url = seen.endpoints[0].url.replace("/labels/challenger", "")
+        url = until_loaded(ctx, RUNTIME.apply(ctx, spec))
         ask(ctx, url, f"a{times}")
         if times < 3:
             until_copied(ctx, url, 1)
             assert "no more copies" not in RUNTIME.observe(ctx, challenger).message
     assert mirror_of(ctx, url) == {"copied": 0, "waiting": 0, "dropped": 1}
     assert logged(ctx, "champion").keys() >= {"a1", "a2", "a3"}, "the champion answers"
-    told = RUNTIME.observe(ctx, challenger).message
-    assert told.endswith("it gets no more copies, which ended the process 3 times")
+    seen = RUNTIME.observe(ctx, challenger)
+    assert (seen.phase, seen.reason) == ("degraded", "copies")
+    assert seen.message.endswith("it gets no more copies, which ended the process 3 times")
 
     RUNTIME.delete(ctx, challenger)
     ctx.key = "run/4"  # who deploys it anew wants to know it anew

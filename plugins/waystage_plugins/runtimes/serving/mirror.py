@@ -91,9 +91,10 @@ class Mirror:
         return True
 
     def _is_done(self, copy: Copy, *, kept: bool) -> None:
+        rows, size = len(copy.rows), copy.size  # while nobody waits for the lock
         with self._lock:
             self._copies, self._rows, self._bytes = (
-                self._copies - 1, self._rows - len(copy.rows), self._bytes - copy.size
+                self._copies - 1, self._rows - rows, self._bytes - size
             )  # fmt: skip
             self._copied, self._dropped = self._copied + kept, self._dropped + (not kept)
 
