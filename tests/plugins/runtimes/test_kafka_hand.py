@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Event, Thread
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -13,7 +15,10 @@ from hypothesis import strategies as st
 
 pytest.importorskip("confluent_kafka", reason="confluent-kafka is not installed")
 
+from confluent_kafka import KafkaError, KafkaException
+
 from waystage_plugins.runtimes.kafka.hand import MOST_ENDS, Hand
+from waystage_plugins.runtimes.kafka.lane import Lane
 from waystage_plugins.runtimes.kafka.turns import Turns
 
 
@@ -84,6 +89,36 @@ def test_nothing_is_held_against_what_was_scored_before_the_end(tmp_path: Path) 
     hand = Hand(file, "here", Turns())
     assert list(hand.portions(1, messages)) == [messages], "they go together again"
     hand.close()
+
+
+@pytest.mark.parametrize("refused", [True, False], ids=["commit refused", "partition refused"])
+def test_what_was_set_aside_and_comes_back_is_set_aside_again(
+    tmp_path: Path, refused: bool
+) -> None:
+    file, killer, later = tmp_path / "in-hand.json", Lying((0, 5)), Lying((0, 6))
+    for _ in range(MOST_ENDS):
+        with pytest.raises(Killed):
+            life(file, [killer, later], killer)
+    lane: Any = Lane.__new__(Lane)
+    lane._hand, lane._link = Hand(file, "here", Turns()), SimpleNamespace(requests="requests")
+    lane._work = SimpleNamespace(counts=Counter())
+    moved = KafkaError(KafkaError.REBALANCE_IN_PROGRESS)
+
+    def commit(offsets: Any, asynchronous: bool) -> Any:
+        if refused:
+            raise KafkaException(moved)
+        return [SimpleNamespace(partition=each.partition, error=moved) for each in offsets]
+
+    for _ in range(2):
+        first, second = lane._hand.portions(1, [killer, later])
+        assert (first, second) == ([killer], [later])
+        assert lane._hand.refuses(first) == "it ended the scorer 3 times"
+        with lane._hand.holding(second):
+            pass
+        lane._done(SimpleNamespace(commit=commit), [killer, later])
+    lane._done(SimpleNamespace(commit=lambda **_: []), [killer, later])
+    assert list(lane._hand.portions(1, [killer, later])) == [[killer, later]]
+    lane._hand.close()
 
 
 def test_another_version_of_the_model_may_try_again(tmp_path: Path) -> None:

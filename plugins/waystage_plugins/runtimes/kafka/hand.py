@@ -94,7 +94,8 @@ class Hand:
 
     def _is_suspect(self, message: Message) -> bool:
         first, last = self._spans.get(str(message.partition() or 0), (0, -1))
-        return first <= (message.offset() or 0) <= last
+        # once it was set aside, later ones may have ended the span before it comes back
+        return first <= (message.offset() or 0) <= last or self._name(message) in self._ends
 
     def _times(self, message: Message) -> int:
         return self._ends.get(self._name(message), int(self._is_suspect(message)))

@@ -124,7 +124,10 @@ class Lane:
             self._wait, self._trouble = FIRST_WAIT, None
 
     def _done(self, consumer: Consumer, messages: Sequence[Message]) -> None:
-        """Say that the requests are answered; one that somebody else reads again is no loss."""
+        """Say that the requests are answered; one that somebody else reads again is no loss.
+
+        Only what the brokers wrote down is forgotten: the rest may come back to this lane.
+        """
         ends: dict[int, int] = {}
         for message in messages:
             ends[message.partition() or 0] = (message.offset() or 0) + 1
@@ -139,6 +142,8 @@ class Lane:
         for each in told:
             if each.error and each.error.code() not in TAKEN_AWAY:
                 raise KafkaException(each.error)
+        left = {each.partition for each in told if each.error}
+        self._hand.forget([each for each in messages if (each.partition() or 0) not in left])
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Write down where a partition begins for a group that never read it.

@@ -54,7 +54,6 @@ class Work:
         others = [message for message in messages if probe_of(message) is None]
         out = [*self._probed(table, probes), *self._scored(table, others)]
         _deliver(producer, out)
-        self._hand.forget(messages)
 
     def _probed(self, table: Table, probes: Sequence[Message]) -> Iterator[Outgoing]:
         """Answer the probes that are for this role, by the very version that they name."""
