@@ -186,6 +186,8 @@ def until_answered(loads: list[Load]) -> float:
 def test_a_bad_line_and_restarts_lose_and_double_nothing(
     server: PostgresServer, record: Any, progress: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # who cuts lines at will is not the steps' fault: they are in no quarantine for it
+    monkeypatch.setattr("waystage.daemon.workers.POISON", 1_000_000)
     seeds = scaled(full=10, part=1)
     results = [lived(server, seed, scaled(full=10, part=1), scaled(full=2, part=0))
                for seed in progress(range(seeds), seeds, "bad lines")]  # fmt: skip
