@@ -41,8 +41,8 @@ faults: install  ## every fault at full scale, half an hour or more; writes docs
 	$(BIN)/python tests/helpers/fault_report.py $(TESTS)
 
 lint: install  ## formatting and lint rules
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+	$(BIN)/ruff format --no-cache --check .
+	$(BIN)/ruff check --no-cache .
 
 format: install  ## put the sources into shape
 	$(BIN)/ruff format .

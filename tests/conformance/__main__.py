@@ -27,22 +27,22 @@ def _fetched() -> int:
 
 
 def _judged(*, write: bool) -> int:
-    import report
+    import tally_report
     from judging import FAILED
     from rich.console import Console
     from suites import NotThere
 
     console = Console()
     try:
-        found = report.tallies()
+        found = tally_report.tallies()
     except NotThere as trouble:
         console.print(f"NOT TESTED: {trouble}", style="red")
         return 1
-    report.show(found, console)
+    tally_report.show(found, console)
     failed = sum(tally.count(FAILED) for tally in found.values())
     if write and not failed:
-        report.write(found)
-    fewer = report.shrunk(found)
+        tally_report.write(found)
+    fewer = tally_report.shrunk(found)
     for line in fewer:
         console.print(f"FEWER THAN BEFORE {line}", style="red")
     return 1 if failed or fewer else 0

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-import report
+import tally_report
 from judging import FAILED, Tally, judge_all
 from suites import SUITES, NotThere, Suite
 
@@ -40,19 +40,19 @@ def test_no_case_that_can_be_said_fails(tallies: dict[str, Tally], suite: Suite)
 
 
 def test_no_fewer_cases_pass_than_were_recorded(tallies: dict[str, Tally]) -> None:
-    assert report.shrunk(tallies) == []
+    assert tally_report.shrunk(tallies) == []
 
 
 def test_fewer_cases_than_recorded_would_be_told(tallies: dict[str, Tally]) -> None:
     fewer = {key: Tally(each.title, each.verdicts[::2]) for key, each in tallies.items()}
-    assert len(report.shrunk(fewer)) == len(SUITES)
+    assert len(tally_report.shrunk(fewer)) == len(SUITES)
 
 
-@pytest.mark.skipif(not report.PAGE.is_file(), reason="the docs are not beside the tests")
+@pytest.mark.skipif(not tally_report.PAGE.is_file(), reason="the docs are not beside the tests")
 def test_the_page_of_the_docs_has_the_numbers(tallies: dict[str, Tally]) -> None:
-    told = report.told_on_page()
-    found = {**tallies, report.CEL: report.cel_tally()}
-    assert {each.title: report.row(each) for each in found.values()} == told
+    told = tally_report.told_on_page()
+    found = {**tallies, tally_report.CEL: tally_report.cel_tally()}
+    assert {each.title: tally_report.row(each) for each in found.values()} == told
 
 
 def last_first(self: RegionMachine, leaf: str, event: str, environment: Environment) -> Way | None:
