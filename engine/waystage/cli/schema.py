@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,20 +37,25 @@ def schema_verb(ctx: click.Context, kind: str, directory: Path | None) -> int:
 
 def write_schemas(directory: Path, plugins: tuple[str, ...] = ("builtin",)) -> list[Path]:
     """Write one file per kind and give their paths."""
-    from waystage.registry import load_catalog
-    from waystage.schema import schemas
-
     files = []
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for kind, schema in schemas(load_catalog(plugins)).items():
+        for kind, text in _texts(plugins).items():
             file = directory / f"{kind}.json"
-            file.write_text(f"{_text(schema)}\n", encoding="utf-8")
+            file.write_text(f"{text}\n", encoding="utf-8")
             files.append(file)
     except OSError as error:
         reason = (error.strerror or "no").lower()
         raise Unavailable(f"{directory} cannot be written: {reason}") from error
     return files
+
+
+@cache  # what is installed does not change while a process runs
+def _texts(plugins: tuple[str, ...]) -> dict[str, str]:
+    from waystage.registry import load_catalog
+    from waystage.schema import schemas
+
+    return {kind: _text(schema) for kind, schema in schemas(load_catalog(plugins)).items()}
 
 
 def modeline(kind: str, depth: int) -> str:

@@ -111,6 +111,6 @@ def _markdown(plugin: type[Plugin]) -> str:
 
 def _examples(plugin: type[Plugin]) -> Iterable[Any]:
     for found in EXAMPLE.finditer(inspect.getdoc(plugin) or ""):
-        for each in yaml.safe_load(textwrap.dedent(found["text"])):
+        for each in yaml.load(textwrap.dedent(found["text"]), Loader=yaml.CSafeLoader):
             if isinstance(each, Mapping) and each.get("use") == plugin.use:
                 yield each.get("with")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel
@@ -69,7 +71,12 @@ class Shapes(GenerateJsonSchema):
 
 
 def shape_of(model: type[BaseModel]) -> Schema:
-    """Give the draft 07 schema of a model, with a description for every key."""
+    """Give the draft 07 schema of a model, with a description for every key; to be changed."""
+    return copy.deepcopy(_shape_of(model))
+
+
+@cache  # a plugin is in the schemas of several kinds of file
+def _shape_of(model: type[BaseModel]) -> Schema:
     found: Schema = model.model_json_schema(by_alias=True, schema_generator=Shapes)
     definitions = found.pop("$defs", {})
     shape: Schema = _draft_07(found)
