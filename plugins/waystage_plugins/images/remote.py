@@ -88,7 +88,8 @@ class Remote:
     def put_manifest(self, version: str, raw: bytes, kind: str) -> None:
         """Keep a manifest under a tag or its digest."""
         with self._wire.ask(
-            "PUT", f"/v2/{self.path}/manifests/{version}", headers={"Content-Type": kind},
+            "PUT", f"/v2/{self.path}/manifests/{version}",
+            headers={"Content-Type": kind, "Content-Length": str(len(raw))},
             body=lambda: [raw], fine=(200, 201, 202), what=f"{self.path}:{version}",
         ):  # fmt: skip
             pass
@@ -114,16 +115,22 @@ class Remote:
             return answer.status_code == 200
 
     def mount(self, digest: str, other: str) -> bool:
-        """Take a blob over from another repository of the registry; False if it will not."""
+        """Take a blob over from another repository of the registry; False if it will not.
+
+        A registry may refuse because who writes here may not read there: then it is carried.
+        """
         query = urlencode({"mount": digest, "from": other})
-        what = f"layer {digest[:19]}"
-        with self._wire.ask(
-            "POST", f"/v2/{self.path}/blobs/uploads/?{query}", fine=(201, 202), what=what
-        ) as answer:
-            if answer.status_code == 201:
-                return True
-            self._give_up(answer.headers.get("Location", ""))
-            return False
+        url = f"/v2/{self.path}/blobs/uploads/?{query}"
+        try:
+            with self._wire.ask(
+                "POST", url, fine=(201, 202), what=f"layer {digest[:19]}"
+            ) as answer:
+                if answer.status_code == 201:
+                    return True
+                self._give_up(answer.headers.get("Location", ""))
+        except Hopeless:
+            pass
+        return False
 
     def upload(self, place: Path, digest: str, what: str) -> None:
         """Bring a file into the repository as a blob; an upload that fails is given up."""

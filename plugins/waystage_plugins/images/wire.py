@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from waystage.errors import Hopeless, Retryable, WaystageError
 from waystage.plugin import Context
@@ -25,6 +25,9 @@ SECONDS = {"connect": 10.0, "read": 120.0, "write": 120.0, "pool": 10.0}
 MAX_ANSWER = 8 << 20  # of manifests and configurations; layers are streamed
 MAX_REDIRECTS = 4
 LATER = frozenset({408, 425, 429})
+
+# `name="value"` or `name=value`, else the name of a scheme
+CHALLENGE = re.compile(r'([\w-]+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))|([A-Za-z][\w-]*)')
 
 Body = Callable[[], Iterable[bytes]]
 
@@ -75,7 +78,7 @@ class Wire:
 
     def _url(self, path: str) -> str:
         found = urlsplit(urljoin(f"{self._root}/", path))
-        if found.netloc != urlsplit(self._root).netloc:
+        if _place(found) != _place(urlsplit(self._root)):
             raise Hopeless(f"registry {self._host} sends uploads to another host, {found.netloc}")
         rest = f"?{found.query}" if found.query else ""
         return f"{self._root}{found.path}{rest}"
@@ -118,11 +121,14 @@ class Wire:
         return answer
 
     def _authorize(self, answer: httpx.Response, what: str) -> None:
-        kind, _, rest = answer.headers.get("WWW-Authenticate", "").partition(" ")
+        asked = _challenges(answer.headers.get_list("WWW-Authenticate"))
         known = self._login.credentials(self._ctx)
-        if kind.lower() == "bearer":
-            self._authorization = f"Bearer {self._token(_challenge(rest), known, what)}"
-        elif known and kind.lower() == "basic" and not self._authorization:
+        if "bearer" in asked:
+            self._authorization = f"Bearer {self._token(asked['bearer'], known, what)}"
+        elif known and self._authorization.startswith("Bearer "):
+            # OpenShift's registry says so of a token that it knows and that has no such right
+            raise self._forbidden(what, known)
+        elif known and "basic" in asked and not self._authorization:
             self._authorization = _basic(known)
         else:
             raise self._unknown(known, what)
@@ -132,9 +138,11 @@ class Wire:
 
         realm = self._realm(asked.get("realm", ""))
         scopes = list(dict.fromkeys([*filter(None, [asked.get("scope", "")]), *self._scopes]))
+        query = [("service", asked["service"])] if asked.get("service") else []
+        query += [("scope", each) for each in scopes]
         answer = self._http.get(
-            realm, follow_redirects=False, timeout=httpx.Timeout(**SECONDS),
-            params=[("service", asked.get("service", "")), *(("scope", each) for each in scopes)],
+            httpx.URL(realm).copy_merge_params(query),  # which may have a query of its own
+            follow_redirects=False, timeout=httpx.Timeout(**SECONDS),
             headers={"Authorization": _basic(known)} if known else {},
         )  # fmt: skip
         if answer.status_code in (401, 403):
@@ -168,10 +176,13 @@ class Wire:
             return self._unknown(known, what)
         said = self._said(answer) if status != 401 else ""
         if status in (401, 403):
-            who = f"user {known[0]!r}" if known else "nobody"
-            return Hopeless(f"registry {self._host}: {what}: {who} may not do this{said}")
+            return self._forbidden(what, known, said)
         text = f"registry {self._host}: {what}: it answers {status}{said}"
         return Retryable(text) if status >= 500 or status in LATER else Hopeless(text)
+
+    def _forbidden(self, what: str, known: tuple[str, str] | None, said: str = "") -> WaystageError:
+        who = f"user {known[0]!r}" if known else "nobody"
+        return Hopeless(f"registry {self._host}: {what}: {who} may not do this{said}")
 
     def _said(self, answer: httpx.Response) -> str:
         """Give the first error of an answer as one short line."""
@@ -209,8 +220,21 @@ def _basic(known: tuple[str, str]) -> str:
     return "Basic " + base64.b64encode(":".join(known).encode()).decode()
 
 
-def _challenge(text: str) -> dict[str, str]:
-    return {key.lower(): value for key, value in re.findall(r'(\w+)="([^"]*)"', text)}
+def _challenges(headers: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Read how a registry wants to be asked, by scheme; several may stand in one line."""
+    found: dict[str, dict[str, str]] = {}
+    asked: dict[str, str] = {}
+    for name, quoted, bare, scheme in CHALLENGE.findall(", ".join(headers)):
+        if scheme:
+            asked = found.setdefault(scheme.lower(), {})
+        else:
+            asked[name.lower()] = quoted or bare
+    return found
+
+
+def _place(url: SplitResult) -> str:
+    """Give host and port, without a port that is the usual one."""
+    return url.netloc.lower().removesuffix(":443").removesuffix(":80")
 
 
 def pull_scope(path: str) -> str:
