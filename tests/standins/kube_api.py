@@ -43,7 +43,7 @@ class KubeApi:
         self.store = Store()
         self.node = node
         self.requests: list[tuple[str, str]] = []
-        self.projects: dict[str, str] = {}
+        self.projects = self.store.projects
         self.lose_answers = 0  # so many answers are lost after the effect
         self.controllers = Controllers(self.store)
         self.admin = str(self.store.issue("admin", 86400)["token"])

@@ -1,157 +1,100 @@
-"""What controllers of a cluster do with Deployments and Jobs, for a stand-in API."""
+"""The controllers of the stand-in: they do after each change what there is to do, until it is done.
+
+Deployments get ReplicaSets and those pods, Jobs pods, Services Endpoints; what is limited by time
+alone (a rollout's deadline, a Job's) is looked at again by a clock of its own.
+"""
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import json
-from datetime import UTC, datetime
+import threading
+from collections.abc import Callable
 from typing import Any
 
+from deployment_controller import is_unfinished, keep_deployment, keep_replica_set
+from job_controller import is_over, keep_job
+from kserve_controller import keep_inference
+from kube_hand import Hand
 from kube_store import Store
+from service_controller import drop_endpoints, keep_endpoints, keep_scale
 
 Thing = dict[str, Any]
+Keep = Callable[[Hand, Thing], None]
+KEPT: tuple[tuple[str, str, Keep], ...] = (
+    ("autoscaling", "horizontalpodautoscalers", keep_scale),
+    ("apps", "deployments", keep_deployment),
+    ("apps", "replicasets", keep_replica_set),
+    ("batch", "jobs", keep_job),
+    ("serving.kserve.io", "inferenceservices", keep_inference),
+    ("", "services", keep_endpoints),
+)
+TURNS = 100  # more than anything needs to come to rest; what does not is a fault
+TICK = 0.5  # seconds between two looks at what only time changes
 
 
 class Controllers:
-    """Pods for Deployments (one more at a time, none less) and for Jobs, and their status."""
+    """All controllers of a stand-in, at work whenever something changes."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self._busy = False
+        self._again = False
+        self._timer: threading.Timer | None = None
         store.after.append(self.settle)
 
     def settle(self) -> None:
         """Do what there is to do, until there is nothing more."""
         if self._busy:
+            self._again = True  # a change of our own, or one that came by it
             return
         self._busy = True
         try:
-            for (group, plural, namespace), things in list(self.store.things.items()):
-                for thing in list(things.values()):
-                    if (group, plural) == ("apps", "deployments"):
-                        self._deployment(thing, namespace)
-                    elif (group, plural) == ("batch", "jobs"):
-                        self._job(thing, namespace)
-                    elif plural == "inferenceservices":
-                        self._inference(thing, namespace)
+            for _ in range(TURNS):
+                self._again = False
+                self._turn()
+                if not self._again:
+                    break
+            else:
+                raise AssertionError("the controllers do not come to rest")
         finally:
             self._busy = False
+        self._wait()
 
-    def _deployment(self, thing: Thing, namespace: str) -> None:
-        spec = thing["spec"]
-        template = spec["template"]
-        mark = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:10]
-        wanted, refused = spec.setdefault("replicas", 1), ""
-        for _ in range(wanted + 2):
-            pods = self._owned(thing, namespace)
-            new = [pod for pod in pods if _mark(pod) == mark]
-            old = [pod for pod in pods if _mark(pod) != mark]
-            if len(new) < wanted and len(pods) <= wanted:
-                refused = self._pod(thing, namespace, mark)
-                if refused:
-                    break
-            elif len(new) > wanted:
-                self._drop(new[-1], namespace)
-            elif old and (sum(map(_ready, pods)) > wanted or not _ready(old[0])):
-                self._drop(old[0], namespace)
-            else:
-                break
-        self._status(thing, namespace, mark, refused)
+    def _turn(self) -> None:
+        for namespace in self._namespaces():
+            hand = Hand(self.store, namespace)
+            for group, plural, keep in KEPT:
+                for thing in hand.all(group, plural):
+                    # it may have gone, or be another one, by what was done before
+                    live = self.store.all(group, plural, namespace).get(thing["metadata"]["name"])
+                    if live is not None and "deletionTimestamp" not in live["metadata"]:
+                        keep(hand, live)
+            drop_endpoints(hand)
 
-    def _status(self, thing: Thing, namespace: str, mark: str, refused: str) -> None:
-        pods = self._owned(thing, namespace)
-        new = [pod for pod in pods if _mark(pod) == mark]
-        available, wanted = sum(map(_ready, pods)), thing["spec"]["replicas"]
-        done = len(pods) == len(new) == available == wanted
-        before = {c["type"]: c for c in thing.get("status", {}).get("conditions", ())}
-        was = before.get("Progressing", {}).get("reason") == "NewReplicaSetAvailable"
-        complete = done or (was and len(new) == wanted)
-        reason = "NewReplicaSetAvailable" if complete else "ReplicaSetUpdated"
-        conditions = [{"type": "Progressing", "status": "True", "reason": reason}]
-        if refused:
-            conditions.append({"type": "ReplicaFailure", "status": "True",
-                               "reason": "FailedCreate", "message": refused})  # fmt: skip
-        thing["status"] = {
-            "observedGeneration": thing["metadata"]["generation"], "replicas": len(pods),
-            "updatedReplicas": len(new), "availableReplicas": available,
-            "conditions": conditions,
-        }  # fmt: skip
+    def _namespaces(self) -> set[str]:
+        kept = {(group, plural) for group, plural, _ in KEPT}
+        return {
+            place for group, plural, place in list(self.store.things) if (group, plural) in kept
+        }
 
-    def _pod(self, owner: Thing, namespace: str, mark: str) -> str:
-        """Make a pod; answer why the quota does not let it be."""
-        pods = self.store.all("", "pods", namespace)
-        for quota in self.store.all("", "resourcequotas", namespace).values():
-            most = int(quota["spec"]["hard"]["pods"])
-            if len(pods) >= most:
-                return (
-                    f'pods "{owner["metadata"]["name"]}-x" is forbidden: exceeded quota: '
-                    f"{quota['metadata']['name']}, requested: pods=1, used: pods={len(pods)}, "
-                    f"limited: pods={most}"
-                )
-        pod = copy.deepcopy(owner["spec"]["template"])
-        meta = pod.setdefault("metadata", {})
-        meta["generateName"] = f"{owner['metadata']['name']}-{mark[:5]}-"
-        meta.setdefault("labels", {})["pod-template-hash"] = mark
-        meta["ownerReferences"] = [{"uid": owner["metadata"]["uid"], "kind": owner["kind"]}]
-        pod |= {"apiVersion": "v1", "kind": "Pod", "status": {"phase": "Pending"}}
-        self.store.create(("", "pods", namespace), pod, "controllers")
-        return ""
+    def _wait(self) -> None:
+        """Look again in a while where a deadline runs."""
+        if self._timer is None and self._is_timed():
+            self._timer = threading.Timer(TICK, self._tick)
+            self._timer.daemon = True
+            self._timer.start()
 
-    def _job(self, thing: Thing, namespace: str) -> None:
-        status = thing.setdefault("status", {})
-        if any(each["status"] == "True" for each in status.get("conditions", ())):
-            return
-        pods = self._owned(thing, namespace)
-        if not pods:
-            refused = self._pod(thing, namespace, "job")
-            if refused:
-                status["refused"] = refused
-            return
-        phase = pods[0].get("status", {}).get("phase")
-        status["active"] = int(phase in ("Pending", "Running"))
-        if phase in ("Succeeded", "Failed"):
-            kind = "Complete" if phase == "Succeeded" else "Failed"
-            status["conditions"] = [{"type": kind, "status": "True",
-                                     "reason": "", "message": ""}]  # fmt: skip
-            status["completionTime"] = datetime.now(UTC).isoformat()
+    def _tick(self) -> None:
+        with self.store.lock:
+            self._timer = None
+            if self.settle in self.store.after:  # else they are not at work
+                self.settle()
 
-    def _inference(self, thing: Thing, namespace: str) -> None:
-        """What KServe does with a predictor in raw deployment mode, without the parts between."""
-        name, predictor = thing["metadata"]["name"], thing["spec"]["predictor"]
-        inside = {"template": {"metadata": {"labels": {"serving.kserve.io/inferenceservice": name}},
-                               "spec": predictor}}  # fmt: skip
-        image = predictor["containers"][0]["image"]
-        mark = hashlib.sha256(image.encode()).hexdigest()[:10]
-        for pod in self._owned(thing, namespace):
-            if _mark(pod) != mark:
-                self._drop(pod, namespace)
-        pods = self._owned(thing, namespace)
-        for _ in range(predictor["minReplicas"] - len(pods)):
-            self._pod(thing | {"spec": inside}, namespace, mark)
-        pods = self._owned(thing, namespace)
-        ready = "True" if all(map(_ready, pods)) else "False"
-        thing["status"] = {
-            "observedGeneration": thing["metadata"]["generation"],
-            "conditions": [{"type": "Ready", "status": ready, "reason": "", "message": ""}],
-        } | ({"url": f"http://{name}.{namespace}.example"} if ready == "True" else {})
-
-    def _owned(self, owner: Thing, namespace: str) -> list[Thing]:
-        uid = owner["metadata"]["uid"]
-        return [
-            pod
-            for pod in self.store.all("", "pods", namespace).values()
-            if any(each["uid"] == uid for each in pod["metadata"].get("ownerReferences", ()))
-        ]
-
-    def _drop(self, pod: Thing, namespace: str) -> None:
-        self.store.delete(("", "pods", namespace), pod["metadata"]["name"], {})
-
-
-def _mark(pod: Thing) -> str:
-    return str(pod["metadata"]["labels"].get("pod-template-hash"))
-
-
-def _ready(pod: Thing) -> bool:
-    conditions = pod.get("status", {}).get("conditions", ())
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    def _is_timed(self) -> bool:
+        for (group, plural, _), things in list(self.store.things.items()):
+            for each in things.values():
+                if (group, plural) == ("apps", "deployments") and is_unfinished(each):
+                    return True
+                limited = plural == "jobs" and "activeDeadlineSeconds" in each["spec"]
+                if limited and not is_over(each):
+                    return True
+        return False

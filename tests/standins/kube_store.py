@@ -18,7 +18,9 @@ Place = tuple[str, str, str]  # group, plural, namespace
 KINDS = {
     ("", "pods"): "Pod", ("", "services"): "Service", ("", "events"): "Event",
     ("", "serviceaccounts"): "ServiceAccount", ("", "resourcequotas"): "ResourceQuota",
-    ("apps", "deployments"): "Deployment", ("batch", "jobs"): "Job",
+    ("", "endpoints"): "Endpoints", ("", "secrets"): "Secret", ("", "configmaps"): "ConfigMap",
+    ("apps", "deployments"): "Deployment", ("apps", "replicasets"): "ReplicaSet",
+    ("batch", "jobs"): "Job",
     ("autoscaling", "horizontalpodautoscalers"): "HorizontalPodAutoscaler",
     ("policy", "poddisruptionbudgets"): "PodDisruptionBudget",
     ("rbac.authorization.k8s.io", "roles"): "Role",
@@ -47,6 +49,7 @@ class Store:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.things: dict[Place, dict[str, Thing]] = {}
+        self.projects: dict[str, str] = {}  # of OpenShift, with their phase
         self.tokens: dict[str, tuple[str, datetime]] = {}
         self.calls: list[tuple[str, str, str, str]] = []  # user, verb, group, resource
         self.after: list[Callable[[], None]] = []  # controllers, called after each change
