@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -331,11 +332,15 @@ class Hostile:
 
     def open(self, name: str, service: str = "s") -> str:
         """Open a run."""
+        return self.asked(name, service).result(timeout=120)
+
+    def asked(self, name: str, service: str = "s") -> Future[str]:
+        """Ask for a run, and wait for nothing."""
         assert self.daemon is not None
         self._number += 1
         definition = self.daemon.definitions.by_name(name)
         opening = self.daemon.opening(definition, service, SNAPSHOT, "dana", f"k{self._number}")
-        return self.daemon.engine.open(opening).result(timeout=120)
+        return self.daemon.engine.open(opening)
 
     def until(self, holds: Callable[[], Any], seconds: float = 30) -> None:
         """Wait until it holds."""

@@ -27,10 +27,8 @@ from waystage.kernel.migration import MIGRATED
 from waystage.store import Connection, Store, rare
 from waystage.store.codec import chained, dump, micros
 from waystage.store.commit import Batch
-from waystage.store.rows import Claim
+from waystage.store.rows import FENCE_STEP, Claim
 from waystage.store.work import HELD
-
-FENCE_STEP = 1 << 20  # a claim raises the fence by one; a new order raises it past all claims
 
 
 @dataclass

@@ -24,6 +24,7 @@ from waystage.kernel import Event, Run, events
 from waystage.kernel.work import POISON
 from waystage.plugin import Placement, Plugin, Snapshot
 from waystage.spec.execution import Execution
+from waystage.store import rare
 from waystage.store.codec import micros
 from waystage.store.rows import Claim, PlacementRow
 
@@ -167,7 +168,16 @@ class Workers:
             if claim is not None:
                 tx.answered.append((claim.no, claim.slot))
             return delivery
+        return self._late(tx, claim)
+
+    def _late(self, tx: Transaction, claim: Claim) -> Delivery:
+        """Drop an answer: the run is past it, or another daemon calls the step by now.
+
+        The call ended, and its daemon did not: it does not count for the quarantine.
+        """
         order = claim.order
+        if tx.store.shared and not self._lives_on(order["use"]):
+            tx.batch.rest.append(rare.came_late(claim))
         note = events.noted(order["state"], order["entry"], "late answer dropped",
                             {"detail": order["use"], "key": order["key"]}, "engine")  # fmt: skip
         return Delivery(claim.no, note)
@@ -203,7 +213,11 @@ class Workers:
         return self._call(made.plugin, made.claim, made.ctx)
 
     def _outlives(self, made: Call) -> bool:
-        return self._lanes.executor(made.plugin.use).outlives
+        return self._lives_on(made.plugin.use)
+
+    def _lives_on(self, use: str) -> bool:
+        """Whether calls of the plugin go on when their daemon dies: `tries` names them then."""
+        return self._lanes.of(use) != INLINE and self._lanes.executor(use).outlives
 
     def _answered(self, made: Call, answered: Answered) -> None:
         """Take an executor's answer, from any thread."""

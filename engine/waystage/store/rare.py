@@ -9,6 +9,7 @@ from sqlalchemy.sql import Executable
 
 from waystage.store import schema as t
 from waystage.store.codec import dump
+from waystage.store.rows import Claim
 
 MEASURED_ONCE = ("run", "monitor", "service", "stage", "snapshot", "start", "end", "number")
 
@@ -16,6 +17,17 @@ MEASURED_ONCE = ("run", "monitor", "service", "stage", "snapshot", "start", "end
 def adopt(no: int, definition: str) -> Executable:
     """Pin a run to another version of its lifecycle."""
     return update(t.runs).where(t.runs.c.no == no).values(definition=definition)
+
+
+def came_late(claim: Claim) -> Executable:
+    """Count a call that did end, if too late, no more among those that ended with a daemon.
+
+    Two are left at the least: who claims it next must know that it was called before.
+    """
+    w = t.work.c
+    same = (w.run == claim.no) & (w.slot == claim.slot)
+    later = (w.fence > claim.fence) & (w.fence < claim.end) & (w.tries > 2)
+    return update(t.work).where(same, later).values(tries=w.tries - 1)
 
 
 def open_task(run: int, state: str, entry: int, stage: str, body: Any, at: int) -> Executable:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+FENCE_STEP = 1 << 20  # a claim raises the fence by one; a new order raises it past all claims
+
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
@@ -174,3 +176,8 @@ class Claim:
     order: dict[str, Any]
     tries: int = 1
     memo: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def end(self) -> int:
+        """The fencing number at which the claims of its order end."""
+        return (self.fence // FENCE_STEP + 1) * FENCE_STEP

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import (
     DataError,
     DBAPIError,
@@ -18,10 +19,12 @@ from sqlalchemy.exc import (
 )
 
 from waystage.errors import Unavailable
+from waystage.store import schema as t
 
 log = logging.getLogger("waystage.store")
 CHANNEL = "waystage"
 AGAIN_SECONDS = 0.5
+SETTLE_SECONDS = 2  # that a commit of which nobody knows is waited for at a time
 LOOK_SECONDS = 0.5  # between two looks at whether to stop
 # serialization, deadlock, and a row that another daemon wrote first
 CONFLICTS = ("40001", "40P01", "23505")
@@ -37,6 +40,20 @@ def fault_of(error: DBAPIError) -> Fault:
     return "refused" if isinstance(error, REFUSED) else "unreachable"
 
 
+def settled(engine: Engine, run: int, seq: int) -> None:
+    """Wait until no transaction that has written a history row is open any more.
+
+    Its COMMIT may be on its way while its line is cut already. Who writes a row of the same key
+    waits for it; that row is not kept. Raises what a database raises that does not answer when
+    it is open for too long.
+    """
+    row = {"run": run, "seq": seq, "at": 0, "actor": "", "body": b"", "hash": b""}
+    with engine.connect() as connection, connection.begin() as asking:
+        connection.execute(text(f"SET LOCAL lock_timeout = '{SETTLE_SECONDS}s'"))
+        connection.execute(postgresql.insert(t.history).values(row).on_conflict_do_nothing())
+        asking.rollback()
+
+
 def only_reads(error: BaseException) -> bool:
     """Whether the server takes no writes any more: another one is the primary by now."""
     return getattr(getattr(error, "orig", None), "sqlstate", None) == READ_ONLY
@@ -50,8 +67,8 @@ def answering() -> Iterator[None]:
     except DBAPIError as error:
         if fault_of(error) != "unreachable":
             raise
-        text = f"the database does not answer ({_first_line(error)}); try again"
-        raise Unavailable(text) from error
+        said = f"the database does not answer ({_first_line(error)}); try again"
+        raise Unavailable(said) from error
 
 
 def lock_name(connection: Connection, kind: str, name: str) -> None:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
+from sqlalchemy.exc import DBAPIError
 
 from waystage.clock import wall_seconds
 from waystage.store import schema as t
@@ -80,10 +81,13 @@ class Store(WorkStore):
                 yield self._writer
         except BaseException as error:
             self._let_go()
-            if shared.only_reads(error):
-                self.engine.dispose()  # all its connections are to a server that writes no more
+            self._turn_away(error)
             raise
         self._fresh_until = time.monotonic() + TRUSTED
+
+    def _turn_away(self, error: BaseException) -> None:
+        if shared.only_reads(error):
+            self.engine.dispose()  # all its connections are to a server that writes no more
 
     def _let_go(self) -> None:
         if self._writer is not None:
@@ -112,8 +116,14 @@ class Store(WorkStore):
         return shared.Listener(self.engine, owner, heard) if heard_of else None
 
     def holds(self, run: int, seq: int, digest: bytes) -> bool:
-        """Say whether a history row was written as given."""
+        """Say whether a history row was written as given, also by a commit still on its way."""
         h = t.history.c
+        try:
+            if self.shared:
+                shared.settled(self.engine, run, seq)
+        except DBAPIError as error:
+            self._turn_away(error)
+            raise
         with self.reading() as connection:
             query = select(h.hash).where(h.run == run, h.seq == seq)
             found = connection.execute(query).scalar()
