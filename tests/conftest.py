@@ -8,14 +8,19 @@ from pathlib import Path
 
 import fault_rows
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from postgres_server import NoServer, PostgresServer
 
 import waystage
 
+TESTED = os.environ.get("WAYSTAGE_TESTED")
 # a busy machine must not fail a property; how long things take is for the benchmarks
-settings.register_profile("waystage", deadline=None)
-settings.load_profile("waystage")
+settings.register_profile("waystage", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# a change is judged by the same examples each time; new ones are found by whoever works on it
+settings.register_profile("checkout", settings.get_profile("waystage"), derandomize=True)
+# the same tests have just passed with all examples: what is in question is what was packed
+settings.register_profile("wheel", settings.get_profile("checkout"), max_examples=10)
+settings.load_profile(TESTED or "waystage")
 
 
 def pytest_report_header() -> str:
@@ -25,7 +30,7 @@ def pytest_report_header() -> str:
 
 def pytest_sessionstart() -> None:
     """Refuse to test the checkout when the wheel is meant."""
-    if os.environ.get("WAYSTAGE_TESTED") == "wheel" and "site-packages" not in waystage.__file__:
+    if TESTED == "wheel" and "site-packages" not in waystage.__file__:
         pytest.exit(f"the wheel is to be tested, not {waystage.__file__}", returncode=4)
 
 
