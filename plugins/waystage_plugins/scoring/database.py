@@ -11,6 +11,7 @@ from waystage.errors import Hopeless, Retryable
 
 VERSION = 1
 BUSY_SECONDS = 30.0
+DAY = 86_400_000_000  # microseconds
 CACHE_KIB = 65_536
 
 # `by_time` holds all that statistics need, so that they never touch the pages with inputs;
@@ -28,19 +29,65 @@ CREATE TABLE label (
 ) WITHOUT ROWID;
 """
 
-# beside the tables of version 1, so that an older Waystage reads the file as it always did
+# these are beside the tables of version 1, so that an older Waystage reads the file as always
 OUTCOME = """
 CREATE TABLE IF NOT EXISTS outcome (
     request_id TEXT NOT NULL PRIMARY KEY, value REAL NOT NULL, at INTEGER NOT NULL
 ) WITHOUT ROWID
 """
 
+# The roll-up: what was counted of a whole day stands while `rolled` says `done` of it. Triggers
+# take that back, so that it is right whoever writes: an older Waystage, or SQL by hand. `day`
+# is its first microsecond; before 1970 it is still the one below.
+_DAY_OF = f"{{at}} - (({{at}} % {DAY} + {DAY}) % {DAY})"
+_ROW_CHANGED = """
+CREATE TRIGGER IF NOT EXISTS rolled_{name} AFTER {what} ON scored BEGIN
+    DELETE FROM rolled WHERE service = {row}.service AND stage = {row}.stage
+    AND role = {row}.role AND day = {day};
+END
+"""
+_LABEL_CHANGED = """
+CREATE TRIGGER IF NOT EXISTS rolled_{name} AFTER {what} ON label BEGIN
+    DELETE FROM rolled WHERE (service, stage, role, day) IN (
+        SELECT service, stage, role, {day} FROM scored WHERE request_id = {row}.request_id);
+END
+"""
+ROLL_UP = (
+    """
+CREATE TABLE IF NOT EXISTS rolled (
+    service TEXT NOT NULL, stage TEXT NOT NULL, role TEXT NOT NULL, day INTEGER NOT NULL,
+    ticket TEXT NOT NULL, done INTEGER NOT NULL, PRIMARY KEY (service, stage, role, day)
+) WITHOUT ROWID
+""",
+    """
+CREATE TABLE IF NOT EXISTS daily (
+    service TEXT NOT NULL, stage TEXT NOT NULL, role TEXT NOT NULL, day INTEGER NOT NULL,
+    snapshot TEXT NOT NULL, counts BLOB NOT NULL, others BLOB NOT NULL, rows INTEGER NOT NULL,
+    labelled INTEGER NOT NULL, excluded INTEGER NOT NULL,
+    PRIMARY KEY (service, stage, role, day, snapshot)
+)
+""",
+    *(
+        _ROW_CHANGED.format(name=name, what=what, row=row, day=_DAY_OF.format(at=f"{row}.at"))
+        for name, what, row in (("row", "INSERT", "NEW"), ("row_gone", "DELETE", "OLD"))
+    ),
+    *(
+        _LABEL_CHANGED.format(name=name, what=what, row=row, day=_DAY_OF.format(at="at"))
+        for name, what, row in (
+            ("label", "INSERT", "NEW"), ("relabel", "UPDATE", "NEW"), ("unlabel", "DELETE", "OLD")
+        )
+    ),
+)  # fmt: skip
+
 
 @contextmanager
-def opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open the log, made if it is not there, and close it; errors name the file."""
+def opened(path: Path, busy: float | None = None) -> Iterator[sqlite3.Connection]:
+    """Open the log, made if it is not there, and close it; errors name the file.
+
+    `busy` is how many seconds it waits for others who write, `BUSY_SECONDS` unless said.
+    """
     try:
-        with closing(_connect(path)) as connection:
+        with closing(_connect(path, BUSY_SECONDS if busy is None else busy)) as connection:
             _settle(connection, path)
             yield connection
     except sqlite3.OperationalError as error:
@@ -52,12 +99,24 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
 @contextmanager
 def writing(path: Path) -> Iterator[sqlite3.Connection]:
     """Open the log for one transaction that is durable when this ends without an error."""
-    with opened(path) as connection, _transaction(connection):
+    with opened(path) as connection, transaction(connection):
         yield connection
 
 
 @contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def one_moment(connection: sqlite3.Connection) -> Iterator[None]:
+    """Have everything that is read in here be of the moment of the first statement."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("COMMIT")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Hold a transaction that writes; it is undone when this ends with an error."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -67,11 +126,11 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, busy: float) -> sqlite3.Connection:
     if not path.absolute().parent.is_dir():
         raise Hopeless(f"scoring log {path}: there is no directory {path.absolute().parent}")
     # no transactions of the driver's own making: a deferred one ignores the busy timeout
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    connection = sqlite3.connect(path, timeout=busy, isolation_level=None)
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
     return connection
@@ -93,12 +152,12 @@ def _settle(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _create(connection: sqlite3.Connection, path: Path) -> None:
-    with _transaction(connection):
+    with transaction(connection):
         if _version(connection):
             return  # another process made them while this one waited for the lock
         if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
             raise Hopeless(f"{path} is no scoring log but another database: name another file")
-        for statement in TABLES.split(";\n"):
+        for statement in (*TABLES.split(";\n"), *ROLL_UP):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version={VERSION}")
 

@@ -87,8 +87,10 @@ class PostgresqlScoringLog(ScoringLog):
 
     def grouped(self, which: Slice) -> Grouped:
         """Give counts per distinct score, never rows."""
+        from waystage_plugins.scoring.counts import as_grouped
+
         keeping.take_labels(self._place)
-        return counting.grouped(self._place, which)
+        return as_grouped(counting.counted(self._place, which, others=False))
 
     def counts(self, which: Slice) -> tuple[int, int]:
         """Give the number of rows and of labelled rows in the slice."""
@@ -105,7 +107,9 @@ class PostgresqlScoringLog(ScoringLog):
 
     def scores(self, which: Slice) -> Iterator[tuple[float | None, int]]:
         """Give (score, rows) per distinct finite score, ascending; the unusable last, as None."""
-        return reading.scores(self._place, which)
+        from waystage_plugins.scoring.counts import as_scores
+
+        yield from as_scores(counting.counted(self._place, which, others=True))
 
     def latencies(self, which: Slice) -> Iterator[float]:
         """Give how many milliseconds each row took; rows that tell none are left out."""

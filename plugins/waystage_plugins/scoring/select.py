@@ -5,10 +5,10 @@ from __future__ import annotations
 from waystage.plugin import Slice
 from waystage_plugins.scoring.encode import microseconds
 
-# NULL (no score, NaN) becomes infinity: neither is in the statistics, both are counted
-GROUPED = """
-SELECT COALESCE(score, 9e999), COUNT(*), COUNT(event), COALESCE(SUM(event), 0)
-FROM ({rows}) r LEFT JOIN label l ON l.request_id = r.request_id GROUP BY score ORDER BY score
+# NULL (no score, NaN) becomes infinity, no label 2: neither is in the statistics, both are counted
+TOLD = """
+SELECT snapshot, COALESCE(score, 9e999), COALESCE(event, 2)
+FROM ({rows}) r LEFT JOIN label l ON l.request_id = r.request_id
 """
 COUNTED = """
 SELECT COUNT(*), COUNT(event) FROM ({rows}) r LEFT JOIN label l ON l.request_id = r.request_id
@@ -16,9 +16,6 @@ SELECT COUNT(*), COUNT(event) FROM ({rows}) r LEFT JOIN label l ON l.request_id 
 STREAMED = """
 SELECT r.request_id, r.at, score, inputs, event
 FROM ({rows}) r {outer} JOIN label l ON l.request_id = r.request_id ORDER BY r.at, r.request_id
-"""
-SCORES = """
-SELECT score, COUNT(*) FROM ({rows}) r GROUP BY score ORDER BY score
 """
 LATENCIES = "SELECT latency_ms FROM ({rows}) r WHERE latency_ms IS NOT NULL"
 NEWEST = "SELECT MAX(at) FROM ({rows}) r"
@@ -50,7 +47,7 @@ def query(template: str, which: Slice, *, labelled: bool = False) -> tuple[str, 
     # SQLite takes the other columns from the row that has the minimum
     first, group = ("at", "") if which.role else ("MIN(at) AS at", " GROUP BY request_id")
     rows = (
-        f"SELECT request_id, {first}, score, inputs, latency_ms "  # noqa: S608  # made of the constants above alone
+        f"SELECT request_id, {first}, snapshot, score, inputs, latency_ms "  # noqa: S608  # made of the constants above alone
         f"FROM scored WHERE {' AND '.join(texts)}{group}"
     )
     return template.format(rows=rows, outer="" if labelled else "LEFT"), values

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 from pydantic import Field
 
@@ -23,8 +23,8 @@ from waystage.plugin import (
     Slice,
     Tended,
 )
-from waystage_plugins.scoring import select
-from waystage_plugins.scoring.database import OUTCOME, opened, writing
+from waystage_plugins.scoring import daily, select
+from waystage_plugins.scoring.database import DAY, OUTCOME, ROLL_UP, opened, writing
 from waystage_plugins.scoring.encode import (
     encode_label,
     encode_outcome,
@@ -32,10 +32,6 @@ from waystage_plugins.scoring.encode import (
     instant,
     microseconds,
 )
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 T = TypeVar("T")
 
@@ -58,11 +54,11 @@ AND NOT EXISTS (SELECT 1 FROM scored WHERE request_id = value AND service = ?2)
 NO_REQUEST = "NOT EXISTS (SELECT 1 FROM scored s WHERE s.request_id = l.request_id)"
 UNKNOWN = f"SELECT COUNT(*) FROM label l WHERE {NO_REQUEST}"  # noqa: S608  # a constant of ours
 OLD = "DELETE FROM scored WHERE at < ?"
+OLD_DAYS = "DELETE FROM daily WHERE day < ?"
 LEFT = tuple(
     f"DELETE FROM {table} AS l WHERE at < ? AND {NO_REQUEST}"  # noqa: S608  # constants of ours
     for table in ("label", "outcome")
 )
-DAY = 86_400_000_000  # microseconds
 BATCH = 10_000
 DECODE = json.JSONDecoder(parse_constant=lambda word: None).decode  # NaN is no JSON: null
 
@@ -76,7 +72,8 @@ class SqliteScoringLog(ScoringLog):
     Several processes may write at once. A request id counts once per service, stage and
     role: the first answer stays. Labels may come before their request; of several the one
     with the latest time wins, and of two at the same instant the event, so that the order
-    of arrival never matters. Rows and labels become durable in batches of 10,000.
+    of arrival never matters. Rows and labels become durable in batches of 10,000. Statistics of
+    whole UTC days come from a daily roll-up; a day is counted anew when something of it changed.
     """
 
     use: ClassVar[str] = "scoring_log.sqlite"
@@ -104,13 +101,9 @@ class SqliteScoringLog(ScoringLog):
 
     def grouped(self, which: Slice) -> Grouped:
         """Give counts per distinct score, never rows."""
-        import numpy as np
+        from waystage_plugins.scoring.counts import as_grouped
 
-        fields = [("score", "f8"), ("rows", "i8"), ("labelled", "i8"), ("events", "i8")]
-        with opened(self.path) as connection:
-            found = connection.execute(*select.query(select.GROUPED, which))
-            table = np.fromiter(found, dtype=fields)
-        return _as_grouped(table)
+        return as_grouped(daily.counted(self.path, which, others=False))
 
     def counts(self, which: Slice) -> tuple[int, int]:
         """Give the number of rows and of labelled rows in the slice."""
@@ -130,15 +123,9 @@ class SqliteScoringLog(ScoringLog):
 
     def scores(self, which: Slice) -> Iterator[tuple[float | None, int]]:
         """Give (score, rows) per distinct finite score, ascending; the unusable last, as None."""
-        unusable = 0
-        with opened(self.path) as connection:
-            for score, rows in connection.execute(*select.query(select.SCORES, which)):
-                if score is not None and isfinite(score):
-                    yield score, rows
-                else:
-                    unusable += rows
-        if unusable:
-            yield None, unusable
+        from waystage_plugins.scoring.counts import as_scores
+
+        yield from as_scores(daily.counted(self.path, which, others=True))
 
     def latencies(self, which: Slice) -> Iterator[float]:
         """Give how many milliseconds each row took; rows that tell none are left out."""
@@ -179,16 +166,21 @@ class SqliteScoringLog(ScoringLog):
             return int(connection.execute(UNKNOWN).fetchone()[0])
 
     def tend(self, now: datetime) -> Tended:
-        """Remove the rows of UTC days that are past `keep`, and their labels."""
-        if self.keep is None:
-            return Tended()
-        last = microseconds(now - self.keep, "the oldest row that is kept")
+        """Remove the UTC days that are past `keep` with their labels, count the days that ended."""
+        removed = self._remove(now - self.keep) if self.keep else 0
+        return Tended(removed, daily.roll_up(self.path, daily.ended(self.path, now)))
+
+    def _remove(self, before: datetime) -> int:
+        last = microseconds(before, "the oldest row that is kept")
+        first = last - last % DAY
         with writing(self.path) as connection:
-            connection.execute(OUTCOME)
-            removed = connection.execute(OLD, (last - last % DAY,)).rowcount
+            for statement in (OUTCOME, *ROLL_UP):
+                connection.execute(statement)
+            removed = connection.execute(OLD, (first,)).rowcount
+            connection.execute(OLD_DAYS, (first,))
             for statement in LEFT:
                 connection.execute(statement, (last,))
-        return Tended(removed)
+        return removed
 
     def _instant(self, statement: str, which: Slice) -> datetime | None:
         with opened(self.path) as connection:
@@ -202,23 +194,5 @@ class SqliteScoringLog(ScoringLog):
         # encoded before the transaction, so that a slow source keeps nobody else waiting
         while batch := list(islice(encoded, BATCH)):
             with writing(self.path) as connection:
-                before = connection.total_changes
-                connection.executemany(statement, batch)
-                changed += connection.total_changes - before
+                changed += connection.executemany(statement, batch).rowcount
         return changed
-
-
-def _as_grouped(table: NDArray[np.void]) -> Grouped:
-    """Part the scores that count from those that are only counted."""
-    import numpy as np
-
-    usable = np.isfinite(table["score"])
-    kept = table[usable & (table["labelled"] > 0)]
-    return Grouped(
-        score=np.ascontiguousarray(kept["score"]),
-        n_event=np.ascontiguousarray(kept["events"]),
-        n_nonevent=kept["labelled"] - kept["events"],
-        rows=int(table["rows"].sum()),
-        labelled=int(table["labelled"].sum()),
-        excluded=int(table["rows"][~usable].sum()),
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -85,6 +86,12 @@ class Model:
                 found[row.score] = (events + event, nonevents + 1 - event)
         return found, len(first), labelled, excluded
 
+    def scored_alike(self, which: Slice) -> list[tuple[float | None, int]]:
+        told = [row.score if row.score is not None and math.isfinite(row.score) else None
+                for row in self._inside(which)]  # fmt: skip
+        found = Counter(score for score in told if score is not None)
+        return [*sorted(found.items()), *([(None, told.count(None))] if None in told else [])]
+
     def _inside(self, which: Slice) -> Iterator[ScoredRow]:
         for row in self.scored.values():
             if (
@@ -121,10 +128,12 @@ def play(log: ScoringLog, given: list[tuple[str, object]], window: tuple[int, in
             log.tend(START + what * HOUR)
         else:
             assert counted(log, whole) == model.counted(whole)
+            assert list(log.scores(whole)) == model.scored_alike(whole)
     # where two roles answered a request at one instant, either answer may stand for it
     if role is not None:
         assert counted(log, which) == model.counted(which)
         assert log.counts(which) == model.counted(which)[1:3]
+        assert list(log.scores(which)) == model.scored_alike(which)
     assert counted(log, which)[1:3] == model.counted(which)[1:3]
     known = {name for name, _, _ in model.scored}
     assert log.unknown() == len(model.labels.keys() - known)

@@ -96,9 +96,9 @@ def test_what_is_committed_is_synced(log: SqliteScoringLog) -> None:
 
 def test_statistics_read_the_index_alone(log: SqliteScoringLog) -> None:
     from waystage_plugins.scoring.database import opened
-    from waystage_plugins.scoring.select import GROUPED, query
+    from waystage_plugins.scoring.select import TOLD, query
 
-    sql, values = query(GROUPED, WEEK)
+    sql, values = query(TOLD, WEEK)
     with opened(log.path) as connection:
         plan = str(connection.execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall())
     assert "USING COVERING INDEX by_time (service=? AND stage=? AND at>? AND at<?)" in plan
@@ -109,7 +109,7 @@ def test_rows_past_keep_are_removed_with_their_labels(tmp_path: Path) -> None:
     log.append(replace(ROW, request_id=f"r{n}", at=START + n * DAY) for n in range(4))
     log.label(Label(f"r{n}", 1, START) for n in range(5))
     assert log.unknown() == 1
-    assert log.tend(START + 4 * DAY + timedelta(hours=5)) == Tended(removed=2)
+    assert log.tend(START + 4 * DAY + timedelta(hours=5)) == Tended(removed=2, rolled=2)
     assert log.tend(START + 4 * DAY + timedelta(hours=5)) == Tended()
     assert [row[0] for row in log.rows(WEEK)] == ["r2", "r3"]
     assert (log.counts(WEEK), log.unknown()) == ((2, 2), 0)

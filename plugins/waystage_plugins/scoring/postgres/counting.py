@@ -7,29 +7,25 @@ that day comes; then the day is counted anew when it is next asked for.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from waystage.plugin import Grouped, Slice
+from waystage.plugin import Slice
 from waystage_plugins.scoring.encode import microseconds
 from waystage_plugins.scoring.postgres.connect import Place, connected, within
 from waystage_plugins.scoring.postgres.writing import DAY, day_of
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from psycopg import Connection
 
-# one distinct score of a day as it is kept: 16 bytes
-PACKED = [("score", ">f8"), ("n_event", ">i4"), ("n_nonevent", ">i4")]
+    from waystage_plugins.scoring.counts import Counts
 
 FINITE = "s.score > '-infinity' AND s.score < 'infinity'"  # NaN is above infinity here
 PACK = """
 SELECT s.place, s.snapshot,
        string_agg(float8send(s.score), ''::bytea) FILTER (WHERE {finite} AND l.event = 1),
        string_agg(float8send(s.score), ''::bytea) FILTER (WHERE {finite} AND l.event = 0),
+       string_agg(float8send(s.score), ''::bytea) FILTER (WHERE {finite} AND l.event IS NULL),
        count(*), count(l.event), count(*) - count(*) FILTER (WHERE {finite})
 FROM {rows} s LEFT JOIN labelled l ON l.day = s.day AND l.id = s.id
 WHERE {where} GROUP BY s.place, s.snapshot
@@ -45,28 +41,21 @@ AND r.day >= %(first)s AND r.day < %(after)s
 AND NOT EXISTS (SELECT FROM changed c WHERE c.place = r.place AND c.day = r.day)
 """
 DAILY = """
-SELECT counts, rows, labelled, excluded FROM daily d
+SELECT counts, {others}, rows, labelled, excluded FROM daily d
 WHERE d.place = ANY(%(places)s) AND d.day = ANY(%(days)s)
 """
 DAYS = "SELECT day FROM kept_day WHERE day >= %(first)s AND day <= %(last)s ORDER BY day"
 PLACES = "SELECT id FROM place WHERE service = %(service)s AND stage = %(stage)s"
 
 
-@dataclass
-class Counts:
-    """What was counted of some rows; arrays ascend by score."""
+def counted(place: Place, which: Slice, *, others: bool) -> Counts:
+    """Count a slice by score, all of it as of one moment; keeps what it counts of whole days.
 
-    score: NDArray[np.float64]
-    n_event: NDArray[np.int64]
-    n_nonevent: NDArray[np.int64]
-    rows: int = 0
-    labelled: int = 0
-    excluded: int = 0
-
-
-def grouped(place: Place, which: Slice) -> Grouped:
-    """Count a slice by score, all of it as of one moment; keeps what it counts of whole days."""
+    Without `others` the scores of rows without a label may be left out.
+    """
     from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
+
+    from waystage_plugins.scoring.counts import added
 
     may_not_be_kept: tuple[type[Exception], ...] = (
         *counted_elsewhere(), InsufficientPrivilege, ReadOnlySqlTransaction
@@ -74,11 +63,11 @@ def grouped(place: Place, which: Slice) -> Grouped:
     with connected(place) as connection:
         try:
             with within(connection, place, one_moment=True):
-                return _as_grouped(added(_parts(connection, which, keep=True)))
+                return added(_parts(connection, which, others=others, keep=True))
         except may_not_be_kept:
             pass
         with within(connection, place, one_moment=True):
-            return _as_grouped(added(_parts(connection, which, keep=False)))
+            return added(_parts(connection, which, others=others, keep=False))
 
 
 def counted_elsewhere() -> tuple[type[Exception], ...]:
@@ -94,6 +83,8 @@ def roll_up(connection: Connection[Any], day: date, place: int) -> None:
     The transaction reads as of one moment. The marks that it sees are taken away; one that
     comes later stays, and so does its day's need to be counted anew.
     """
+    from waystage_plugins.scoring.counts import pack
+
     values = {"day": day, "places": [place]}
     connection.execute(
         "DELETE FROM changed WHERE day = %(day)s AND place = ANY(%(places)s)", values
@@ -102,32 +93,11 @@ def roll_up(connection: Connection[Any], day: date, place: int) -> None:
     where = "s.day = %(day)s AND s.place = ANY(%(places)s)"
     for _, snapshot, counts in _packed(connection, "scored", where, values):
         connection.execute(
-            "INSERT INTO daily VALUES (%s, %s, %s, %s, %s, %s, %s)",
-            (day, place, snapshot, _pack(counts), counts.rows, counts.labelled, counts.excluded),
+            "INSERT INTO daily VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+            (day, place, snapshot, *pack(counts), counts.rows, counts.labelled, counts.excluded),
             binary=True,
         )
     connection.execute("INSERT INTO rolled VALUES (%s, %s) ON CONFLICT DO NOTHING", (day, place))
-
-
-def added(parts: Iterable[Counts]) -> Counts:
-    """Add counts up, by score."""
-    import numpy as np
-
-    found = list(parts)
-    scores = np.concatenate([p.score for p in found] or [np.empty(0)])
-    events = np.concatenate([p.n_event for p in found] or [np.empty(0, np.int64)])
-    nonevents = np.concatenate([p.n_nonevent for p in found] or [np.empty(0, np.int64)])
-    if len(found) > 1 and len(scores):
-        order = np.argsort(scores, kind="stable")
-        scores = scores[order]
-        first = np.flatnonzero(np.concatenate([[True], scores[1:] != scores[:-1]]))
-        scores = scores[first]
-        events = np.add.reduceat(events[order], first)
-        nonevents = np.add.reduceat(nonevents[order], first)
-    return Counts(
-        scores, events, nonevents, sum(p.rows for p in found),
-        sum(p.labelled for p in found), sum(p.excluded for p in found),
-    )  # fmt: skip
 
 
 def bounds(which: Slice) -> dict[str, Any]:
@@ -160,7 +130,7 @@ def days_of(connection: Connection[Any], values: dict[str, Any]) -> list[date]:
     return [day for (day,) in connection.execute(DAYS, values)]
 
 
-def _parts(connection: Connection[Any], which: Slice, *, keep: bool) -> list[Counts]:
+def _parts(connection: Connection[Any], which: Slice, *, others: bool, keep: bool) -> list[Counts]:
     values = bounds(which)
     values["places"] = places_of(connection, which)
     days = days_of(connection, values)
@@ -172,7 +142,7 @@ def _parts(connection: Connection[Any], which: Slice, *, keep: bool) -> list[Cou
         return [counts for _, _, counts in _packed(connection, rows, "true", values)]
     whole = [day for day in days if _is_whole(day, values)]
     rolled = _rolled(connection, values, whole, keep=keep)
-    found = _kept(connection, which, values, rolled)
+    found = _kept(connection, which, values | {"days": sorted(rolled)}, others=others)
     condition = f"s.day = %(day)s AND {where_of(which)}"
     for day in [day for day in days if day not in rolled]:
         parts = _packed(connection, "scored", condition, values | {"day": day})
@@ -204,14 +174,16 @@ def _rolled(
 
 
 def _kept(
-    connection: Connection[Any], which: Slice, values: dict[str, Any], days: Collection[date]
+    connection: Connection[Any], which: Slice, values: dict[str, Any], *, others: bool
 ) -> list[Counts]:
-    statement = DAILY
+    from waystage_plugins.scoring.counts import unpack
+
+    statement = DAILY.format(others="others" if others else "''::bytea")
     if which.snapshot is not None:
         statement += " AND d.snapshot = (SELECT id FROM snapshot WHERE name = %(snapshot)s)"
     with connection.cursor(binary=True) as cursor:
-        cursor.execute(statement, values | {"days": sorted(days)})
-        return [_unpack(*row) for row in cursor]
+        cursor.execute(statement, values)
+        return [unpack(*row) for row in cursor]
 
 
 def _packed(
@@ -221,46 +193,14 @@ def _packed(
     statement = PACK.format(finite=FINITE, rows=rows, where=where)
     with connection.cursor(binary=True) as cursor:
         cursor.execute(statement, values)
-        return [
-            (place, snapshot, _counted(events, nonevents, *numbers))
-            for place, snapshot, events, nonevents, *numbers in cursor
-        ]
+        return [(place, snapshot, _counted(row[:3], *row[3:])) for place, snapshot, *row in cursor]
 
 
-def _counted(
-    events: bytes | None, nonevents: bytes | None, rows: int, labelled: int, excluded: int
-) -> Counts:
+def _counted(packed: list[bytes | None], rows: int, labelled: int, excluded: int) -> Counts:
     import numpy as np
 
-    one = np.sort(np.frombuffer(events or b"", ">f8").astype(np.float64))
-    other = np.sort(np.frombuffer(nonevents or b"", ">f8").astype(np.float64))
-    scores = np.unique(np.concatenate([one, other]))
-    edges = [np.searchsorted(each, scores, side="right") for each in (one, other)]
-    n_event, n_nonevent = (np.diff(each, prepend=0).astype(np.int64) for each in edges)
-    return Counts(scores, n_event, n_nonevent, rows, labelled, excluded)
+    from waystage_plugins.scoring.counts import count
 
-
-def _pack(counts: Counts) -> bytes:
-    import numpy as np
-
-    table = np.empty(len(counts.score), dtype=PACKED)
-    table["score"], table["n_event"] = counts.score, counts.n_event
-    table["n_nonevent"] = counts.n_nonevent
-    return table.tobytes()
-
-
-def _unpack(packed: bytes, rows: int, labelled: int, excluded: int) -> Counts:
-    import numpy as np
-
-    table = np.frombuffer(packed, dtype=PACKED)
-    return Counts(
-        table["score"].astype(np.float64), table["n_event"].astype(np.int64),
-        table["n_nonevent"].astype(np.int64), rows, labelled, excluded,
-    )  # fmt: skip
-
-
-def _as_grouped(counts: Counts) -> Grouped:
-    return Grouped(
-        score=counts.score, n_event=counts.n_event, n_nonevent=counts.n_nonevent,
-        rows=counts.rows, labelled=counts.labelled, excluded=counts.excluded,
-    )  # fmt: skip
+    found = count(*(np.frombuffer(each or b"", ">f8").astype(np.float64) for each in packed))
+    found.rows, found.labelled, found.excluded = rows, labelled, excluded
+    return found

@@ -33,7 +33,6 @@ SELECT a.request_id, s.at, s.score, a.inputs, l.event
 FROM {{rows}} s JOIN asked a ON a.day = s.day AND a.id = s.id {JOINED}
 WHERE {{where}} ORDER BY s.at, a.request_id
 """  # noqa: S608  # made of the constants above alone
-SCORES = "SELECT s.score, count(*) FROM {rows} s WHERE {where} GROUP BY s.score ORDER BY s.score"
 LATENCIES = """
 SELECT a.latency_ms FROM {rows} s JOIN asked a ON a.day = s.day AND a.id = s.id WHERE {where}
 """
@@ -63,19 +62,6 @@ def rows(place: Place, which: Slice, *, labelled: bool) -> Iterator[Sequence[obj
     """Stream (request_id, at, score, inputs, event or None), by time then request id."""
     for request_id, at, score, inputs, event in _stream(place, STREAMED, which, labelled):
         yield request_id, instant(at), score, DECODE(inputs), event
-
-
-def scores(place: Place, which: Slice) -> Iterator[tuple[float | None, int]]:
-    """Give (score, rows) per distinct finite score, ascending; the unusable last, as None."""
-    unusable = 0
-    with transaction(place, one_moment=True) as connection:
-        for score, number in connection.execute(*_whole(connection, SCORES, which)):
-            if score is not None and isfinite(score):
-                yield score, number
-            else:
-                unusable += number
-    if unusable:
-        yield None, unusable
 
 
 def valued(place: Place, which: Slice) -> Iterator[tuple[float | None, float | None]]:

@@ -77,10 +77,11 @@ CREATE INDEX changed_where ON changed (place, day);
 CREATE TABLE rolled (day date NOT NULL, place integer NOT NULL, PRIMARY KEY (place, day));
 CREATE TABLE daily (
     day date NOT NULL, place integer NOT NULL, snapshot integer NOT NULL,
-    counts bytea NOT NULL, rows bigint NOT NULL, labelled bigint NOT NULL,
-    excluded bigint NOT NULL, PRIMARY KEY (place, day, snapshot)
+    counts bytea NOT NULL, others bytea NOT NULL, rows bigint NOT NULL,
+    labelled bigint NOT NULL, excluded bigint NOT NULL, PRIMARY KEY (place, day, snapshot)
 );
-ALTER TABLE daily ALTER COLUMN counts SET STORAGE EXTERNAL;
+ALTER TABLE daily ALTER COLUMN counts SET STORAGE EXTERNAL,
+    ALTER COLUMN others SET STORAGE EXTERNAL;
 """
 
 
