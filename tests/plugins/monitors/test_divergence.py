@@ -102,7 +102,9 @@ def test_the_gap_between_cells_agrees_with_the_exact_one_within_its_resolution(
     base: list[float], now: list[float]
 ) -> None:
     first, second = cells_of(base, now)
-    exact = stats.ks_2samp(base, now).statistic
+    at = np.array(base + now)
+    shares = [(np.array(each)[:, None] <= at).mean(axis=0) for each in (base, now)]
+    exact = np.abs(shares[0] - shares[1]).max()
     gap = float(d.ks(first.seen, second.seen))
     assert gap <= exact + 1e-12
     assert exact <= gap + d.ks_resolution(first.seen, second.seen) + 1e-12
@@ -165,7 +167,7 @@ def test_categories_that_the_baseline_does_not_have_are_unseen() -> None:
 
 
 def test_cells_come_back_from_json_as_they_were() -> None:
-    cells, _ = cells_of([1.0, 2.5, 1 / 3, 1e300], [])
+    cells, _ = cells_of([1.0, 2.5, 1 / 3, 1e150], [])
     again = Cells.from_json(cells.to_json())
     assert again.edges is not None
     assert cells.edges is not None
