@@ -138,11 +138,11 @@ class Wire:
 
         realm = self._realm(asked.get("realm", ""))
         scopes = list(dict.fromkeys([*filter(None, [asked.get("scope", "")]), *self._scopes]))
-        query = [("service", asked["service"])] if asked.get("service") else []
-        query += [("scope", each) for each in scopes]
+        named = {"service": asked["service"]} if asked.get("service") else {}
+        # the realm may have a query of its own
+        url = httpx.URL(realm).copy_merge_params({**named, "scope": scopes})
         answer = self._http.get(
-            httpx.URL(realm).copy_merge_params(query),  # which may have a query of its own
-            follow_redirects=False, timeout=httpx.Timeout(**SECONDS),
+            url, follow_redirects=False, timeout=httpx.Timeout(**SECONDS),
             headers={"Authorization": _basic(known)} if known else {},
         )  # fmt: skip
         if answer.status_code in (401, 403):

@@ -121,7 +121,10 @@ def predict(send: Send, model: str, rows: Sequence[Json], target: str = "") -> l
 
 @contextmanager
 def over_http(ctx: Services, base: str, ca: str = "") -> Iterator[Send]:
-    """Ask at an address, trusting the authorities of the file `ca` if one is named."""
+    """Ask at an address, trusting the authorities of the file `ca` too if one is named.
+
+    The file is that of a cluster's API. Its router may have a certificate of another authority.
+    """
     import httpx
 
     client = _trusting(str(ctx.project / ca)) if ca else ctx.http
@@ -147,9 +150,9 @@ def _trusting(ca: str) -> httpx.Client:
 
     import httpx
 
-    return httpx.Client(
-        verify=ssl.create_default_context(cafile=ca), timeout=SECONDS, trust_env=False
-    )
+    trusted = ssl.create_default_context()
+    trusted.load_verify_locations(cafile=ca)
+    return httpx.Client(verify=trusted, timeout=SECONDS, trust_env=False)
 
 
 def _refusal(path: str, status: int, text: str) -> WaystageError:

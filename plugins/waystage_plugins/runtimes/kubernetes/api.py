@@ -22,6 +22,10 @@ PASSING = ("exceeded quota", "because it is being terminated")
 TIMEOUT = (5.0, 30.0)  # seconds to connect, and between two bytes
 
 
+class NotAllowed(Hopeless):
+    """The account has no right to do this."""
+
+
 class Api:
     """One namespace of a cluster, as one account may see and change it."""
 
@@ -29,6 +33,11 @@ class Api:
         self.client = client
         self.namespace = namespace
         self._renew = renew
+
+    @property
+    def trusted(self) -> str:
+        """The file with the authorities of the cluster; on OpenShift the router's is there too."""
+        return str(self.client.configuration.ssl_ca_cert or "")
 
     def get(self, kind: Kind, name: str) -> Thing | None:
         """Give an object, or None when there is none of that name."""
@@ -149,7 +158,7 @@ def failure(
     if status == 401:
         return Retryable(f"the cluster does not take the token (401): {told}")
     if status == 403 and not any(words in told for words in PASSING):
-        return Hopeless(
+        return NotAllowed(
             f"this account may not {verb} {named}: {told}; the Role that it needs is in "
             f"docs/how-to/openshift.md"
         )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient, Configuration
 
 LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+USER = "number of the user that pods run as; not on OpenShift, which gives one itself"
 MISSING = "the Kubernetes client is not installed: pip install 'waystage[kubernetes]'"
 
 

@@ -20,6 +20,7 @@ REPLICAS = ("f:spec", "f:replicas")
 SELECTOR = ("f:spec", "f:selector")
 # what `kubectl rollout restart` and the like leave there starts pods anew and changes none
 NOTES = ("f:spec", "f:template", "f:metadata")
+AUTOSCALERS = {"kube-controller-manager"}  # who writes the number of pods for an autoscaler
 NAMED = 3  # fields that are told by name
 
 
@@ -33,6 +34,19 @@ def changer(thing: Thing, path: Path) -> tuple[str, datetime | None]:
     found = [each for each in _others(thing) if _has(each.get("fieldsV1") or {}, path)]
     times = [datetime.fromisoformat(each["time"]) for each in found if each.get("time")]
     return ", ".join(sorted({str(e.get("manager")) for e in found})), max(times, default=None)
+
+
+def owns_replicas(live: Thing) -> bool:
+    """Say whether the number of pods of a Deployment is ours."""
+    mine = [each for each in live["metadata"].get("managedFields", ())
+            if each.get("manager") == MANAGER]  # fmt: skip
+    return any(_has(each.get("fieldsV1") or {}, REPLICAS) for each in mine)
+
+
+def only_scaled(live: Thing) -> bool:
+    """Say whether an autoscaler set the number of pods, and nobody changed anything else."""
+    scaled = changer(live, REPLICAS)[0] in AUTOSCALERS
+    return scaled and not changer(live, IMAGE)[0] and not _taken(live)
 
 
 def differences(live: Thing, image: str, replicas: int | None) -> tuple[Difference, ...]:

@@ -11,10 +11,11 @@ from waystage.errors import Hopeless, WaystageError
 from waystage.plugin import DeploySpec, Handle, OnlineRuntime, Services
 from waystage_plugins.images.login import Registry
 from waystage_plugins.runtimes.kubernetes.api import Api
-from waystage_plugins.runtimes.kubernetes.cluster import Cluster
+from waystage_plugins.runtimes.kubernetes.cluster import USER, Cluster
 from waystage_plugins.runtimes.kubernetes.kinds import DEPLOYMENT, Kind
 from waystage_plugins.runtimes.kubernetes.manifests import Plan
 from waystage_plugins.runtimes.kubernetes.names import OWNER
+from waystage_plugins.runtimes.kubernetes.scaling import handed_over, taken_back
 from waystage_plugins.runtimes.kubernetes.sizes import Autoscale, Resources
 
 Thing = dict[str, Any]
@@ -41,6 +42,7 @@ class ImageServing(Cluster, OnlineRuntime):
     start_seconds: int = Field(default=300, ge=10, le=3600, description="until it must be ready")
     autoscale: Autoscale | None = None
     arguments: tuple[str, ...] = Field(default=(), description="of the server")
+    user: int | None = Field(default=None, ge=1, description=USER)
 
     @field_validator("registry", mode="before", json_schema_input_type=Registry | str | None)
     @classmethod
@@ -94,7 +96,8 @@ class ImageServing(Cluster, OnlineRuntime):
                 f"{kind.name} {name} in {api.namespace} is there already and not of owner "
                 f"{self.owner}; it is left alone"
             )
-        api.apply(kind, manifest, force=self.take_over)
+        force = self.take_over or taken_back(kind, there, self.autoscale)
+        api.apply(kind, handed_over(kind, manifest, there, self.autoscale), force=force)
         return there is None
 
     def _remove(self, api: Api, kind: Kind, name: str) -> None:
@@ -130,7 +133,7 @@ class ImageServing(Cluster, OnlineRuntime):
             "ready_path": self.ready_path or f"/v1/models/{model}/metadata",
             "requests": self.resources.requests, "limits": self.resources.limits,
             "pull_secret": self.pull_secret, "start_seconds": self.start_seconds,
-            "arguments": self.arguments,
+            "arguments": self.arguments, "user": self.user,
             "autoscale": self.autoscale.model_dump() if self.autoscale else None,
         }  # fmt: skip
         return Plan.model_validate(Plan.names(spec, key) | own)

@@ -11,12 +11,11 @@ from waystage_plugins.runtimes.kubernetes.kinds import INFERENCE
 from waystage_plugins.runtimes.kubernetes.manifests import Plan, container, head, pod_spec
 from waystage_plugins.runtimes.kubernetes.names import DIGEST, KEY
 from waystage_plugins.runtimes.kubernetes.observing import (
-    events_of,
-    last_line,
+    asked_image,
     other_image,
     pods_of,
+    trouble_of,
 )
-from waystage_plugins.runtimes.kubernetes.reasons import pod_trouble
 
 Thing = dict[str, Any]
 CONTAINER = "kserve-container"  # KServe's name for the one that answers
@@ -57,12 +56,13 @@ def observe_inference(api: Api, live: Thing, ref: JsonObject) -> Observation:
         return _seen("degraded", "digest_mismatch", other, told | {"digest": None})
     status = live.get("status") or {}
     ready = {c["type"]: c for c in status.get("conditions") or ()}.get("Ready") or {}
-    # KServe may still speak of the generation before, when it says of which one it speaks
-    new = status.get("observedGeneration") in (None, live["metadata"]["generation"])
+    # which generation KServe speaks of is not to be had: what it writes as `observedGeneration`
+    # is that of the Deployment below. So its word counts once no pod of an earlier one is left.
+    new = all(asked_image(pod, CONTAINER) == image for pod in pods)
     if ready.get("status") == "True" and new and pods:
         return _seen("ready", "", f"{len(pods)} pods", told)
     for pod in pods:
-        trouble = pod_trouble(pod, lambda p: events_of(api, p), lambda p: last_line(api, p))
+        trouble = trouble_of(api, pod)
         if trouble is not None:
             phase: Phase = "failed" if trouble.lasting else "pending"
             return _seen(phase, trouble.reason, trouble.message, told)

@@ -26,7 +26,7 @@ from waystage_plugins.runtimes import submitted
 from waystage_plugins.runtimes.files import read_json, read_share, write_json
 from waystage_plugins.runtimes.job_words import score_job, variable
 from waystage_plugins.runtimes.kubernetes.api import Api
-from waystage_plugins.runtimes.kubernetes.cluster import LABEL, Cluster
+from waystage_plugins.runtimes.kubernetes.cluster import LABEL, USER, Cluster
 from waystage_plugins.runtimes.kubernetes.job_manifest import JOB_LABEL, JobPlan, job_manifest
 from waystage_plugins.runtimes.kubernetes.job_status import ended, job_log, job_status, state_of
 from waystage_plugins.runtimes.kubernetes.kinds import JOB
@@ -69,6 +69,7 @@ class KubernetesJob(Cluster, BatchRuntime):
     pull_secret: str = Field(default="", description="name of the cluster's secret for pulling")
     resources: Resources = Resources()
     seconds: int | None = Field(default=None, ge=1, description="longest time of a job")
+    user: int | None = Field(default=None, ge=1, description=USER)
 
     def diagnose(self, ctx: Services) -> list[str]:
         """Say whether the volume is there and the cluster takes the account."""
@@ -160,6 +161,7 @@ class KubernetesJob(Cluster, BatchRuntime):
             labels=MANAGED | {OWNER: self.owner}, mount=self.mount, working_directory=project,
             environment=job.environment | inputs | own, requests=self.resources.requests,
             limits=self.resources.limits, pull_secret=self.pull_secret, seconds=self.seconds,
+            user=self.user,
         )  # fmt: skip
 
     def _local(self, ctx: Services) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from waystage_plugins.runtimes.kubernetes.kinds import JOB
-from waystage_plugins.runtimes.kubernetes.manifests import CONTAINER_SECURITY, POD_SECURITY, head
+from waystage_plugins.runtimes.kubernetes.manifests import CONTAINER_SECURITY, head, pod_security
 from waystage_plugins.runtimes.kubernetes.names import KEY
 
 Thing = dict[str, Any]
@@ -34,6 +34,7 @@ class JobPlan(BaseModel):
     limits: dict[str, str]
     pull_secret: str = ""
     seconds: int | None = None
+    user: int | None = None
 
 
 def job_manifest(plan: JobPlan) -> Thing:
@@ -55,7 +56,7 @@ def _pod(plan: JobPlan) -> Thing:
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": POD_SECURITY,
+        "securityContext": pod_security(plan.user),
         "terminationGracePeriodSeconds": 5,
         "containers": [_container(plan)],
         "volumes": [

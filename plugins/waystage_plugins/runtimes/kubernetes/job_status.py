@@ -6,10 +6,10 @@ from typing import Any
 
 from waystage.plugin import JobStatus
 from waystage_plugins.runtimes.kubernetes.api import Api
-from waystage_plugins.runtimes.kubernetes.job_manifest import JOB_LABEL
+from waystage_plugins.runtimes.kubernetes.job_manifest import CONTAINER, JOB_LABEL
 from waystage_plugins.runtimes.kubernetes.kinds import EVENT, POD
-from waystage_plugins.runtimes.kubernetes.observing import events_of, last_line
-from waystage_plugins.runtimes.kubernetes.reasons import denied_pods, pod_trouble
+from waystage_plugins.runtimes.kubernetes.observing import trouble_of
+from waystage_plugins.runtimes.kubernetes.reasons import denied_pods
 
 Thing = dict[str, Any]
 
@@ -39,7 +39,7 @@ def job_status(api: Api, job: Thing) -> tuple[JobStatus, bool]:
     phase = (pods[0].get("status") or {}).get("phase")
     if phase in ("Running", "Succeeded", "Failed"):  # the job's own word follows its pod's
         return JobStatus(phase="running", message=_last(api, pods)), False
-    trouble = pod_trouble(pods[0], lambda p: events_of(api, p), lambda p: last_line(api, p))
+    trouble = trouble_of(api, pods[0])
     if trouble is None:
         return JobStatus(phase="pending"), False
     if trouble.lasting:
@@ -50,23 +50,36 @@ def job_status(api: Api, job: Thing) -> tuple[JobStatus, bool]:
 def job_log(api: Api, name: str, lines: int) -> str:
     """Give the last lines of a job's pod; empty before it has one."""
     pods = _pods(api, name)
-    return api.log(str(pods[0]["metadata"]["name"]), lines) if pods else ""
+    return api.log(str(pods[0]["metadata"]["name"]), lines, container=CONTAINER) if pods else ""
 
 
 def _failed(api: Api, job: Thing, pods: list[Thing]) -> JobStatus:
-    code = None
-    for pod in pods:
-        for each in (pod.get("status") or {}).get("containerStatuses") or ():
-            code = ((each.get("state") or {}).get("terminated") or {}).get("exitCode", code)
+    end = _end(pods)
+    code = end.get("exitCode")
     if code is None:  # it ended without its pod: out of time, or the pod is gone
         told = next(c for c in job["status"]["conditions"] if c["type"] == "Failed")
         message = f"{told.get('reason')}: {told.get('message')}"
         return JobStatus(phase="failed", message=message[:500])
+    if end.get("reason") == "OOMKilled":
+        message = "out of memory: give the runtime more memory"
+        return JobStatus(phase="failed", exit_code=code, message=message)
     last = _last(api, pods) or "it printed nothing"
     return JobStatus(phase="failed", exit_code=code, message=f"exit code {code}: {last}"[:500])
 
 
+def _end(pods: list[Thing]) -> Thing:
+    """Say how the job's container ended, nothing if that is not known."""
+    for pod in pods:
+        for each in (pod.get("status") or {}).get("containerStatuses") or ():
+            if each["name"] == CONTAINER and (ended := (each.get("state") or {}).get("terminated")):
+                return dict(ended)
+    return {}
+
+
 def _without_pod(api: Api, job: Thing) -> tuple[JobStatus, bool]:
+    if job["spec"].get("suspend"):
+        told = "the job is suspended: somebody else says when it may begin"
+        return JobStatus(phase="pending", message=told), False
     found = api.list(EVENT, {}, f"involvedObject.uid={job['metadata']['uid']}")
     warned = [str(each.get("message")) for each in found if each.get("type") == "Warning"]
     if not warned:
@@ -76,7 +89,7 @@ def _without_pod(api: Api, job: Thing) -> tuple[JobStatus, bool]:
 
 
 def _last(api: Api, pods: list[Thing]) -> str:
-    text = api.log(str(pods[0]["metadata"]["name"]), 1) if pods else ""
+    text = api.log(str(pods[0]["metadata"]["name"]), 1, container=CONTAINER) if pods else ""
     lines = text.strip().splitlines()
     return lines[-1][:400] if lines else ""
 

@@ -95,7 +95,7 @@ class KServe(ImageServing):
         with self.connected(ctx, self._namespace(handle)) as api:
             base = url_of(api.get(INFERENCE, name)) if self.reach == "url" else ""
             if base:
-                with over_http(ctx, base, self.ca if base.startswith("https") else "") as send:
+                with over_http(ctx, base, api.trusted if base.startswith("https") else "") as send:
                     return predict(send, str(ref["model"]), rows)
             pod = ready_pod(api, name, PODS)
             if not pod:

@@ -69,6 +69,7 @@ class Plan(BaseModel):
     limits: dict[str, str]
     pull_secret: str = ""
     start_seconds: int = 300
+    user: int | None = None
     arguments: tuple[str, ...] = ()
     autoscale: dict[str, int] | None = None
     min_available: int | None = None
@@ -151,12 +152,17 @@ def deployment(plan: Plan) -> Thing:
     return head(DEPLOYMENT, plan.name, plan.labels, plan.annotations) | {"spec": spec}
 
 
+def pod_security(user: int | None) -> Thing:
+    """Give the rules for a pod; the user is a fixed one only if it is named."""
+    return POD_SECURITY | ({"runAsUser": user} if user else {})
+
+
 def pod_spec(plan: Plan, server: Thing) -> Thing:
     """Give the pod that serves, with its one container."""
     spec: Thing = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": POD_SECURITY,
+        "securityContext": pod_security(plan.user),
         "terminationGracePeriodSeconds": SHUTDOWN_SECONDS,
         "containers": [server],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}}],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from waystage.errors import Retryable
 from waystage.plugin import Difference, Observation, Phase
 from waystage_plugins.runtimes.kubernetes.api import Api
 from waystage_plugins.runtimes.kubernetes.foreign import differences, said
@@ -57,7 +58,7 @@ def _incomplete(
 ) -> Observation:  # fmt: skip
     progress = (conditions.get("Progressing") or {}).get("reason")
     for pod in pods:
-        trouble = pod_trouble(pod, lambda p: events_of(api, p), lambda p: last_line(api, p))
+        trouble = trouble_of(api, pod)
         if trouble is not None and (trouble.lasting or progress == LATE):
             return _troubled(trouble, status, told)
         if trouble is not None:
@@ -104,17 +105,29 @@ def ready_pod(api: Api, name: str, label: str = DEPLOYMENT_LABEL) -> str:
     return ""
 
 
+def trouble_of(api: Api, pod: Thing) -> Trouble | None:
+    """Say what keeps a pod from serving, nothing if it serves."""
+    return pod_trouble(
+        pod, lambda each: events_of(api, each), lambda each, name: last_line(api, each, name)
+    )
+
+
 def other_image(pods: list[Thing], image: str, container: str = CONTAINER) -> str:
     """Say which pod runs another image than the one that is wanted, by its digest."""
     wanted = image.rpartition("@")[2]
     # pods that were asked to run another image belong to a rollout that goes on
-    asked = [pod for pod in pods if pod["spec"]["containers"][0]["image"] == image]
-    for pod in asked:
+    for pod in [pod for pod in pods if asked_image(pod, container) == image]:
         for each in (pod.get("status") or {}).get("containerStatuses", ()):
             running = str(each.get("imageID") or "")
             if each["name"] == container and "@" in running and not running.endswith(wanted):
                 return f"pod {pod['metadata']['name']} runs {running}, not {wanted}"
     return ""
+
+
+def asked_image(pod: Thing, container: str) -> str:
+    """Give the image that a pod's container was asked to run; others may have put some beside."""
+    found = pod["spec"]["containers"]
+    return next((str(each["image"]) for each in found if each["name"] == container), "")
 
 
 def events_of(api: Api, pod: Thing) -> list[Thing]:
@@ -123,10 +136,16 @@ def events_of(api: Api, pod: Thing) -> list[Thing]:
     return sorted(found, key=lambda each: str(each.get("lastTimestamp") or each.get("eventTime")))
 
 
-def last_line(api: Api, pod: Thing) -> str:
-    """Give the last line that a container printed before it ended."""
-    name, which = pod["metadata"]["name"], _first(pod)
-    text = api.log(name, 1, previous=True, container=which) or api.log(name, 1, container=which)
+def last_line(api: Api, pod: Thing, container: str = "") -> str:
+    """Give the last line that a container printed before it ended; by default the first one.
+
+    Nothing where the node does not answer: what is known without it is told all the same.
+    """
+    name, which = pod["metadata"]["name"], container or _first(pod)
+    try:
+        text = api.log(name, 1, previous=True, container=which) or api.log(name, 1, container=which)
+    except Retryable:
+        return ""
     lines = text.strip().splitlines()
     return lines[-1] if lines else ""
 

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 Thing = dict[str, Any]
-PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "RegistryUnavailable"}
-CONFIG = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
-DENIED = ("unauthorized", "authentication required", "denied", "forbidden", "401", "403")
-UNKNOWN = ("not found", "manifest unknown", "name unknown", "does not exist", "404")
+# asks for what happened to a pod, and for the last line that one of its containers printed
+Events = Callable[[Thing], list[Thing]]
+LastLine = Callable[[Thing, str], str]
+PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "RegistryUnavailable",
+        "ImageInspectError", "ErrImageNeverPull", "SignatureValidationFailed"}  # fmt: skip
+CONFIG = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError",
+          "PreCreateHookError", "PreStartHookError", "PostStartHookError"}  # fmt: skip
+DENIED = re.compile(r"unauthorized|authentication required|denied|forbidden|\b40[13]\b")
+UNKNOWN = re.compile(r"not found|manifest unknown|name unknown|does not exist|\b404\b")
+# the registry or the way to it is away for a moment: kubelets try again
+PASSING = re.compile(
+    r"timeout|timed out|deadline exceeded|connection (?:refused|reset)|server misbehaving"
+    r"|too many requests|unexpected eof|service unavailable|bad gateway|\b(?:429|50[0234])\b"
+)
+DIGEST = re.compile(r"[0-9a-f]{64}")  # whose digits are no status
+AS_ROOT = "runAsNonRoot and image"  # a kubelet's words for an image that names no user
 
 
 class Trouble(NamedTuple):
@@ -20,9 +33,7 @@ class Trouble(NamedTuple):
     lasting: bool
 
 
-def pod_trouble(
-    pod: Thing, events: Callable[[Thing], list[Thing]], last_line: Callable[[Thing], str]
-) -> Trouble | None:
+def pod_trouble(pod: Thing, events: Events, last_line: LastLine) -> Trouble | None:
     """Say what keeps a pod from serving; asks for events and log lines only when it needs them."""
     status = pod.get("status") or {}
     for each in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
@@ -30,7 +41,7 @@ def pod_trouble(
         if waiting.get("reason") in PULL:
             return _pull(pod, waiting, events)
         if waiting.get("reason") in CONFIG:
-            return Trouble("container", f"container: {waiting.get('message', '')}", True)
+            return Trouble("container", f"container: {_config(waiting)}", True)
         if waiting.get("reason") == "CrashLoopBackOff":
             return _crash(pod, each, last_line)
     if status.get("reason") == "Evicted":
@@ -55,26 +66,39 @@ def denied_pods(told: str) -> Trouble:
     return Trouble("not_created", f"pods are not created: {told}", True)
 
 
-def _pull(pod: Thing, waiting: Thing, events: Callable[[Thing], list[Thing]]) -> Trouble:
+def _config(waiting: Thing) -> str:
+    told = str(waiting.get("message") or waiting.get("reason"))
+    return f"{told}; say user: 65532, or any other than 0" if AS_ROOT in told else told
+
+
+def _pull(pod: Thing, waiting: Thing, events: Events) -> Trouble:
     told = [str(waiting.get("message") or "")]
     told += [str(each.get("message") or "") for each in events(pod)]
-    whole = next((text for text in told if _word(text)), told[0])
+    whole = next((text for text in told if _word(text)), "")
+    if not whole:
+        whole = next((text for text in told if PASSING.search(_plain(text))), told[0])
     word = _word(whole) or str(waiting.get("reason"))
-    return Trouble("image_pull", f"image pull: {word}: {_short(whole)}", True)
+    lasting = bool(_word(whole)) or not PASSING.search(_plain(whole))
+    return Trouble("image_pull", f"image pull: {word}: {_short(whole)}", lasting)
 
 
 def _word(text: str) -> str:
-    low = text.lower()
-    if any(word in low for word in DENIED):
+    told = _plain(text)
+    if DENIED.search(told):
         return "unauthorized"
-    return "not found" if any(word in low for word in UNKNOWN) else ""
+    return "not found" if UNKNOWN.search(told) else ""
 
 
-def _crash(pod: Thing, container: Thing, last_line: Callable[[Thing], str]) -> Trouble:
+def _plain(text: str) -> str:
+    return DIGEST.sub("", text.lower())
+
+
+def _crash(pod: Thing, container: Thing, last_line: LastLine) -> Trouble:
     ended = (container.get("lastState") or {}).get("terminated") or {}
     if ended.get("reason") == "OOMKilled":
         return Trouble("out_of_memory", "out of memory: give the runtime more memory", True)
-    line = _short(last_line(pod)) or f"it printed nothing, exit code {ended.get('exitCode')}"
+    line = _short(last_line(pod, str(container.get("name", ""))))
+    line = line or f"it printed nothing, exit code {ended.get('exitCode')}"
     return Trouble("crash_loop", f"crash loop: last log line: {line}", True)
 
 
@@ -85,9 +109,7 @@ def _unscheduled(status: Thing) -> Trouble | None:
     return None
 
 
-def _warned(
-    pod: Thing, events: Callable[[Thing], list[Thing]], last_line: Callable[[Thing], str]
-) -> Trouble | None:
+def _warned(pod: Thing, events: Events, last_line: LastLine) -> Trouble | None:
     if _is_ready(pod):
         return None
     warned = [each for each in events(pod) if each.get("type") == "Warning"]
@@ -95,7 +117,7 @@ def _warned(
         return None
     last = warned[-1]
     told = f"{last.get('reason')}: {_short(last.get('message', ''))}"
-    if last.get("reason") == "Unhealthy" and (line := _short(last_line(pod))):
+    if last.get("reason") == "Unhealthy" and (line := _short(last_line(pod, ""))):
         # a server without its model says so in its log and nowhere else
         told += f"; last log line: {line}"
     return Trouble("starting", told, False)

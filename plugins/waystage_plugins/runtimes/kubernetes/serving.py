@@ -19,7 +19,7 @@ from waystage.plugin import (
     Services,
 )
 from waystage_plugins.runtimes.kubernetes import manifests, sharing
-from waystage_plugins.runtimes.kubernetes.api import Api
+from waystage_plugins.runtimes.kubernetes.api import Api, NotAllowed
 from waystage_plugins.runtimes.kubernetes.asking import over_port_forward
 from waystage_plugins.runtimes.kubernetes.beside import ScoringSidecar
 from waystage_plugins.runtimes.kubernetes.foreign import traffic
@@ -69,6 +69,8 @@ class ClusterServing(ImageServing):
         plan = self._budgeted(spec, ctx.key)
         with self.connected(ctx, self.place) as api:
             self._prepare(api)
+            for kind in self._unused():  # what earlier settings asked for
+                self._drop(api, kind, plan.name)
             self._apply_all(api, self._objects(plan))
         return Handle(
             ref={
@@ -118,7 +120,7 @@ class ClusterServing(ImageServing):
         ref = handle.ref
         with self.connected(ctx, self._namespace(handle)) as api:
             if base := self._direct(api, ref):
-                with over_http(ctx, base, self.ca if base.startswith("https") else "") as send:
+                with over_http(ctx, base, api.trusted if base.startswith("https") else "") as send:
                     return predict(send, str(ref["model"]), rows)
             pod = ready_pod(api, str(ref["name"]))
             if not pod:
@@ -132,7 +134,7 @@ class ClusterServing(ImageServing):
         with self.connected(ctx, self._namespace(handle)) as api:
             self._leave(api, ref)
             for kind in reversed(self._kinds()):
-                self._remove(api, kind, str(ref["name"]))
+                self._drop(api, kind, str(ref["name"]))
 
     def logs(self, ctx: Services, handle: Handle, lines: int = 50) -> str:
         """Give the last lines of what the pods printed."""
@@ -149,6 +151,19 @@ class ClusterServing(ImageServing):
 
     def _kinds(self) -> list[Kind]:
         return [DEPLOYMENT, SERVICE, AUTOSCALER, BUDGET]
+
+    def _unused(self) -> list[Kind]:
+        """Give the kinds that settings may ask for and these do not."""
+        told = ((AUTOSCALER, self.autoscale), (BUDGET, self.min_available))
+        return [kind for kind, asked in told if asked is None]
+
+    def _drop(self, api: Api, kind: Kind, name: str) -> None:
+        """Take something away; where nothing asks for its kind, the right to may be missing."""
+        try:
+            self._remove(api, kind, name)
+        except NotAllowed:
+            if kind not in self._unused():
+                raise
 
     def _led_elsewhere(self, api: Api, ref: JsonObject) -> tuple[Difference, ...]:
         """Give how somebody else led requests that are this champion's elsewhere."""
