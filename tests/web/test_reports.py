@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -17,10 +19,12 @@ from tests.web.conftest import Api, make_project
 from waystage.cli.main import run as waystage
 from waystage.clock import HandClock
 from waystage.daemon.replaying import rejudged_of
+from waystage.daemon.reporting import report_of
 from waystage.plugin import Label, ScoredRow
 from waystage.report.model import Report
 from waystage.store import rare
 from waystage.store.codec import micros
+from waystage.web import reports
 
 DAY = timedelta(days=1)
 TODAY = datetime(2026, 5, 4, tzinfo=UTC)
@@ -147,6 +151,38 @@ def test_a_look_shows_value_verdict_and_question_and_keeps_nothing(watched: Watc
     assert other["start"] < found["start"]
 
 
+def test_more_reports_at_once_than_may_be_are_a_429_and_hold_up_nobody(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = watched.api
+    begun, go = threading.Semaphore(0), threading.Event()
+
+    def slow(*asked: Any) -> Report:
+        begun.release()
+        assert go.wait(60)
+        return report_of(*asked)
+
+    monkeypatch.setattr(reports, "report_of", slow)
+    paths = ["reports/credit-risk", "reports/credit-risk/page"]
+    with ThreadPoolExecutor(2) as pool:
+        made = [pool.submit(api.ask, "GET", path) for path in paths]
+        try:
+            assert all(begun.acquire(timeout=60) for _ in paths)
+            for path in (*paths, "monitors/ks/measure?service=credit-risk"):
+                answer = api.ask("GET", path)
+                assert (answer.status_code, answer.json()["code"]) == (429, "E-BUSY"), path
+                assert answer.headers["Retry-After"]
+            kept = api.post("monitors/ks/measure", "olga", {"service": "credit-risk"})
+            assert kept.status_code == 429
+            assert len(api.get("measurements")) == 1  # what is cheap is answered all the same
+        finally:
+            go.set()
+        assert [each.result().status_code for each in made] == [200, 200]
+    assert api.ask("GET", "reports/nobody").status_code == 404  # which gives its seat back, too
+    assert api.ask("GET", "reports/nobody").status_code == 404
+    assert api.get(paths[0])["service"] == "credit-risk"
+
+
 def test_what_was_recorded_by_hand_counts_for_nothing_and_starts_nothing(
     fresh: Watched, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,6 +198,8 @@ def test_what_was_recorded_by_hand_counts_for_nothing_and_starts_nothing(
     assert fresh.place() == ("serving",)  # one of three: what was made by hand does not count
     rows = api.get("measurements")
     assert [bool(row["body"].get("by_hand")) for row in rows] == [True] * 4 + [False]
+    newest = api.daemon.store.measurements(limit=2)
+    assert [row.by_hand for row in newest] == ["olga", ""]  # what is left out is the oldest
     assert rows[-1]["body"]["query"] == rows[0]["body"]["query"]
     assert rows[-1]["body"]["limits"] == rows[0]["body"]["limits"]
     assert rows[-1]["verdict"] == "warn"

@@ -167,7 +167,7 @@ class Reader:
     def measurements(
         self, *, service: str | None = None, monitor: str | None = None, limit: int = 500
     ) -> list[r.MeasurementRow]:
-        """Give measurements, the oldest first."""
+        """Give the newest measurements, the oldest of them first."""
         m = t.measurements.c
         query = select(t.measurements, t.runs.c.id.label("run_id")).join(
             t.runs, t.runs.c.no == m.run
@@ -176,7 +176,8 @@ class Reader:
             query = query.where(m.service == service)
         if monitor:
             query = query.where(m.monitor == monitor)
-        return [_measurement(row) for row in self._all(query.order_by(m.id).limit(limit))]
+        found = self._all(query.order_by(m.id.desc()).limit(limit))
+        return [_measurement(row) for row in reversed(found)]
 
     def timers_of(self, run: str) -> list[r.TimerRow]:
         """Give the timers that a run waits for, the earliest first."""
