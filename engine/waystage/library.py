@@ -8,9 +8,9 @@ from waystage.errors import NotFound
 
 PACKAGED = Path(__file__).parent / "_library"
 CHECKOUT = Path(__file__).parents[2]
-# lifecycles that need addresses and secrets before they can run, and the example whose stages
-# they bring: `waystage init --with NAME` takes them too
-ASKED_FOR = {"gitops-promotion": "", "tensorflow-openshift": "openshift"}
+# lifecycles that need addresses, connections or secrets before they can run, and the example whose
+# stages they bring: `waystage init --with NAME` takes them too
+ASKED_FOR = {"canary": "", "gitops-promotion": "", "tensorflow-openshift": "openshift"}
 
 
 def library() -> Path:

@@ -25,12 +25,13 @@ PATIENCE = 60.0
 SERVICE = "credit-risk"
 
 
-def scorer(weight: float) -> bytes:
-    """Make a model: sigmoid(weight · income + age), as [1 - p, p]."""
+def scorer(weight: float, through: str = "Identity") -> bytes:
+    """Make a model: sigmoid(weight · through(income) + age), as [1 - p, p]."""
     onnx = pytest.importorskip("onnx", reason="onnx is not installed")
     h, t = onnx.helper, onnx.TensorProto
     nodes = [
-        h.make_node("Mul", ["income", "weight"], ["weighed"]),
+        h.make_node(through, ["income"], ["taken"]),
+        h.make_node("Mul", ["taken", "weight"], ["weighed"]),
         h.make_node("Add", ["weighed", "age"], ["logit"]),
         h.make_node("Sigmoid", ["logit"], ["yes"]),
         h.make_node("Sub", ["one", "yes"], ["no"]),
@@ -74,11 +75,11 @@ class AtWork:
         self.daemon.stop()
         stop_all(self.daemon.connections)  # while it works, it starts again what ends
 
-    def model(self, version: str, weight: float) -> None:
+    def model(self, version: str, weight: float, through: str = "Identity") -> None:
         """Put a version into the repository."""
         place = self.root / "models" / "credit" / version
         place.mkdir(parents=True)
-        (place / "model.onnx").write_bytes(scorer(weight))
+        (place / "model.onnx").write_bytes(scorer(weight, through))
         columns = [{"name": "income"}, {"name": "age"}]
         manifest = {"format": "onnx", "services": [SERVICE], "author": "dana", "inputs": columns,
                     "outputs": [{"name": "probabilities"}],

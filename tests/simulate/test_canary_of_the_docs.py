@@ -17,16 +17,17 @@ pytestmark = pytest.mark.skipif(not GUIDE.is_file(), reason="the docs are not be
 @pytest.fixture
 def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Write the guide's lifecycle and its scenario, and go there; gives the scenario."""
-    for block in re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(), re.DOTALL):
-        place = tmp_path / f"{block.partition(':')[0]}s" / "canary.yaml"
+    blocks = re.findall(r"```yaml\n((lifecycle|scenario):.*?)```", GUIDE.read_text(), re.DOTALL)
+    for text, kind in blocks:
+        place = tmp_path / f"{kind}s" / "canary-by-git.yaml"
         place.parent.mkdir()
-        place.write_text(block)
+        place.write_text(text)
     monkeypatch.chdir(tmp_path)
-    return Path("scenarios/canary.yaml")
+    return Path("scenarios/canary-by-git.yaml")
 
 
 def test_the_lifecycle_is_valid_and_its_scenario_holds(shown: Path) -> None:
-    assert run(["validate", "lifecycles/canary.yaml"]) == 0
+    assert run(["validate", "lifecycles/canary-by-git.yaml"]) == 0
     assert run(["test", "scenarios"]) == 0
 
 

@@ -123,6 +123,8 @@ class OnlineRuntime(Plugin):
     capabilities: ClassVar[frozenset[str]] = frozenset()
     # whether `predict` goes the same short way to all deployments, so that its times tell models'
     times_probes: ClassVar[bool] = False
+    # whether one process holds champion and challenger, so that it is as warm for both
+    one_process: ClassVar[bool] = False
 
     @classmethod
     def speaks(cls) -> frozenset[str]:

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from waystage.errors import Hopeless
 from waystage.plugin import Answer, Context, Done, Refused, Step
 from waystage.plugin.snapshot import DIGEST
 from waystage_plugins.canary.points import Frozen, freeze, frozen_before
@@ -22,6 +23,7 @@ from waystage_plugins.canary.settings import (
 )
 from waystage_plugins.canary.weighing import Rules, Verdict, Weighed, verdict, weigh
 from waystage_plugins.steps.artifact import need_stage
+from waystage_plugins.steps.placed import online_runtime
 
 
 class JudgeCanary(Step):
@@ -50,7 +52,8 @@ class JudgeCanary(Step):
     `verdict` is `pass` if harm is ruled out, `fail` if it is shown, `marginal` in between (wait
     for more points), `inconclusive` if there are too few. It is refused when the two were not
     started within `together` of one another: a process that has just begun differs from one that
-    is warm, whatever model is in it. Who judges again and again says how many `looks` there are.
+    is warm, whatever model is in it. Where one process holds both (`local.serving`), it is as warm
+    for one as for the other. Who judges again and again says how many `looks` there are.
     """
 
     use: ClassVar[str] = "canary.judge"
@@ -174,7 +177,7 @@ class JudgeCanary(Step):
             if at is None:
                 return Refused(f"nothing says when the {side} {name} was started")
         first, last = sorted(at for at in starts if at is not None)
-        if last - first > self.together:
+        if last - first > self.together and not self._in_one_process(ctx, names):
             told = " and ".join(
                 f"the {side} {name} at {at:%Y-%m-%d %H:%M:%S} UTC"
                 for side, name, at in zip(SIDES, names, starts, strict=True)
@@ -186,6 +189,17 @@ class JudgeCanary(Step):
             )
         begin = _floor(last + self.warm_up, self.step) + self.step
         return Grid(min(max(end - self.length, begin), end), end, self.step)
+
+    def _in_one_process(self, ctx: Context, names: tuple[str, str]) -> bool:
+        """Whether one process has both, by the inventory; what a server says of them goes first."""
+        if self.prometheus is not None and self.prometheus.started is not None:
+            return False
+        rows = [row for row in ctx.placements(stage=need_stage(ctx)) if row.snapshot.id in names]
+        where = {row.deployed.runtime for row in rows}
+        try:
+            return len(where) == 1 and online_runtime(ctx, rows[0]).one_process
+        except Hopeless:  # the stage has another runtime now, and nothing is known of the process
+            return False
 
     def _started(self, ctx: Context, side: Side, name: str, end: datetime) -> datetime | None:
         """Give the latest start that the server knows of, or what the inventory says."""

@@ -66,6 +66,7 @@ class LocalOnline(OnlineRuntime):
     home: ClassVar[str]  # one of `HOMES`
     program: ClassVar[str]  # the module that the process runs
     written: ClassVar[type[Config]] = Config  # the file's kind
+    one_process: ClassVar[bool] = True
 
     threads: int = Field(default=1, ge=1, le=64, description="threads of one scoring request")
     max_log_bytes: int = Field(default=5_000_000, ge=10_000, description="one old log is kept")

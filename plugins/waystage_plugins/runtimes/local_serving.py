@@ -44,11 +44,13 @@ class LocalServing(LocalOnline):
     the runtime's `endpoints` in the stage's file; without them it is REST. A change of them
     starts the process anew. `runtime.mirror` has a challenger score copies of the champion's
     requests, after these were answered; copies that it cannot keep up with are dropped.
+    `runtime.split` has it answer a share of the requests in the champion's place: by their ids,
+    so that the same request has the same answer, and only those that name no version or label.
     """
 
     use: ClassVar[str] = "local.serving"
     capabilities: ClassVar[frozenset[str]] = frozenset(
-        {"rest", "grpc", "labels", "logs", "in_place_update", "mirror"}
+        {"rest", "grpc", "labels", "logs", "in_place_update", "mirror", "split"}
     )
     times_probes: ClassVar[bool] = True
     home: ClassVar[str] = "serving"
@@ -84,6 +86,23 @@ class LocalServing(LocalOnline):
                 f"{' than by '.join(config.speaks)}: {found}"
             )
         return [{"score": score} for score in found[0]]
+
+    def set_traffic(self, ctx: Services, handle: Handle, percent: int = 100) -> None:
+        """Have a challenger answer this share of the service's requests, the champion the others.
+
+        A champion gets all that no challenger has.
+        """
+        directory, number, role = self._parts(ctx, handle)
+        with locked(directory.with_suffix(".lock")):
+            config = read_config(directory, Config)
+            entry = config.find(number, role) if config else None
+            if config is None or entry is None:
+                raise Hopeless(f"version {number} is no {role} of {handle.ref['service']} here")
+            if role == "champion" or entry.share == percent:
+                return
+            config = config.shared(number, percent)
+            write_config(directory, config)
+            await_notice(ctx, directory, config.revision)
 
     def mirror(self, ctx: Services, handle: Handle, percent: int) -> None:
         """Have this share of the champion's requests copied to the challenger.

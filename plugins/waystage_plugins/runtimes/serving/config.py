@@ -26,7 +26,8 @@ class Entry(Value):
     """One deployment: a version in a role, by the call that made it.
 
     `asked` counts how often it was asked for again after it could not be loaded. Of `mirror`
-    percent of the champion's requests a challenger gets a copy.
+    percent of the champion's requests a challenger gets a copy; `share` percent of the service's
+    requests it answers in the champion's place.
     """
 
     number: int
@@ -35,6 +36,7 @@ class Entry(Value):
     key: str
     asked: int = 0
     mirror: int = 0
+    share: int = 0
 
     @property
     def deployment(self) -> str:
@@ -88,12 +90,14 @@ class Config(Value):
         known = self.find(entry.number, entry.role)
         more = {"asked": (known.asked if known else 0) + int(again)}
         if known and known.key == entry.key:
-            more["mirror"] = known.mirror
+            more |= {"mirror": known.mirror, "share": known.share}
         entry = entry.model_copy(update=more)
         if known and known.key == entry.key:
             entries = tuple(entry if each is known else each for each in self.entries)
         else:
             others = tuple(each for each in self.entries if each is not known)
+            if entry.role == "champion":  # it gets all requests until they are shared anew
+                others = _unshared(others)
             entries = (*others, entry) if latest else (entry, *others)
         return self._next(entries)
 
@@ -110,13 +114,30 @@ class Config(Value):
             for each in self.entries
         ))  # fmt: skip
 
+    @property
+    def shared_with(self) -> Entry | None:
+        """The challenger that answers a share of the requests; one at a time does."""
+        return next((e for e in self.entries if e.role == "challenger" and e.share), None)
+
+    def shared(self, number: int, percent: int) -> Self:
+        """Have a challenger, and no other one, answer this share of the requests."""
+        return self._next(tuple(
+            each.model_copy(update={"share": percent})
+            if (each.number, each.role) == (number, "challenger") else each
+            for each in _unshared(self.entries)
+        ))  # fmt: skip
+
     def without(self, number: int, role: str) -> Self:
-        """Take a deployment away."""
+        """Take a deployment away; the champion gets all requests until they are shared anew."""
         gone = self.find(number, role)
-        return self._next(tuple(each for each in self.entries if each is not gone))
+        return self._next(_unshared(tuple(each for each in self.entries if each is not gone)))
 
     def _next(self, entries: tuple[Entry, ...]) -> Self:
         return self.model_copy(update={"entries": entries, "revision": self.revision + 1})
+
+
+def _unshared(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    return tuple(e.model_copy(update={"share": 0}) if e.share else e for e in entries)
 
 
 C = TypeVar("C", bound=Config)

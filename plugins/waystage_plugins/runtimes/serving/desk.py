@@ -42,15 +42,14 @@ class Desk:
         `name` is the request's own, `began` the reading of `time.perf_counter` when it came.
         Raises `Problem`.
         """
-        table = self.models.table
-        version, role = protocol.pick(table, target)
+        table, name = self.models.table, name or new_request_id()
+        version, role = protocol.pick(table, target, name)
         if version.model is None:
             told = f": {version.error}" if version.error else ""
             raise Problem(503, f"version {version.number} is {version.state}{told}")
         columns = list(version.model.columns)
         rows = read_rows(columns)
         own = protocol.take_ids(rows, columns)
-        name = name or new_request_id()
         try:
             ids = row_ids(name, own)
         except ValueError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -55,6 +56,17 @@ class Table:
         entry = self.config.copied_to
         version = self.versions.get(entry.number) if entry else None
         return (version, entry) if entry and version and version.model else None
+
+    def shared(self, name: str) -> Version | None:
+        """The challenger that answers the request `name`: always the same one, while shares last.
+
+        Which requests it gets has nothing to do with which of the champion's are copied.
+        """
+        entry = self.config.shared_with
+        version = self.versions.get(entry.number) if entry else None
+        if entry is None or version is None or version.model is None:
+            return None
+        return version if zlib.crc32(f"share {name}".encode()) % 100 < entry.share else None
 
     def role_of(self, number: int) -> str:
         """Give the role in which a version answers those who ask for it by its number."""

@@ -52,8 +52,11 @@ def read_path(method: str, path: str) -> Target:
     return Target(said[0], said[1], said[2], bool(found["metadata"]), verb)
 
 
-def pick(table: Table, target: Target) -> tuple[Version, str]:
-    """Give the version that a path means and the role in which it answers."""
+def pick(table: Table, target: Target, request: str = "") -> tuple[Version, str]:
+    """Give the version that a path means and the role in which it answers.
+
+    A `request` of that name may fall to the challenger that shares them with the champion.
+    """
     name, labels = target.model, table.labels
     if name != table.config.model:
         raise Problem(404, f"Servable not found for request: Latest({name[:200]})")
@@ -67,6 +70,8 @@ def pick(table: Table, target: Target) -> tuple[Version, str]:
             raise Problem(404, f"Servable not found for request: Specific({name}, {number})")
         return table.versions[number], table.role_of(number)
     if "champion" in labels:
+        if request and (challenger := table.shared(request)):
+            return challenger, "challenger"
         return table.versions[labels["champion"]], "champion"
     if any(entry.role == "champion" for entry in table.config.entries):
         raise Problem(503, f"the champion of {name} is not loaded (yet)")
