@@ -7,8 +7,8 @@ import secrets
 from datetime import UTC, datetime
 from typing import Any
 
-from kube_store import Answered, Store
-from pod_admission import admitted
+from kube_answers import Answered
+from kube_store import Store
 
 Thing = dict[str, Any]
 Place = tuple[str, str, str]  # group, plural, namespace
@@ -44,7 +44,8 @@ class Hand:
             return thing
         made = copy.deepcopy(thing) | copy.deepcopy(parts)
         made["metadata"].pop("resourceVersion", None)
-        return self.store.replace((group, plural, self.namespace), made, NAME)
+        part = "status" if set(parts) == {"status"} else ""
+        return self.store.replace((group, plural, self.namespace), made, NAME, part)
 
     def delete(self, group: str, plural: str, thing: Thing) -> None:
         """Take an object away with what it owns."""
@@ -54,12 +55,11 @@ class Hand:
         """Make a pod of a template; give why it was not let in."""
         pod = copy.deepcopy(template)
         meta = pod.setdefault("metadata", {})
-        meta["name"] = f"{prefix}-{secrets.token_hex(3)[:5]}"
+        meta["generateName"] = f"{prefix}-"
         meta["labels"] = (meta.get("labels") or {}) | labels
         meta["ownerReferences"] = [reference(owner)]
         pod |= {"apiVersion": "v1", "kind": "Pod", "status": {"phase": "Pending"}}
         try:
-            admitted(self.store, self.namespace, pod, f"{prefix}-")
             self.create("", "pods", pod)
         except Answered as no:
             return str(no)

@@ -1,4 +1,4 @@
-"""Which pods a cluster lets in: quotas, and OpenShift's `restricted-v2` with what it fills in.
+"""OpenShift's `restricted-v2`: which pods it lets in, and what it fills in.
 
 Built from OpenShift's documentation of SecurityContextConstraints and from messages that users
 of real clusters reported. A pod that asks for more is refused as there; one that asks for nothing
@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from kube_store import Answered, Store
+from kube_answers import Answered
 
 Thing = dict[str, Any]
 SCC = "restricted-v2"
@@ -23,13 +23,6 @@ HOST = ("hostNetwork", "hostPID", "hostIPC")
 OTHERS = ("anyuid", "restricted", "nonroot-v2", "nonroot", "hostmount-anyuid", "hostnetwork-v2",
           "hostnetwork", "hostaccess", "privileged")  # fmt: skip
 UNUSABLE = "Forbidden: not usable by user or serviceaccount"
-
-
-def admitted(store: Store, namespace: str, pod: Thing, name: str) -> None:
-    """Fill in what the namespace's rules want; raises 403 for what they forbid."""
-    _within_quota(store, namespace, name)
-    if namespace in store.projects:
-        constrain(pod, uid_range(namespace), name)
 
 
 def uid_range(namespace: str) -> tuple[int, int]:
@@ -112,18 +105,3 @@ def _of_container(
 
 def _containers(pod: Thing) -> list[Thing]:
     return [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]
-
-
-def _within_quota(store: Store, namespace: str, name: str) -> None:
-    pods = store.all("", "pods", namespace).values()
-    counted = [
-        p for p in pods if (p.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
-    ]
-    for quota in store.all("", "resourcequotas", namespace).values():
-        hard = quota["spec"]["hard"]
-        if "pods" in hard and len(counted) >= int(hard["pods"]):
-            raise Answered(
-                403, "Forbidden",
-                f'pods "{name}" is forbidden: exceeded quota: {quota["metadata"]["name"]}, '
-                f"requested: pods=1, used: pods={len(counted)}, limited: pods={hard['pods']}",
-            )  # fmt: skip

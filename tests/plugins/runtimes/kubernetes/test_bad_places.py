@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from cluster_story import ROW, Story
-from kube_store import Answered
+from kube_answers import Answered
 from kubelet import ModelServer
 
 from waystage.errors import WaystageError

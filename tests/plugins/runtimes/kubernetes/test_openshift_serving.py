@@ -130,7 +130,7 @@ def test_a_project_that_is_missing_is_told_or_asked_for(
     assert world.api is not None
     runtime = world.openshift()
     world.api.projects.clear()
-    with pytest.raises(Hopeless, match='project models: projects "models" not found'):
+    with pytest.raises(Hopeless, match='project models: namespaces "models" not found'):
         runtime.apply(ctx, spec())
     asking = runtime.model_copy(update={"create_project": True})
     with pytest.raises(Hopeless, match="project models is not given"):
