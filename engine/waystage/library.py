@@ -12,6 +12,9 @@ CHECKOUT = Path(__file__).parents[2]
 # stages they bring: `waystage init --with NAME` takes them too
 ASKED_FOR = {"canary": "", "gitops-promotion": "", "tensorflow-openshift": "openshift"}
 
+# what a whole example reads that lies elsewhere: `waystage init --example NAME` copies it, too
+BESIDE = {"tensorflow_openshift": ("german_credit/german_credit.csv",)}
+
 
 def library() -> Path:
     """Give the directory that holds `lifecycles/`, `stages/` and `examples/`."""
@@ -48,3 +51,8 @@ def example(name: str) -> Path:
     if not place.is_dir():
         raise NotFound(f"there is no example {name!r}")
     return place
+
+
+def projects() -> list[str]:
+    """Give the names of the examples that a project can begin with."""
+    return sorted(file.parent.name for file in (library() / "examples").glob("*/waystage.yaml"))

@@ -79,7 +79,7 @@ def main() -> None:
             answered = zip(found, part, strict=True)
             requests += [log.score(s, row, snapshot=snapshot, at=now) for s, row in answered]
             scores += found
-        if asked.labels:  # behind all scores: what is of one kind is sent together
+        if asked.labels:
             for request, (_, event) in zip(requests, rows, strict=True):
                 log.label(request, event, at=now)
         log.flush(seconds=PATIENCE)

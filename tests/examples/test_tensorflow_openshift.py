@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +19,7 @@ import pytest
 import yaml
 
 from waystage.check import check_project
+from waystage.cli.main import run
 from waystage.registry import load_catalog
 from waystage.spec.load import load_project
 
@@ -44,9 +46,17 @@ def script(name: str) -> ModuleType:
     return made
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a copy as the README has it made."""
+    place = tmp_path_factory.mktemp("made") / "credit-on-openshift"
+    assert run(["init", str(place), "--example", "tensorflow_openshift"]) == 0
+    return place
+
+
 @pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(HOME, tmp_path / "credit"))
+def copy(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "credit"))
 
 
 def problems(root: Path) -> list[Any]:
@@ -58,6 +68,42 @@ def test_the_project_is_valid_and_names_the_addresses_to_be_filled_in(copy: Path
     assert {each.code for each in found} == {"W-PLACEHOLDER"}
     stages = {f"stages/{stage}.yaml" for stage in ("DEV", "SIT", "UAT", "PROD")}
     assert {each.file for each in found} == stages | {"waystage.yaml"}
+    places = [str(each).partition(" is a placeholder")[0] for each in found]
+    assert "waystage.yaml:14:7: repositories[0].with.url: mlflow.example" in places
+
+
+def test_a_copy_is_whole(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Everything that the README names is there, and its links lead somewhere."""
+    assert (copy / "german_credit.csv").read_bytes() == DATA.read_bytes()
+    for page in copy.rglob("*.md"):
+        for link in re.findall(r"\]\(([^)\s#]+)", page.read_text()):
+            assert "://" in link or (page.parent / link).is_file(), f"{page.name}: {link}"
+    table = re.findall(r"^\| `([\w./]+)`", (copy / "README.md").read_text(), re.MULTILINE)
+    assert table
+    assert [each for each in table if not (copy / each).exists()] == []
+    assert run(["--project", str(copy), "test"]) == 0
+    assert "8 of 8 scenarios hold" in capsys.readouterr().out
+
+
+def test_what_is_there_already_stays(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("mine")
+    assert run(["init", str(tmp_path), "--example", "tensorflow_openshift"]) == 0
+    assert (tmp_path / "train.py").read_text() == "mine"
+
+
+def test_its_requirements_are_those_of_the_extra() -> None:
+    extra = tomllib.loads((EXAMPLES.parent / "pyproject.toml").read_text())
+    needed = extra["project"]["optional-dependencies"]["tensorflow"]
+    assert (HOME / "requirements.txt").read_text().splitlines()[1:] == needed
+
+
+@pytest.mark.parametrize("builder", ["oci", "docker"])
+def test_whoever_builds_is_a_parameter(copy: Path, builder: str) -> None:
+    place = copy / "waystage.yaml"
+    place.write_text(
+        place.read_text().replace("      base:", f"      builder: {builder}\n      base:")
+    )
+    assert {each.code for each in problems(copy)} == {"W-PLACEHOLDER"}
 
 
 def test_once_it_is_connected_nothing_is_left_to_be_filled_in(copy: Path) -> None:
@@ -81,7 +127,8 @@ def test_connecting_keeps_comments_and_all_that_is_not_told(copy: Path) -> None:
     for file in [copy / "waystage.yaml", *(copy / "stages").glob("*.yaml")]:
         before = HOME / file.relative_to(copy)
         assert yaml.safe_load(file.read_text()) == yaml.safe_load(before.read_text())
-        assert re.findall("#.*", file.read_text()) == re.findall("#.*", before.read_text())
+        own = [each for each in re.findall("#.*", file.read_text()) if "yaml-language" not in each]
+        assert own == re.findall("#.*", before.read_text())
 
 
 def test_a_stage_may_have_a_cluster_of_its_own(copy: Path) -> None:

@@ -1,7 +1,7 @@
 """Addresses that are there only to be filled in.
 
-- W-PLACEHOLDER: a setting of a runtime or of a step, or a parameter, names a host that ends in
-  `.example`, a name that nobody can ever have.
+- W-PLACEHOLDER: a setting of a runtime, of a repository or of a step, or a parameter, names a host
+  that ends in `.example`, a name that nobody can ever have.
 
 Why it hurts: what needs the address would wait and be parked. To mend it, write the address of
 your own server; what no service of the project uses is left alone.
@@ -10,7 +10,7 @@ your own server; what no service of the project uses is left alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -39,17 +39,25 @@ def check(subject: Subject) -> Iterator[Problem]:
 
 
 def check_project_addresses(files: ProjectFiles, catalog: Catalog) -> Iterator[Problem]:
-    """Look at the runtimes that a service uses, and at what services say."""
+    """Look at the runtimes and repositories that a service uses, and at what services say."""
     del catalog  # all checks of a project are called alike
     services = files.project.spec.services
     for stage in files.stages.values():
         for number, runtime in enumerate(stage.spec.runtimes):
-            if any(fnmatchcase(s, glob) for s in services for glob in runtime.services):
+            if _used(runtime.services, services):
                 for path, host in _hosts(("runtimes", number, "with"), runtime.with_):
                     yield _problem(stage.source, path, host)
+    for number, repository in enumerate(files.project.spec.repositories):
+        if _used(repository.services, services):
+            for path, host in _hosts(("repositories", number, "with"), repository.with_):
+                yield _problem(files.project.source, path, host)
     for service, told in services.items():
         for path, host in _hosts(("services", service, "params"), told.params):
             yield _problem(files.project.source, path, host)
+
+
+def _used(globs: Iterable[str], services: Iterable[str]) -> bool:
+    return any(fnmatchcase(service, glob) for service in services for glob in globs)
 
 
 def _hosts(path: YamlPath, value: Any) -> Iterator[tuple[YamlPath, str]]:

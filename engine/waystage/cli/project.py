@@ -11,6 +11,7 @@ import click
 
 from waystage import library
 from waystage.cli.schema import FOLDER, modeline, write_schemas
+from waystage.cli.whole_example import is_whole, take
 from waystage.errors import Conflict, NotFound
 
 WITH = f"Also one that needs addresses and secrets: {', '.join(library.ASKED_FOR)}."
@@ -19,11 +20,14 @@ IGNORE = "# what a daemon writes\n.waystage/\n*.db\n*.db-*\n*.db.*\n"
 
 @click.command("init")
 @click.argument("directory", type=click.Path(path_type=Path), default=Path())
-@click.option("--example", default="german_credit", help="Whose project file to begin with.")
+@click.option(
+    "--example",
+    default="german_credit",
+    help="Example to begin with; one with lifecycles of its own is copied whole.",
+)
 @click.option("--with", "more", multiple=True, metavar="LIFECYCLE", help=WITH)
 def init_verb(directory: Path, example: str, more: tuple[str, ...]) -> None:
     """Make a project: waystage.yaml with the shipped lifecycles, scenarios and stages."""
-    from waystage.spec.load import HOMES
     from waystage.spec.wording import did_you_mean
 
     usual = {file.stem for file in library.lifecycles()} - library.ASKED_FOR.keys()
@@ -36,13 +40,34 @@ def init_verb(directory: Path, example: str, more: tuple[str, ...]) -> None:
     if target.exists():
         cure = f"`waystage add {' '.join(more) or 'LIFECYCLE'}` adds shipped lifecycles to it"
         raise Conflict(f"{target} is there already; nothing was changed; {cure}")
-    first = library.example(example) / "waystage.yaml"
+    if example not in library.projects():
+        raise NotFound(f"no example {example!r}; {did_you_mean(example, library.projects())}")
+    first = library.example(example)
     directory.mkdir(parents=True, exist_ok=True)
-    _copy(first, target, modeline("project", 0))
+    _copy(first / "waystage.yaml", target, modeline("project", 0))
+    whole = is_whole(first)
+    if whole:
+        take(first, directory)
     if name := _name_of(directory):
         said = target.read_text(encoding="utf-8")
         said = re.sub(r"(?m)^project: .*$", f"project: {name}", said, count=1)
         target.write_text(said, encoding="utf-8")
+    if not whole:
+        _fill(directory, more)
+    (directory / "models").mkdir(exist_ok=True)
+    write_schemas(directory / FOLDER)
+    if not (directory / ".gitignore").exists():
+        (directory / ".gitignore").write_text(IGNORE)
+    click.echo(f"A project is in {directory.resolve()}.")
+    go = "" if directory.resolve() == Path.cwd() else f"`cd {shlex.quote(str(directory))}`, "
+    read = "read README.md, " if whole else ""
+    click.echo(f"Next: {go}{read}`waystage validate`, `waystage test`, then `waystage up`.")
+
+
+def _fill(directory: Path, more: tuple[str, ...]) -> None:
+    """Copy the shipped lifecycles, blocks, stages and scenarios, and those that were asked for."""
+    from waystage.spec.load import HOMES
+
     for kind, files in (
         ("lifecycle", _wanted(library.lifecycles(), more)), ("block", library.blocks()),
         ("stage", _stages(more)), ("scenario", _wanted(library.scenarios(), more)),
@@ -51,13 +76,6 @@ def init_verb(directory: Path, example: str, more: tuple[str, ...]) -> None:
         (directory / home).mkdir(exist_ok=True)
         for file in files:
             _copy(file, directory / home / file.name, modeline(kind, len(home.parts)))
-    (directory / "models").mkdir(exist_ok=True)
-    write_schemas(directory / FOLDER)
-    if not (directory / ".gitignore").exists():
-        (directory / ".gitignore").write_text(IGNORE)
-    click.echo(f"A project is in {directory.resolve()}.")
-    go = "" if directory.resolve() == Path.cwd() else f"`cd {shlex.quote(str(directory))}`, "
-    click.echo(f"Next: {go}`waystage validate`, `waystage test`, then `waystage up`.")
 
 
 def _name_of(directory: Path) -> str:

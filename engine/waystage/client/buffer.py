@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,6 +31,9 @@ class BufferFull(WaystageError):
 
 class ScoringClient:
     """Sends scores and labels in batches from a thread of its own, again until they are taken.
+
+    Scores are sent in their order and labels in theirs, and what is told of one request in the
+    order in which it was told. A score may be sent before labels of other requests.
 
     `most` rows wait at the most; `score` and `label` wait up to `patience` seconds for room
     and then raise `BufferFull`. `refused` is called with each row that the daemon refuses for
@@ -113,9 +116,10 @@ class ScoringClient:
     def _work(self) -> None:
         failures = 0
         while batch := self._next():
-            kind = batch[0][0]
+            kind = batch[min(batch)][0]
             try:
-                send_all(self._sender, kind, [row for _, row in batch], self._refused)
+                rows = [row for _, row in batch.values()]
+                send_all(self._sender, kind, rows, self._refused)
             except (Busy, Unavailable, Forbidden) as error:
                 failures += 1
                 log.warning("%s rows and labels wait: %s", self.waiting, error)
@@ -123,27 +127,52 @@ class ScoringClient:
                 continue
             failures = 0
             with self._changed:
-                for _ in batch:
-                    self._waiting.popleft()
+                self._drop(batch)
                 self._changed.notify_all()
 
-    def _next(self) -> list[tuple[str, Row]]:
-        """Give the oldest that wait, all of one kind; nothing when it ends."""
+    def _next(self) -> dict[int, tuple[str, Row]]:
+        """Give rows of one kind by their place among those that wait; nothing when it ends."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._ending)
             if self._ending:
-                return []
-            batch: list[tuple[str, Row]] = []
-            for each in self._waiting:
-                if len(batch) >= self._together or (batch and each[0] != batch[0][0]):
-                    break
-                batch.append(each)
-            return batch
+                return {}
+            return sent_together(self._waiting, self._together)
+
+    def _drop(self, batch: Mapping[int, object]) -> None:
+        """Forget what was taken; what came meanwhile stands behind it."""
+        if max(batch) + 1 == len(batch):
+            for _ in batch:
+                self._waiting.popleft()
+            return
+        kept = [each for place, each in enumerate(self._waiting) if place not in batch]
+        self._waiting = deque(kept)
 
     def _pause(self, seconds: float) -> None:
         end = time.monotonic() + seconds * random.uniform(0.5, 1.0)  # noqa: S311  # spreads senders, keeps no secret
         with self._changed:
             self._changed.wait_for(lambda: self._ending, timeout=end - time.monotonic())
+
+
+def sent_together(waiting: Iterable[tuple[str, Row]], most: int) -> dict[int, tuple[str, Row]]:
+    """Give the oldest row and those of its kind that may be sent with it, by their places.
+
+    Rows of the other kind are passed over, up to the first row whose request one of them names.
+    """
+    batch: dict[int, tuple[str, Row]] = {}
+    passed: set[object] = set()
+    kind = ""
+    for place, each in enumerate(waiting):
+        kind = kind or each[0]
+        request = each[1].get("request_id")
+        if each[0] != kind:
+            passed.add(request)
+        elif request in passed:
+            break
+        else:
+            batch[place] = each
+        if len(batch) >= most:
+            break
+    return batch
 
 
 def _say_refused(row: Row, why: str) -> None:
