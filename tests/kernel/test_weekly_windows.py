@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -121,6 +123,16 @@ instants = st.integers(0, 2 * 365 * 24 * 60).map(
 )
 
 
+def edges(begin: str, end: str, zone: str, now: datetime) -> Iterator[datetime]:
+    """Give each beginning and end of a span in the next nine days, with the minutes around."""
+    for day, edge in product(range(-1, 10), (begin, end)):
+        date = now.astimezone(ZoneInfo(zone)).date() + timedelta(days=day)
+        if DAYS[date.weekday()] == edge[:3]:
+            there = datetime.fromisoformat(f"{date}T{edge[4:]}").replace(tzinfo=ZoneInfo(zone))
+            for minutes in (-1, 0, 1):
+                yield there.astimezone(UTC) + timedelta(minutes=minutes)
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.lists(spans, min_size=1, max_size=3), instants)
 def test_it_stays_closed_until_the_instant_that_is_told_and_opens_then(
@@ -132,9 +144,10 @@ def test_it_stays_closed_until_the_instant_that_is_told_and_opens_then(
     if found is None:
         return
     until = found.until or now + timedelta(days=9)
-    minutes = int((until - now) / timedelta(minutes=1))
-    for minute in range(0, minutes, 15):
-        assert closed(windows, [], "forward", now + timedelta(minutes=minute)) is not None
+    grid = [now + timedelta(hours=hours) for hours in range(0, 9 * 24, 2)]
+    for instant in [*grid, *(edge for span in said for edge in edges(*span[1:], now))]:
+        if now <= instant < until:
+            assert closed(windows, [], "forward", instant) is not None
     if found.until:
         assert closed(windows, [], "forward", found.until) is None
 
