@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field, model_validator
 
 from waystage.errors import Hopeless
-from waystage.plugin import Context, Secret
+from waystage.plugin import Secret, Services
 from waystage.plugin.values import Value
 from waystage_plugins.images.reference import DOCKER_HUB, HOST, PATH
 
@@ -39,7 +39,7 @@ class Login(Value):
             raise ValueError("user and token belong together: give both or neither")
         return self
 
-    def credentials(self, ctx: Context) -> tuple[str, str] | None:
+    def credentials(self, ctx: Services) -> tuple[str, str] | None:
         """Give user and token, or None if there are none."""
         if self.user is None or self.token is None:
             return None
@@ -77,7 +77,7 @@ def _is_here(host: str) -> bool:
 
 
 @contextmanager
-def client(ctx: Context, login: Login) -> Iterator[httpx.Client]:
+def client(ctx: Services, login: Login) -> Iterator[httpx.Client]:
     """Give an HTTP client that trusts who the login says; raises `Hopeless` for a bad `ca`."""
     if not login.ca:
         yield ctx.http

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from waystage.errors import Hopeless, Retryable, WaystageError
-from waystage.plugin import Context
+from waystage.plugin import Services
 from waystage_plugins.images.login import Login, client
 from waystage_plugins.images.reference import DIGEST
 from waystage_plugins.images.wire import MAX_ANSWER, Wire, pull_scope, push_scope
@@ -63,8 +63,13 @@ class Manifest(NamedTuple):
 class Remote:
     """A repository of a registry."""
 
-    def __init__(self, ctx: Context, wire: Wire, path: str) -> None:
+    def __init__(self, ctx: Services, wire: Wire, path: str) -> None:
         self._ctx, self._wire, self.path = ctx, wire, path
+
+    @property
+    def _cancelled(self) -> bool:
+        """Whether the run has gone on that this is for; looks of runtimes are for none."""
+        return bool(getattr(self._ctx, "cancelled", False))
 
     def manifest(self, version: str) -> Manifest | None:
         """Give the manifest of a tag or digest, None if there is none.
@@ -168,7 +173,7 @@ class Remote:
     def _chunks(self, place: Path) -> Iterator[bytes]:
         with place.open("rb") as file:
             while chunk := file.read(CHUNK):
-                if self._ctx.cancelled:
+                if self._cancelled:
                     raise Retryable("the run no longer waits for this image")
                 yield chunk
 
@@ -177,7 +182,7 @@ class Remote:
         url = f"/v2/{self.path}/blobs/{digest}"
         with self._wire.ask("GET", url, what=what) as answer:
             for chunk in answer.iter_bytes(CHUNK):
-                if self._ctx.cancelled:
+                if self._cancelled:
                     raise Retryable("the run no longer waits for this image")
                 found.update(chunk)
                 size += len(chunk)
@@ -202,7 +207,7 @@ def _digests(parts: object) -> list[str]:
 
 @contextmanager
 def remote(
-    ctx: Context, host: str, login: Login, path: str, *, push: bool = False, also: str = ""
+    ctx: Services, host: str, login: Login, path: str, *, push: bool = False, also: str = ""
 ) -> Iterator[Remote]:
     """Open a repository; `also` names another one whose blobs may be taken over."""
     scopes = (push_scope(path) if push else pull_scope(path), *([pull_scope(also)] if also else []))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from waystage.errors import Hopeless, Retryable, WaystageError
-from waystage.plugin import Context
+from waystage.plugin import Services
 from waystage_plugins.images.login import Login, address
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Wire:
     """Requests to one registry about one repository (`path`), and others it may read from."""
 
     def __init__(
-        self, ctx: Context, http: httpx.Client, host: str, login: Login, scopes: tuple[str, ...]
+        self, ctx: Services, http: httpx.Client, host: str, login: Login, scopes: tuple[str, ...]
     ) -> None:
         self._ctx, self._http, self._host, self._login = ctx, http, host, login
         self._scopes = scopes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ from pydantic import Field, field_validator
 from waystage.errors import Hopeless, WaystageError
 from waystage.plugin import DeploySpec, Handle, OnlineRuntime, Services
 from waystage_plugins.images.login import Registry
+from waystage_plugins.images.sameness import same_image
 from waystage_plugins.runtimes.kubernetes.api import Api
 from waystage_plugins.runtimes.kubernetes.cluster import USER, Cluster
 from waystage_plugins.runtimes.kubernetes.kinds import DEPLOYMENT, Kind
@@ -123,6 +125,24 @@ class ImageServing(Cluster, OnlineRuntime):
     def _pulled(self, image: str) -> str:
         if self.registry and self.pull_registry:
             return self.pull_registry + image.removeprefix(self.registry.host)
+        return image
+
+    def _same(self, ctx: Services, image: str) -> Callable[[str], bool]:
+        """Give who knows whether what a node tells is this image by another digest."""
+
+        def asked(running: str) -> bool:
+            told = running.partition("://")[2] or running
+            registry = self.registry
+            return registry is not None and same_image(
+                ctx, registry, self._pushed(image), self._pushed(told)
+            )
+
+        return asked
+
+    def _pushed(self, image: str) -> str:
+        """Give the name that an image was pushed by."""
+        if self.registry and self.pull_registry and image.startswith(f"{self.pull_registry}/"):
+            return self.registry.host + image.removeprefix(self.pull_registry)
         return image
 
     def _plan(self, spec: DeploySpec, key: str) -> Plan:

@@ -11,6 +11,7 @@ from waystage_plugins.runtimes.kubernetes.kinds import INFERENCE
 from waystage_plugins.runtimes.kubernetes.manifests import Plan, container, head, pod_spec
 from waystage_plugins.runtimes.kubernetes.names import DIGEST, KEY
 from waystage_plugins.runtimes.kubernetes.observing import (
+    Same,
     asked_image,
     other_image,
     pods_of,
@@ -39,7 +40,7 @@ def inference_service(plan: Plan) -> Thing:
     return made | {"spec": {"predictor": predictor}}
 
 
-def observe_inference(api: Api, live: Thing, ref: JsonObject) -> Observation:
+def observe_inference(api: Api, live: Thing, ref: JsonObject, same: Same) -> Observation:
     """Say what really runs of what a handle stands for."""
     notes, image = live["metadata"].get("annotations", {}), str(ref["image"])
     told = {"generation": notes.get(KEY, ""), "digest": notes.get(DIGEST)}
@@ -52,7 +53,7 @@ def observe_inference(api: Api, live: Thing, ref: JsonObject) -> Observation:
         told |= {"digest": None, "differs": (differs,)}
         return _seen("degraded", "foreign_change", changed, told)
     pods = pods_of(api, str(ref["name"]), PODS)
-    if other := other_image(pods, image, CONTAINER):
+    if other := other_image(pods, image, same, CONTAINER):
         return _seen("degraded", "digest_mismatch", other, told | {"digest": None})
     status = live.get("status") or {}
     ready = {c["type"]: c for c in status.get("conditions") or ()}.get("Ready") or {}

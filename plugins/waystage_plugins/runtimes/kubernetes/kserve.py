@@ -83,7 +83,9 @@ class KServe(ImageServing):
             live = api.get(INFERENCE, str(handle.ref["name"]))
             if live is None or not self._is_ours(live):
                 return Observation(phase="absent", reason="absent", message="it is not deployed")
-            seen = observe_inference(api, live, handle.ref)
+            seen = observe_inference(
+                api, live, handle.ref, self._same(ctx, str(handle.ref["image"]))
+            )
         base = url_of(live)
         url = f"{base}/v1/models/{handle.ref['model']}"
         endpoints = (Endpoint(name="score", url=url),) if base else ()

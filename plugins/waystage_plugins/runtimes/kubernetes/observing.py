@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from waystage.errors import Retryable
@@ -14,12 +15,16 @@ from waystage_plugins.runtimes.kubernetes.names import DEPLOYMENT_LABEL, DIGEST,
 from waystage_plugins.runtimes.kubernetes.reasons import Trouble, pod_trouble, refused_pods
 
 Thing = dict[str, Any]
+Same = Callable[[str], bool]
 DONE = "NewReplicaSetAvailable"  # the rollout was complete once
 LATE = "ProgressDeadlineExceeded"
 
 
-def observe_deployment(api: Api, ref: Thing) -> Observation:
-    """Say what really runs of what a handle stands for; endpoints are the caller's."""
+def observe_deployment(api: Api, ref: Thing, same: Same) -> Observation:
+    """Say what really runs of what a handle stands for; endpoints are the caller's.
+
+    `same` knows whether what a node tells is the wanted image by another digest.
+    """
     live = api.get(DEPLOYMENT, ref["name"])
     if live is None or live["metadata"].get("labels", {}).get(OWNER) != ref["owner"]:
         return Observation(phase="absent", reason="absent", message="it is not deployed here")
@@ -39,7 +44,7 @@ def observe_deployment(api: Api, ref: Thing) -> Observation:
     if trouble := refused_pods(conditions):
         return _troubled(trouble, status, told)
     pods = pods_of(api, ref["name"])
-    if other := other_image(pods, ref["image"]):
+    if other := other_image(pods, ref["image"], same):
         return _seen("degraded", "digest_mismatch", other, told | {"digest": None})
     wanted = live["spec"].get("replicas", 1)
     if _complete(status, wanted):
@@ -112,14 +117,16 @@ def trouble_of(api: Api, pod: Thing) -> Trouble | None:
     )
 
 
-def other_image(pods: list[Thing], image: str, container: str = CONTAINER) -> str:
+def other_image(pods: list[Thing], image: str, same: Same, container: str = CONTAINER) -> str:
     """Say which pod runs another image than the one that is wanted, by its digest."""
     wanted = image.rpartition("@")[2]
     # pods that were asked to run another image belong to a rollout that goes on
     for pod in [pod for pod in pods if asked_image(pod, container) == image]:
         for each in (pod.get("status") or {}).get("containerStatuses", ()):
             running = str(each.get("imageID") or "")
-            if each["name"] == container and "@" in running and not running.endswith(wanted):
+            if each["name"] != container or "@" not in running or running.endswith(wanted):
+                continue
+            if not same(running):
                 return f"pod {pod['metadata']['name']} runs {running}, not {wanted}"
     return ""
 

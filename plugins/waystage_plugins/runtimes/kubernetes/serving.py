@@ -87,7 +87,7 @@ class ClusterServing(ImageServing):
         """Say what really runs."""
         ref = handle.ref
         with self.connected(ctx, self._namespace(handle)) as api:
-            seen = observe_deployment(api, ref)
+            seen = observe_deployment(api, ref, self._same(ctx, str(ref["image"])))
             if seen.phase == "absent":
                 return seen
             opened = self._opened(api, ref)

@@ -21,6 +21,11 @@ OTHER = "mesh.example/proxy@sha256:" + "1" * 64
 PULLING = f'Back-off pulling image "{IMAGE}"'
 
 
+def nobody(told: str) -> bool:
+    """Know of no other digest of the image."""
+    return False
+
+
 def waiting(reason: str, message: str, name: str = "model") -> Thing:
     """Give a pod with a container that waits."""
     state = {"name": name, "state": {"waiting": {"reason": reason, "message": message}}}
@@ -113,13 +118,15 @@ def running(image_id: str, *before: str) -> Thing:
 def test_the_same_image_is_known_however_a_node_writes_it(
     image_id: str, before: tuple[str, ...]
 ) -> None:
-    assert other_image([running(image_id, *before)], IMAGE) == ""
+    assert other_image([running(image_id, *before)], IMAGE, nobody) == ""
 
 
 @pytest.mark.parametrize("before", [(), ("istio-proxy",)])
 def test_another_image_is_found_beside_what_a_mesh_puts_in(before: tuple[str, ...]) -> None:
     other = f"registry.example/models/credit-risk@sha256:{'f' * 64}"
-    assert other_image([running(other, *before)], IMAGE).startswith(f"pod p runs {other}, not ")
+    found = [running(other, *before)]
+    assert other_image(found, IMAGE, nobody).startswith(f"pod p runs {other}, not ")
+    assert other_image(found, IMAGE, lambda told: told == other) == ""
 
 
 class Told(Api):
@@ -152,7 +159,7 @@ def test_kserve_s_generation_is_that_of_the_deployment_below_and_says_nothing(
     }
     pod = {"metadata": {"name": "p", "uid": "1"}, "status": {},
            "spec": {"containers": [{"name": "kserve-container", "image": image}]}}  # fmt: skip
-    assert observe_inference(Told(pod), live, {"name": "x", "image": IMAGE}).phase == phase
+    assert observe_inference(Told(pod), live, {"name": "x", "image": IMAGE}, nobody).phase == phase
 
 
 def test_a_job_that_took_too_much_memory_is_told_so() -> None:
