@@ -57,3 +57,12 @@ def test_the_version_is_told_without_loading_anything_heavy() -> None:
     first, loaded = told.stdout.splitlines()
     assert first == f"waystage {waystage.__version__}"
     assert HEAVY & set(loaded.split()) == set()
+
+
+def test_what_starts_a_job_imports_no_plugin() -> None:
+    code = (
+        "import sys, waystage_plugins.runtimes.job_runner\n"
+        "print(*[each for each in sys.modules if each.startswith('waystage.plugin')])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == []

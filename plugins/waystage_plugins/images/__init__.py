@@ -1,10 +1,18 @@
 """What is built from a snapshot so that it can be shipped."""
 
-from waystage_plugins.images.bundle import BuildBundle
-from waystage_plugins.images.login import Login, Registry
-from waystage_plugins.images.push import PushImage
-from waystage_plugins.images.tfserving import BuildServingImage
+from typing import TYPE_CHECKING
 
-IMAGES = (BuildBundle, BuildServingImage, PushImage)
+from waystage_plugins.lazy import lazily
+
+if TYPE_CHECKING:
+    from waystage_plugins.images.listed import (
+        IMAGES,
+        BuildBundle,
+        BuildServingImage,
+        Login,
+        PushImage,
+        Registry,
+    )
 
 __all__ = ["IMAGES", "BuildBundle", "BuildServingImage", "Login", "PushImage", "Registry"]
+__getattr__ = lazily(__name__, __all__)

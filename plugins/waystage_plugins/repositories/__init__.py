@@ -1,9 +1,11 @@
 """Where models and their versions are kept."""
 
-from waystage_plugins.repositories.folder import Folder
-from waystage_plugins.repositories.mlflow import Mlflow
-from waystage_plugins.repositories.sas import Sas
+from typing import TYPE_CHECKING
 
-REPOSITORIES = (Folder, Mlflow, Sas)
+from waystage_plugins.lazy import lazily
+
+if TYPE_CHECKING:
+    from waystage_plugins.repositories.listed import REPOSITORIES, Folder, Mlflow, Sas
 
 __all__ = ["REPOSITORIES", "Folder", "Mlflow", "Sas"]
+__getattr__ = lazily(__name__, __all__)

@@ -1,12 +1,11 @@
 """Places where models run."""
 
-from waystage_plugins.runtimes.docker import DOCKER
-from waystage_plugins.runtimes.kubernetes import KUBERNETES
-from waystage_plugins.runtimes.local_kafka_scorer import KafkaScorer
-from waystage_plugins.runtimes.local_process import LocalProcess
-from waystage_plugins.runtimes.local_serving import LocalServing
-from waystage_plugins.runtimes.spark import SPARK
+from typing import TYPE_CHECKING
 
-RUNTIMES = (LocalServing, KafkaScorer, LocalProcess, *DOCKER, *KUBERNETES, *SPARK)
+from waystage_plugins.lazy import lazily
+
+if TYPE_CHECKING:
+    from waystage_plugins.runtimes.listed import RUNTIMES, KafkaScorer, LocalProcess, LocalServing
 
 __all__ = ["RUNTIMES", "KafkaScorer", "LocalProcess", "LocalServing"]
+__getattr__ = lazily(__name__, __all__)
