@@ -100,6 +100,8 @@ def _handler(shelf: StandIn) -> type[BaseHTTPRequestHandler]:
                 name, digest = path.removeprefix("/v2/").split("/blobs/")
                 found = shelf.blobs.get(name, {}).get(digest)
                 self.say(404) if found is None else self.say(200, found)
+            elif path == "/v2/_catalog":
+                self.say(200, json.dumps({"repositories": sorted(shelf.manifests)}).encode())
             elif path.endswith("/tags/list"):
                 kept = shelf.manifests.get(path.removeprefix("/v2/").removesuffix("/tags/list"), {})
                 tags = [tag for tag in kept if not tag.startswith("sha256:")]

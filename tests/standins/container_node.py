@@ -22,6 +22,7 @@ from pod_at_work import LOOKS, PAUSE, PodAtWork
 
 Thing = dict[str, Any]
 GRACE = 30  # seconds, of a pod that says none
+NODE = "node-1"
 
 
 class ContainerNode:
@@ -36,7 +37,7 @@ class ContainerNode:
         self._place = Path(tempfile.mkdtemp(prefix="waystage-node-"))
         self._place.chmod(0o755)  # users of the cluster's choice come through it
         self._end = threading.Event()
-        self._thread = threading.Thread(target=self._work)
+        self._thread = threading.Thread(target=self._work, daemon=True)
         if not self.docker.images.list(PAUSE):
             engine.make_base(PAUSE)
 
@@ -92,6 +93,8 @@ class ContainerNode:
         for uid, pod in pods.items():
             if "deletionTimestamp" in pod["metadata"]:
                 self._release(uid, pod)
+            elif not pod["spec"].get("nodeName"):
+                self._bind(pod)
             elif uid not in self.pods:
                 place = self._place / uid
                 self.pods[uid] = PodAtWork(
@@ -102,6 +105,15 @@ class ContainerNode:
                 at_work.end(0)  # taken out of the API by force
                 if at_work.is_gone:
                     self._forget(uid)
+
+    def _bind(self, pod: Thing) -> None:
+        """Take a pod to this node, as the scheduler does."""
+        meta = pod["metadata"]
+        path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}/binding"
+        self.voice.call("POST", path, {
+            "apiVersion": "v1", "kind": "Binding", "metadata": {"name": meta["name"]},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": NODE},
+        })  # fmt: skip
 
     def _release(self, uid: str, pod: Thing) -> None:
         """End a pod that is asked to go, and say so when it is gone."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from deployment_controller import is_unfinished, keep_deployment, keep_replica_set
+from image_streams import keep_stream
 from job_controller import is_over, keep_job
 from kserve_controller import keep_inference
 from kube_hand import Hand
@@ -26,6 +27,7 @@ KEPT: tuple[tuple[str, str, Keep], ...] = (
     ("batch", "jobs", keep_job),
     ("serving.kserve.io", "inferenceservices", keep_inference),
     ("", "services", keep_endpoints),
+    ("image.openshift.io", "imagestreams", keep_stream),
 )
 TURNS = 100  # more than anything needs to come to rest; what does not is a fault
 TICK = 0.5  # seconds between two looks at what only time changes

@@ -39,7 +39,7 @@ class PodAtWork:
         self._since: dict[str, tuple[bool, str]] = {}
         self._grace: float | None = None
         self._wake, self._begun = threading.Event(), now()
-        self._thread = threading.Thread(target=self._work)
+        self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
     def end(self, seconds: float) -> None:

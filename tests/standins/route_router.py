@@ -56,7 +56,7 @@ class Router:
         self._certificate = certificate
         self._fronts: dict[str, tuple[ThreadingHTTPServer, Backends]] = {}
         self._end = threading.Event()
-        self._thread = threading.Thread(target=self._work)
+        self._thread = threading.Thread(target=self._work, daemon=True)
         self.refuse = ""  # the reason that Routes are not taken in for
 
     def begin(self, url: str, token: str, namespaces: list[str], ca: Path) -> None:
@@ -85,7 +85,8 @@ class Router:
         """Take in what is new, and bring what Routes lead to up to date."""
         routes = [each for namespace in self.namespaces for each in self.voice.items(
             f"/apis/route.openshift.io/v1/namespaces/{namespace}/routes")]  # fmt: skip
-        routes.sort(key=lambda r: (r["metadata"]["creationTimestamp"], r["metadata"]["uid"]))
+        routes.sort(key=lambda r: (r["metadata"]["creationTimestamp"],
+                                   r["metadata"]["uid"] not in self._fronts))  # fmt: skip
         holders: dict[str, Thing] = {}
         for route in routes:
             holder = holders.setdefault(str(route["spec"].get("host")), route)

@@ -77,11 +77,12 @@ class OpenShiftServing(ClusterServing):
 
     def observe(self, ctx: Services, handle: Handle) -> Observation:
         """Say what really runs; what its Route does not lead to yet is not ready."""
+        # the Route first: one that is taken in meanwhile has its address in what is seen then
+        with self.connected(ctx, self._namespace(handle)) as api:
+            live = api.get(ROUTE, str(handle.ref["shared"]))
         seen = super().observe(ctx, handle)
         if seen.phase != "ready":
             return seen
-        with self.connected(ctx, self._namespace(handle)) as api:
-            live = api.get(ROUTE, str(handle.ref["shared"]))
         if live is None or handle.ref["name"] not in routing.targets(live) or routing.url(live):
             return seen
         why = routing.not_taken(live)

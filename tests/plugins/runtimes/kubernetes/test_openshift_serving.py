@@ -17,6 +17,7 @@ from waystage.plugin import DeploySpec, Handle
 from waystage.testing import FakeContext
 from waystage.testing.runtime_contracts import check_online_runtime, wait_until_ready
 from waystage_plugins.runtimes.kubernetes import OpenShiftServing
+from waystage_plugins.runtimes.kubernetes.serving import ClusterServing
 
 from .conftest import BOTH, ROW, World, wait
 
@@ -171,3 +172,24 @@ def test_settings_that_cannot_be_meant_are_refused(wrong: dict[str, Any]) -> Non
     assert OpenShiftServing.model_validate(good).place == "models"
     with pytest.raises(ValueError, match=r".+"):
         OpenShiftServing.model_validate(good | wrong)
+
+
+def test_a_route_that_is_taken_in_meanwhile_is_not_told_by_the_address_of_before(
+    world: World, ctx: FakeContext, spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.kubelet.routes_lead_here = False
+    runtime = world.openshift()
+    handle = _champion(runtime, ctx, spec())
+    look = ClusterServing.observe
+
+    def taken_in_behind_it(self: ClusterServing, *told: Any) -> Any:
+        seen = look(self, *told)
+        world.kubelet.routes_lead_here = True
+        wait(lambda: world.all("routes", GROUP)[0].get("status", {}).get("ingress"))
+        return seen
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ClusterServing, "observe", taken_in_behind_it)
+        seen = runtime.observe(ctx, handle)
+    assert (seen.phase, seen.reason) == ("pending", "route")
+    assert runtime.observe(ctx, handle).endpoints[0].url.startswith("http://127.0.0.1:")
