@@ -8,6 +8,7 @@ number that the system has given to another process is never hit.
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
 import signal
@@ -211,3 +212,10 @@ def _guard(directory: Path) -> Iterator[None]:
 # what this process has started: kept, so that it is known how they ended
 _children: dict[int, subprocess.Popen[bytes]] = {}
 KEPT_CHILDREN = 100
+
+
+@atexit.register
+def _ask_how_they_ended() -> None:
+    """Have none taken for a running one that ended unasked."""
+    for child in list(_children.values()):
+        child.poll()
