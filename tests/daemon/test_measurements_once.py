@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
-from waystage.daemon.transaction import Transaction
+from waystage.daemon.playing import Playing
 from waystage.errors import Hopeless
 from waystage.kernel import events
 from waystage.plugin import Measurement
@@ -48,13 +48,13 @@ def measured(bench: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_a_measurement_that_is_kept_again_by_a_bug_is_one_row(
     measured: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep = Transaction._keep_measurement
+    keep = Playing._keep_measurement
 
-    def twice(self: Transaction, *told: Any) -> None:
+    def twice(self: Playing, *told: Any) -> None:
         keep(self, *told)
         keep(self, *told)
 
-    monkeypatch.setattr(Transaction, "_keep_measurement", twice)
+    monkeypatch.setattr(Playing, "_keep_measurement", twice)
     measured.turn(timedelta(hours=1))
     (row,) = rows(measured)
     values = {name: getattr(row, name) for name in row._fields if name != "id"}

@@ -15,7 +15,8 @@ from fault_rows import FULL, scaled
 
 TOOL = Path(__file__).parents[1] / "helpers" / "line_killer.py"
 LIFECYCLES = ("working", "decided", "watched")
-CORES = (os.cpu_count() or 1) if FULL else 1
+# more than one a core: each now and then waits for a timer or a lease
+PROCESSES = 2 * (os.cpu_count() or 1) if FULL else 1
 PROMISE = (
     "no gap, no doubled transition or effect, nothing acknowledged is lost; the audit is clean"
 )
@@ -33,8 +34,8 @@ BUGS = {
 
 def tried(how: str, lifecycle: str, tries: int, bug: str = "") -> Iterator[dict[str, Any]]:
     """Give what the tool tells; it ends when nobody listens any more."""
-    words = [[sys.executable, str(TOOL), how, lifecycle, str(share), str(CORES), str(tries), bug]
-             for share in range(CORES)]  # fmt: skip
+    words = [[sys.executable, str(TOOL), how, lifecycle, *map(str, (share, PROCESSES, tries)), bug]
+             for share in range(PROCESSES)]  # fmt: skip
     processes = [subprocess.Popen(each, stdout=subprocess.PIPE, text=True) for each in words]
     try:
         for process in processes:

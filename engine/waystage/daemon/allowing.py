@@ -34,9 +34,12 @@ class Allowing:
 
     def refuses(self, tx: Transaction, touched: Touched, order: StartStep) -> bool:
         """Count the step, or tell its run why it may not begin; one that is undone is neither."""
+        plugin = self._counted.get(order.use)
+        if plugin is None or order.kind != "step":
+            return False
         service, where = touched.hot.run.service, (order.state, order.entry, order.index)
         try:
-            allowance = self._allowance(order)
+            allowance = _allowance(plugin, order)
             if allowance is None:
                 return False
             no = denied(allowance, service, _used(tx, service, allowance), order.key, tx.now)
@@ -73,12 +76,12 @@ class Allowing:
         elif touched.hot.run.paused:
             end_use(tx.connection, touched.hot.no, order["state"], tx.at)
 
-    def _allowance(self, order: StartStep) -> Allowance | None:
-        plugin = self._counted.get(order.use) if order.kind == "step" else None
-        try:
-            return plugin.model_validate(order.config).allowance() if plugin else None
-        except ValidationError:
-            return None  # the call fails by it, and says so
+
+def _allowance(plugin: type[Step], order: StartStep) -> Allowance | None:
+    try:
+        return plugin.model_validate(order.config).allowance()
+    except ValidationError:
+        return None  # the call fails by it, and says so
 
 
 def _used(tx: Transaction, service: str, allowance: Allowance) -> list[Used]:

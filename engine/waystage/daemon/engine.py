@@ -27,6 +27,7 @@ from waystage.daemon.items import Item, reason_of, refuse
 from waystage.daemon.meter import Meter
 from waystage.daemon.opening import Opening, open_run
 from waystage.daemon.owner import dead_ones, own_name
+from waystage.daemon.playing import Playing
 from waystage.daemon.sweep import sweep
 from waystage.daemon.transaction import Transaction
 from waystage.daemon.workers import Workers
@@ -277,7 +278,7 @@ class Engine:
     def _commit(self, items: list[Item], due: bool) -> None:
         self._tx, began = None, time.perf_counter()
         with self.store.committing() as connection:
-            tx = self._tx = Transaction(
+            tx = self._tx = Playing(
                 self.store, connection, self.definitions, self.runs, self.clock.now(),
                 self.owner, self.store.wall(), self.lease, draining=self._draining.is_set(),
                 room=self.workers.claiming.at_once, mark=self.workers.mark_of,

@@ -2,38 +2,53 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
-from waystage.daemon.allowing import Allowing
 from waystage.daemon.definitions import Definitions
 from waystage.daemon.delivery import Delivery, Touched
-from waystage.daemon.facts import apply_fact
-from waystage.daemon.gates import answer
-from waystage.daemon.handlers import HANDLERS
 from waystage.daemon.hot import HotRun, HotRuns
-from waystage.daemon.measured import told_of
 from waystage.daemon.opened import OpenedRuns
-from waystage.daemon.opening import snapshot_id
-from waystage.daemon.pausing import measured_meanwhile
 from waystage.errors import Newer
-from waystage.kernel import Definition, Event, Run, advance
+from waystage.kernel import Definition, Run
 from waystage.kernel import commands as c
-from waystage.kernel.judge import PRIVATE, is_stale
-from waystage.kernel.migration import MIGRATED
-from waystage.store import Connection, Store, rare
-from waystage.store.codec import chained, dump, micros
+from waystage.kernel.definition import Node
+from waystage.store import Connection, Store
+from waystage.store.codec import dump, micros
 from waystage.store.commit import Batch
 from waystage.store.rows import FENCE_STEP, Claim
 from waystage.store.work import HELD
 
 
+class Counts(Protocol):
+    """Holds counted steps to their allowance."""
+
+    def refuses(self, tx: Transaction, touched: Touched, order: c.StartStep) -> bool:
+        """Count the step, or tell its run why it may not begin."""
+        ...
+
+    def over(self, tx: Transaction, touched: Touched, node: Node) -> None:
+        """Note that the state has nothing under way any more."""
+        ...
+
+    def answered(
+        self, tx: Transaction, touched: Touched, kind: str, order: Mapping[str, Any]
+    ) -> None:
+        """Note how a step ended."""
+        ...
+
+
 @dataclass
-class Transaction:
-    """Collects what one batch of deliveries leads to and writes it."""
+class Transaction(ABC):
+    """Collects what one batch of deliveries leads to and writes it.
+
+    What an event leads to is not known here, but to `Playing`: all that plays a part in it may
+    know this class, and it knows none of them.
+    """
 
     store: Store
     own: Connection
@@ -58,7 +73,7 @@ class Transaction:
     sent: bool = False  # COMMIT is on its way
     mark: Callable[[str], str] | None = None  # of the keys that a signer has now
     room: Callable[[Transaction, c.StartStep, Run], bool] | None = None  # may it begin at once
-    allowing: Allowing | None = None  # holds counted steps to their allowance
+    allowing: Counts | None = None
     taken: Counter[str] = field(default_factory=Counter)  # calls that this batch begins, by lane
     foreign: dict[int, Newer] = field(default_factory=dict)  # runs that cannot be read here
 
@@ -78,11 +93,19 @@ class Transaction:
         self.queue.extend(deliveries)
         while self.queue or self.asked:
             if not self.queue:  # a stage answers when all that is known of the world is told
-                answer(self, *self.asked.popleft())
+                self._answer(*self.asked.popleft())
                 continue
             if self.queue[0].no not in self.touched:  # then all that the queue needs, at once
                 self._load({d.no for d in self.queue} - self.touched.keys())
             self._advance(self.queue.popleft())
+
+    @abstractmethod
+    def _advance(self, delivery: Delivery) -> None:
+        """Deliver one event to a run that is at hand, or see what else is to become of it."""
+
+    @abstractmethod
+    def _answer(self, touched: Touched, asked: c.AskStage) -> None:
+        """Tell a run what the stage says that it asked."""
 
     def load(self, numbers: list[int], *, anew: bool = False) -> None:
         """Have runs at hand without delivering anything to them; raises `Newer`.
@@ -195,54 +218,6 @@ class Transaction:
         was_open = hot.run.status == "open"
         self.touched[hot.no] = Touched(own, hot.run.revision, definition, open_before=was_open)
 
-    def _advance(self, delivery: Delivery) -> None:
-        touched = self.touched.get(delivery.no)
-        if touched is None:
-            if delivery.no in self.foreign:
-                self._hand_over(delivery)
-            return  # else the run was removed by retention
-        hot = touched.hot
-        before = hot.run
-        definition = self._definition_for(touched, delivery.event)
-        step = advance(definition, before, delivery.event, self.now)
-        hot.run = step.run
-        self._place(hot)
-        self._remember(hot, delivery.event, [record.to_json() for record in step.records])
-        for command in step.commands:
-            self._carry_out(touched, command)
-        for fact in delivery.facts:
-            apply_fact(self, touched, fact)
-        if delivery.claim is not None and self.allowing is not None:
-            self.allowing.answered(self, touched, delivery.event.kind, delivery.claim.order)
-        if delivery.claim is not None and delivery.claim.order["kind"] == "monitor":
-            self._keep_measurement(touched, before, delivery.claim.order)
-        for order in measured_meanwhile(definition, before, delivery.event):
-            self._keep_measurement(touched, before, order)
-
-    def _hand_over(self, delivery: Delivery) -> None:
-        """Have a newer daemon deliver what is for a run that cannot be read here."""
-        claim, event = delivery.claim, delivery.event
-        if claim is not None:  # called again there: what the answer tells is read there, too
-            self.store.let_go(self.connection, claim, self.at)
-        else:
-            self.batch.rest.append(rare.tell_run(delivery.no, event.actor, event.to_json()))
-        self.rings_at(self.at)
-
-    def _definition_for(self, touched: Touched, event: Event) -> Definition:
-        if event.kind == MIGRATED:  # played under the definition that it leads to
-            return self.definitions.by_hash(event.data["to"])
-        return touched.definition
-
-    def _remember(self, hot: HotRun, event: Event, records: list[list[str]]) -> None:
-        at = self.at
-        body = dump({"event": event.to_json(), "records": records})
-        seq = hot.run.revision
-        hot.head = chained(hot.head, seq, at, event.actor, body)
-        self.batch.history.append((hot.no, seq, at, event.actor, body, hot.head))
-
-    def _carry_out(self, touched: Touched, command: c.Command) -> None:
-        HANDLERS[type(command)](self, touched, command)
-
     def _show_opened(self) -> None:
         """Write the new runs as they are by now; what follows changes their rows."""
         for no in self._new:
@@ -271,14 +246,6 @@ class Transaction:
         else:
             self.batch.update_runs.append((*row, no, touched.before))
 
-    def _place(self, hot: HotRun) -> None:
-        """Note where the run is by now, and how long it was where it was."""
-        places = ",".join(hot.run.places)
-        if places != hot.places:
-            if hot.places:
-                self.left.append((hot.run.lifecycle, hot.places, (self.at - hot.since) / 1e6))
-            hot.places, hot.since = places, self.at
-
     def _put_work(self, hot: HotRun, slot: str, order: c.StartStep) -> None:
         due, fence = micros(order.due), hot.run.revision * FENCE_STEP
         body = order_to_json(order)
@@ -296,26 +263,6 @@ class Transaction:
     def rings_at(self, due: int) -> None:
         """Note that something is due at that instant."""
         self.wake = due if self.wake is None else min(self.wake, due)
-
-    def _keep_measurement(self, touched: Touched, before: Run, order: dict[str, Any]) -> None:
-        name = order["config"]["monitor"]
-        run = touched.hot.run
-        judged = run.monitors.get(name)
-        if judged is None or judged is before.monitors.get(name):
-            return
-        spec = touched.definition.spec.monitors.get(name)
-        stale = {"stale": True} if spec is not None and is_stale(spec, judged) else {}
-        window = order["config"]["window"]
-        kept = {k: v for k, v in judged.items() if k not in (*PRIVATE, "verdict")}
-        kept |= told_of(spec, run, name, order) if spec is not None else {}
-        statement = rare.keep_measurement(
-            kept | stale, monitor=name, use=order["use"], service=run.service,
-            stage=order["stage"], snapshot=snapshot_id(run), run=touched.hot.no,
-            number=run.revision, start=micros(datetime.fromisoformat(window["start"])),
-            end=micros(datetime.fromisoformat(window["end"])),
-            verdict=judged["verdict"], at=self.at,
-        )  # fmt: skip
-        self.batch.rest.append(statement)
 
 
 def order_to_json(order: c.StartStep) -> dict[str, Any]:
