@@ -27,7 +27,7 @@ from kube_http import handler_of, shut
 from kube_kinds import BY_PLACE, KINDS
 from kube_lists import Watch
 from kube_store import Store
-from kube_verbs import Asked
+from kube_verbs import FORMAT, Asked
 
 Thing = dict[str, Any]
 ANONYMOUS = "system:anonymous"
@@ -107,6 +107,10 @@ class KubeApi:
         query, parts = dict(parse_qsl(split.query)), split.path.strip("/").split("/")
         accept = handler.headers.get("Accept") or ""
         user = self._user(handler.headers.get("Authorization") or "")
+        content = (handler.headers.get("Content-Type") or "").partition(";")[0]
+        if "protobuf" in content or "cbor" in content:
+            raise Answered(415, "UnsupportedMediaType", FORMAT + "application/json, "
+                           "application/yaml")  # fmt: skip
         if parts[0] in ("healthz", "livez", "readyz"):
             return 200, "ok"
         found = discovered(split.path, accept) if handler.command == "GET" else None
@@ -125,11 +129,9 @@ class KubeApi:
         kind = BY_PLACE.get((group, plural))
         if not kind or kind.version != version or bool(namespace) > kind.namespaced:
             raise Answered(404, "NotFound", UNKNOWN)
-        return Asked(
-            user, _verb(handler.command, name, query), kind, namespace, name, part, query,
-            (handler.headers.get("Content-Type") or "").partition(";")[0], accept,
-            (handler.headers.get("User-Agent") or "unknown").partition("/")[0], raw,
-        )  # fmt: skip
+        agent = (handler.headers.get("User-Agent") or "unknown").partition("/")[0]
+        verb = _verb(handler.command, name, query)
+        return Asked(user, verb, kind, namespace, name, part, query, content, accept, agent, raw)
 
     def answer(self, asked: Asked) -> tuple[int, Any]:
         """Answer a request for objects; raises `Answered`."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from kube_answers import Answered, bad, cause, invalid
 from kube_kinds import Kind, built_in
-from kube_schemas import inside, item, mistyped, pruned, schema_of
+from kube_schemas import inside, is_map, item, mistyped, pruned, schema_of
 from kube_selectors import matches
 
 Thing = dict[str, Any]
@@ -29,6 +29,10 @@ LABELED = (
     "'.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  "
     f"or '12345', regex used for validation is '{LABEL}')"
 )
+KEYED = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. "
+    "'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
 FIXED = {  # what cannot be changed of an object once it is there
     "Deployment": ("selector",), "ReplicaSet": ("selector",),
     "Job": ("selector", "completions", "template", "completionMode"),
@@ -36,7 +40,7 @@ FIXED = {  # what cannot be changed of an object once it is there
 }  # fmt: skip
 
 
-def decoded(kind: Kind, thing: Any, validation: str) -> list[str]:
+def decoded(kind: Kind, thing: Any, validation: str, *, lists: bool = True) -> list[str]:
     """Take away what the kind has no field for; give the warnings, or raise 400 (`Strict`)."""
     if not isinstance(thing, dict):
         raise bad(f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: '
@@ -45,10 +49,26 @@ def decoded(kind: Kind, thing: Any, validation: str) -> list[str]:
     told = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}'
     if wrong := mistyped(schema, thing, kind.kind):
         raise bad(f"{told}: json: cannot unmarshal {wrong}")
+    tidy(schema, thing, lists)
     unknown = [f'unknown field "{path}"' for path in pruned(schema, thing)]
     if unknown and validation == "Strict":
         raise bad(f"{told}: strict decoding error: {', '.join(unknown)}")
     return unknown if validation == "Warn" else []
+
+
+def tidy(schema: Thing | None, value: Any, lists: bool) -> None:
+    """Take away, in place, what a typed API does not tell apart from nothing: null, empty."""
+    if isinstance(value, list):
+        for each in value:
+            tidy(item(schema), each, lists)
+    if not isinstance(value, dict) or not schema:
+        return
+    for name in list(value):
+        below = inside(schema, name)
+        tidy(below, value[name], lists)
+        is_empty = (lists and value[name] == []) or (value[name] == {} and is_map(below))
+        if below and (value[name] is None or is_empty):
+            del value[name]
 
 
 def belongs(kind: Kind, thing: Thing) -> None:
@@ -77,6 +97,10 @@ def checked(kind: Kind, thing: Thing, live: Thing | None) -> None:
         causes.append(cause("spec.ports", "Required value", "FieldValueRequired"))
     if kind.kind == "Job":
         causes += _restarts(spec)
+    if kind.kind in ("ConfigMap", "Secret"):
+        causes += _keys(thing.get("data") or {})
+    if kind.kind in ("Deployment", "ReplicaSet"):
+        causes.sort(key=_rank)
     if live:
         causes += _fixed(kind, spec, live.get("spec") or {})
     if causes:
@@ -114,11 +138,15 @@ def _required(schema: Thing | None, value: Any, path: str) -> list[Thing]:
     if not isinstance(value, dict) or not schema:
         return []
     dot = f"{path}." if path else ""
-    found = [
-        cause(f"{dot}{name}", "Required value", "FieldValueRequired")
-        for name in schema.get("required", ())
-        if value.get(name) in (None, [], "") and (dot + name).partition(".")[0] != "status"
-    ]
+    found = []
+    for name in schema.get("required", ()):
+        if value.get(name) not in (None, [], "") or (dot + name).partition(".")[0] == "status":
+            continue
+        below = inside(schema, name)
+        if "properties" in (below or {}) and name != "selector":  # a struct, which is never absent
+            found += _required(below, {}, f"{dot}{name}")
+        else:
+            found.append(cause(f"{dot}{name}", "Required value", "FieldValueRequired"))
     for name, below in value.items():
         if name not in ("status", "metadata") or path:
             found += _required(inside(schema, name), below, f"{dot}{name}")
@@ -129,9 +157,28 @@ def _selected(spec: Thing) -> list[Thing]:
     labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
     if spec.get("selector") and matches(spec["selector"], labels):
         return []
-    told = "".join(f'"{name}":"{value}"' for name, value in sorted(labels.items()))
-    return [cause("spec.template.metadata.labels", f"Invalid value: map[string]string{{{told}}}: "
+    return [cause("spec.template.metadata.labels", f"Invalid value: {_go(labels)}: "
                   "`selector` does not match template `labels`")]  # fmt: skip
+
+
+def _go(labels: Thing) -> str:
+    """Write labels as Go prints them."""
+    told = ", ".join(f'"{name}":"{value}"' for name, value in sorted(labels.items()))
+    return f"map[string]string{{{told}}}" if labels else "map[string]string(nil)"
+
+
+def _rank(one: Thing) -> int:
+    """Give where a fault of a Deployment is told: real ones look in this order."""
+    order = ("metadata", "spec.selector", "spec.template.metadata.labels", "spec")
+    return next(at for at, start in enumerate(order) if one["field"].startswith(start))
+
+
+def _keys(data: Thing) -> list[Thing]:
+    return [
+        cause(f"data[{name}]", f'Invalid value: "{name}": {KEYED}')
+        for name in sorted(data)
+        if not re.fullmatch("[-._a-zA-Z0-9]+", name)
+    ]
 
 
 def _images(spec: Thing) -> list[Thing]:
@@ -153,10 +200,18 @@ def _restarts(spec: Thing) -> list[Thing]:
 
 def _fixed(kind: Kind, spec: Thing, before: Thing) -> list[Thing]:
     return [
-        cause(f"spec.{name}", f"Invalid value: {spec.get(name)}: field is immutable")
+        cause(f"spec.{name}", f"Invalid value: {_told(name, spec.get(name))}: field is immutable")
         for name in FIXED.get(kind.kind, ())
         if name in before and spec.get(name, before[name]) != before[name]
     ]
+
+
+def _told(name: str, value: Any) -> str:
+    if name != "selector" or not isinstance(value, dict) or "matchExpressions" in value:
+        return str(value)
+    labels = _go(value.get("matchLabels") or {})
+    return (f"v1.LabelSelector{{MatchLabels:{labels}, "
+            "MatchExpressions:[]v1.LabelSelectorRequirement(nil)}")  # fmt: skip
 
 
 def owned(kind: Kind, thing: Thing) -> None:

@@ -9,6 +9,7 @@ from kube_kinds import Kind
 
 Thing = dict[str, Any]
 ASSIGNED = {"Service": ("clusterIP", "clusterIPs"), "Pod": ("nodeName",)}
+ROUTER_DOMAIN = "apps.example"
 PROBE = {"failureThreshold": 3, "periodSeconds": 10, "successThreshold": 1, "timeoutSeconds": 1}
 
 
@@ -59,20 +60,16 @@ def _job(thing: Thing) -> None:
     _template(spec)
     own = {"batch.kubernetes.io/controller-uid": thing["metadata"]["uid"]}
     _put(spec, selector={"matchLabels": own})
-    if isinstance(spec.get("template"), dict):
-        name = thing["metadata"]["name"]
-        spec["template"]["metadata"]["labels"] = (
-            (spec["template"]["metadata"].get("labels") or {}) | own | {
-                "controller-uid": thing["metadata"]["uid"], "job-name": name,
-                "batch.kubernetes.io/job-name": name}
-        )  # fmt: skip
+    name, inner = thing["metadata"]["name"], spec["template"]["metadata"]
+    inner["labels"] = (inner.get("labels") or {}) | own | {
+        "controller-uid": thing["metadata"]["uid"], "job-name": name,
+        "batch.kubernetes.io/job-name": name}  # fmt: skip
 
 
 def _template(spec: Thing) -> None:
-    template = spec.get("template")
-    if isinstance(template, dict):
-        template.setdefault("metadata", {})
-        pod_spec(template.setdefault("spec", {}))
+    template = spec.setdefault("template", {})
+    template.setdefault("metadata", {})
+    pod_spec(template.setdefault("spec", {}))
 
 
 def pod_spec(spec: Thing) -> None:
@@ -163,6 +160,10 @@ def _secret(thing: Thing) -> None:
 
 def _route(thing: Thing) -> None:
     spec = thing.setdefault("spec", {})
+    meta = thing["metadata"]
+    if not spec.get("host"):  # the router's own domain, as OpenShift gives it
+        spec["host"] = f"{meta['name']}-{meta.get('namespace', '')}.{ROUTER_DOMAIN}"
+        meta.setdefault("annotations", {})["openshift.io/host.generated"] = "true"
     _put(spec, wildcardPolicy="None")
     for each in [spec.get("to"), *(spec.get("alternateBackends") or ())]:
         if isinstance(each, dict):

@@ -18,6 +18,7 @@ Thing = dict[str, Any]
 Path = tuple[str, ...]
 Owner = tuple[str, str, str]  # manager, operation, subresource
 BRANCH = object()  # the value of a map or an item, which is in the fields below it
+EMPTY = object()  # that of a map with nothing in it
 OUTSIDE = {
     ("f:apiVersion",), ("f:kind",), ("f:metadata",),
     *(("f:metadata", f"f:{name}") for name in (
@@ -40,14 +41,16 @@ def fields(value: Any, schema: Thing | None, path: Path = ()) -> dict[Path, Any]
     """Give every field that is set, by its path, with its value or `BRANCH`."""
     found: dict[Path, Any] = {}
     if isinstance(value, dict) and not is_atomic(schema):
-        found[path] = BRANCH
+        found[path] = BRANCH if value else EMPTY
         for name, below in value.items():
             found |= fields(below, inside(schema, name), (*path, f"f:{name}"))
     elif isinstance(value, list) and keys(schema):
+        found |= {path: BRANCH} if value else {}
         for each in value:
             step = "k:" + _compact(key_of(each, keys(schema)))
             found |= fields(each, item(schema), (*path, step))
     elif isinstance(value, list) and is_set(schema):
+        found |= {path: BRANCH} if value else {}
         found |= {(*path, "v:" + _compact(each)): each for each in value}
     else:
         found[path] = value
@@ -60,11 +63,9 @@ def _compact(value: Any) -> str:
 
 def told(found: dict[Path, Any]) -> set[Path]:
     """Give the paths that applying owns: values, empty maps and items, not maps with fields."""
-    above = {path[:-1] for path in found if not path[-1].startswith(("k:", "v:"))}
     return {
-        path for path, value in found.items()
-        if value is not BRANCH or path not in above or path[-1].startswith("k:")
-    }  # fmt: skip
+        path for path, value in found.items() if value is not BRANCH or path[-1].startswith("k:")
+    }
 
 
 def owners(thing: Thing) -> dict[Owner, set[Path]]:
@@ -117,7 +118,7 @@ def apply(
         raise FieldConflict(causes)
     dropped = owned.get(who, set()) - wanted
     others = set().union(*(paths for each, paths in owned.items() if each != who), set())
-    for path in sorted(dropped - others, key=len, reverse=True):
+    for path in sorted(dropped - others, key=len):
         _remove(made, path, others)
     _merge(made, applied, schema)
     owned[who] = wanted
@@ -136,7 +137,10 @@ def _claimed(
 
 
 def _same(before: Any, wanted: Any) -> bool:
-    return before is wanted if BRANCH in (before, wanted) else bool(before == wanted)
+    held = (BRANCH, EMPTY)
+    if before in held or wanted in held:
+        return before in held and wanted in held
+    return bool(before == wanted)
 
 
 def _conflict(other: Owner, version: str, path: Path) -> Thing:
@@ -152,9 +156,11 @@ def updated(
     """Note in an object who changed what of it by other means than applying."""
     owned = owners(live) if live else {}
     before, after = (fields(live, schema) if live else {}), fields(made, schema)
+    leaves = told(after)
     changed = {
         path for path, value in after.items()
-        if (path not in before or not _same(before[path], value)) and _is_own(path, value, schema)
+        if (path not in before or not _same(before[path], value))
+        and (path in leaves or _is_own(path, schema))
     }  # fmt: skip
     gone = set(before) - set(after)
     for paths in owned.values():
@@ -165,13 +171,14 @@ def updated(
     return made
 
 
-def _is_own(path: Path, value: Any, schema: Thing | None) -> bool:
-    """Say whether a path is a field of its own: not a mere struct that holds fields."""
-    if value is not BRANCH or path[-1].startswith("k:"):
-        return True
+def _is_own(path: Path, schema: Thing | None) -> bool:
+    """Say whether what holds fields is one of its own: a map, a list, no mere struct."""
+    above = schema
     for step in path:
-        schema = inside(schema, step[2:]) if step.startswith("f:") else item(schema)
-    return schema is None or is_map(schema)
+        above, schema = schema, inside(schema, step[2:]) if step[0] == "f" else item(schema)
+    is_list = bool(keys(schema)) or is_set(schema)  # one that must be there is never added
+    always = path[-1][2:] in (above or {}).get("required", ())
+    return schema is None or is_map(schema) or (is_list and not always)
 
 
 def written(path: Path) -> str:
@@ -217,9 +224,9 @@ def _remove(thing: Any, path: Path, kept: set[Path], full: Path = ()) -> None:
     elif step.startswith("k:"):
         key = json.loads(step[2:])
         for each in [e for e in thing if key_of(e, tuple(key)) == key]:
-            if rest:
+            if rest and rest[0][2:] not in key:
                 _remove(each, rest, kept, full)
-            elif not any(path[: len(full)] == full for path in kept):
+            elif not rest and not any(path[: len(full)] == full for path in kept):
                 thing.remove(each)
     elif isinstance(thing, dict) and step[2:] in thing:
         if rest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import kube_verbs
@@ -34,7 +35,10 @@ def answer(api: KubeApi, asked: Asked) -> tuple[int, Any]:
 
 
 def _scale(api: KubeApi, asked: Asked) -> tuple[int, Any]:
-    thing = copy.deepcopy(api.store.get(*asked.place, asked.name))
+    found = api.store.all(*asked.place).get(asked.name)
+    if found is None:
+        raise not_found(replace(asked.kind, plural=f"{asked.kind.plural}/scale"), asked.name)
+    thing = copy.deepcopy(found)
     if asked.verb == "get":
         return 200, scale(thing)
     told = asked.body()

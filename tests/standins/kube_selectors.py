@@ -73,7 +73,11 @@ def by_fields(text: str, kind: str) -> Test:
             raise bad(f"invalid selector: '{each}'; can't understand '{each}'")
         name, sign, value = found.groups()
         if name not in FIELDS.get(kind, set()) | {"metadata.name", "metadata.namespace"}:
-            raise bad(f"field label not supported: {name}")
+            raise bad(
+                f"field label not supported: {name}" if kind in FIELDS else
+                f'"{name}" is not a known field selector: only "metadata.name", '
+                '"metadata.namespace"'
+            )  # fmt: skip
         terms.append((name, sign != "!=", value))
     return lambda thing: all(
         (_at(thing, name) == value) is wanted for name, wanted, value in terms

@@ -148,7 +148,8 @@ def patch(api: KubeApi, asked: Asked) -> tuple[int, Any]:
     """Patch an object in one of the four ways."""
     ways = (JSON, MERGE, STRATEGIC, APPLY) if built_in(asked.kind) else (JSON, MERGE, APPLY)
     if asked.content not in ways:
-        raise Answered(415, "UnsupportedMediaType", FORMAT + ", ".join(ways))
+        told = "415: Unsupported Media Type" if built_in(asked.kind) else FORMAT + ", ".join(ways)
+        raise Answered(415, "UnsupportedMediaType", told)
     body = asked.body()
     if asked.content == APPLY:
         return apply(api, asked, body)
@@ -162,7 +163,8 @@ def patch(api: KubeApi, asked: Asked) -> tuple[int, Any]:
     if "metadata" not in body or "resourceVersion" not in (body["metadata"] or {}):
         made.get("metadata", {}).pop("resourceVersion", None)  # it is patched as it is now
     if made.get("metadata", {}).get("name") != asked.name:
-        raise bad("metadata.name: the name of an object cannot be changed")
+        raise bad(f"the name of the object ({made.get('metadata', {}).get('name')}) does not "
+                  f"match the name on the URL ({asked.name})")  # fmt: skip
     try:
         validated(asked, made)
     except Answered as no:
@@ -213,13 +215,16 @@ def validated(asked: Asked, thing: Any) -> None:
     """Hold what was sent against the kind; notes warnings, raises 400."""
     if isinstance(thing, dict):
         belongs(asked.kind, thing)
-    asked.warnings += decoded(asked.kind, thing, asked.query.get("fieldValidation", "Warn"))
+    told = asked.query.get("fieldValidation", "Warn")
+    asked.warnings += decoded(asked.kind, thing, told, lists=asked.content != APPLY)
 
 
 def _filled(kind: Kind, thing: Thing) -> Thing:
     made = copy.deepcopy(thing)
     made["metadata"].setdefault("uid", "")
-    made["metadata"].setdefault("name", made["metadata"].get("generateName", ""))
+    if made["metadata"].get("generateName"):
+        made["metadata"].setdefault("name", made["metadata"]["generateName"] + "x")
+    made["metadata"].setdefault("name", "")
     fill(kind, made)
     return made
 
