@@ -10,7 +10,7 @@ from pydantic import Field
 from waystage.errors import Hopeless
 from waystage.plugin import Context, Measurement, Minimum, Monitor, Secret, Window
 from waystage_plugins.monitors.kpi import kpi, names_of
-from waystage_plugins.notifiers.outgoing import get
+from waystage_plugins.notifiers.outgoing import fetch, refuse_status
 
 MOST_BYTES = 1 << 20
 
@@ -48,8 +48,11 @@ class HttpMonitor(Monitor):
         if self.token is not None:
             headers["Authorization"] = f"Bearer {self.token.reveal(ctx)}"
         names = {name: str(value) for name, value in names_of(ctx, window).items()}
-        body = get(ctx, self.url, names, headers, most=MOST_BYTES, allow_private=self.allow_private)
-        answer = _parsed(body)
+        told = fetch(
+            ctx, self.url, names, headers, most=MOST_BYTES, allow_private=self.allow_private
+        )
+        refuse_status(told.host, told.status, "it does not tell this number")
+        answer = _parsed(told.body)
         places = {"value": self.value, "low": self.low, "high": self.high, "rows": self.rows}
         row = {name: _at(answer, place) for name, place in places.items() if place}
         return kpi(ctx, window, minimum, row, "the answer")

@@ -41,21 +41,6 @@ class Answered:
     date: str
 
 
-def get(
-    ctx: Services,
-    url: str,
-    parameters: dict[str, str],
-    headers: dict[str, str],
-    *,
-    most: int,
-    allow_private: bool,
-) -> bytes:
-    """Ask once and give the answer's body; raises as `post` does, also beyond `most` bytes."""
-    answer = fetch(ctx, url, parameters, headers, most=most, allow_private=allow_private)
-    refuse_status(answer.host, answer.status, "it does not tell this number")
-    return answer.body
-
-
 def fetch(
     ctx: Services,
     url: str,

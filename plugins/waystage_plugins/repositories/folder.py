@@ -17,6 +17,7 @@ from waystage.errors import Conflict, Hopeless, NotFound, WaystageError
 from waystage.plugin import JsonObject, Repository, Services, Snapshot
 from waystage.plugin.snapshot import NAME
 from waystage_plugins.repositories import layout
+from waystage_plugins.repositories.fetching import arriving, changed, place_of
 from waystage_plugins.repositories.manifest import (
     merged,
     read_manifest,
@@ -27,7 +28,6 @@ from waystage_plugins.repositories.tree import (
     MANIFEST,
     SIGNATURE,
     copy_tree,
-    difference,
     read_signature,
     sync_directory,
     tree_digest,
@@ -76,17 +76,14 @@ class Folder(Repository):
     def fetch(self, ctx: Services, snapshot: Snapshot, into: Path) -> Path:
         """Copy the files to `into/<name>-<version>`; raises `Hopeless` on another digest."""
         source = self._directory(ctx, snapshot.name, snapshot.version)
-        target = into / f"{snapshot.name}-{snapshot.version}"
+        target = place_of(into, snapshot)
         if target.is_dir() and tree_digest(tree_files(target)) == snapshot.digest:
             return target
-        shutil.rmtree(target, ignore_errors=True)
-        beside = into / f"{layout.INCOMING}{uuid4().hex}"
-        try:
-            _expect(source, snapshot, copy_tree(source, beside))
-            beside.rename(target)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-        sync_directory(into)
+        with arriving(into, snapshot) as beside:
+            if other := changed(snapshot, copy_tree(source, beside)):
+                raise Hopeless(
+                    f"{source} is not {snapshot.id} ({snapshot.digest}) any more: {other}"
+                )
         return target
 
     def signature(self, ctx: Services, snapshot: Snapshot) -> bytes | None:
@@ -218,15 +215,6 @@ def _model_name(source: Path, manifest: JsonObject) -> str:
 def _content_key(manifest: JsonObject, files: dict[str, str]) -> str:
     text = json.dumps([manifest, files], sort_keys=True)
     return f"content:{hashlib.sha256(text.encode()).hexdigest()}"
-
-
-def _expect(source: Path, snapshot: Snapshot, copied: dict[str, str]) -> None:
-    """Refuse a copy that is not byte for byte what the snapshot pins."""
-    other = difference(snapshot.files, copied) if snapshot.files else ""
-    if not other and tree_digest(copied) != snapshot.digest:
-        other = f"its digest is {tree_digest(copied)}"
-    if other:
-        raise Hopeless(f"{source} is not {snapshot.id} ({snapshot.digest}) any more: {other}")
 
 
 def _oldest_first(found: list[layout.Version]) -> list[Snapshot]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 from pydantic import Field, model_validator
 
@@ -20,6 +18,7 @@ from waystage.plugin import JsonObject, Repository, Secret, Services, Snapshot
 from waystage.plugin.snapshot import NAME
 from waystage_plugins.repositories import mlflow_files as artifacts
 from waystage_plugins.repositories import mlflow_model as words
+from waystage_plugins.repositories.fetching import arriving, changed, place_of, readable
 from waystage_plugins.repositories.layout import locked
 from waystage_plugins.repositories.manifest import merged, read_manifest, to_snapshot
 from waystage_plugins.repositories.mlflow_register import register, wanted
@@ -30,8 +29,6 @@ from waystage_plugins.repositories.tree import (
     MANIFEST,
     MAX_SIGNATURE,
     SIGNATURE,
-    difference,
-    sync_directory,
     tree_digest,
 )
 
@@ -84,14 +81,9 @@ class Mlflow(Repository):
 
     def snapshots(self, ctx: Services) -> list[Snapshot]:
         """Give every readable snapshot, oldest first; unreadable ones are logged."""
-        found = []
         with self._server(ctx) as server:
-            for model, version in self._offered(server):
-                try:
-                    found.append(self._snapshot(ctx, server, model, version))
-                except Hopeless as error:
-                    ctx.log.warning("model version left out: %s", error)
-        return found
+            offered = self._offered(server)
+            return readable(ctx, offered, lambda each: self._snapshot(ctx, server, *each))
 
     def get(self, ctx: Services, name: str, version: str) -> Snapshot:
         """Give one snapshot; raises `NotFound`, or `Hopeless` when it cannot be read."""
@@ -100,20 +92,14 @@ class Mlflow(Repository):
 
     def fetch(self, ctx: Services, snapshot: Snapshot, into: Path) -> Path:
         """Copy the files to `into/<name>-<version>`; raises `Hopeless` on another digest."""
-        target = into / f"{snapshot.name}-{snapshot.version}"
-        shutil.rmtree(target, ignore_errors=True)
-        beside = into / f".incoming-{uuid4().hex}"
-        try:
-            with self._server(ctx) as server:
-                place = artifacts.place_of(
-                    server, self._version(server, snapshot.name, snapshot.version)
+        with arriving(into, snapshot) as beside, self._server(ctx) as server:
+            found = self._version(server, snapshot.name, snapshot.version)
+            copied = artifacts.download(server, artifacts.place_of(server, found), beside)
+            if other := changed(snapshot, copied):
+                raise Hopeless(
+                    f"MLflow {self.url}: {snapshot.id} is not {snapshot.digest} any more: {other}"
                 )
-                _expect(self.url, snapshot, artifacts.download(server, place, beside))
-            beside.rename(target)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-        sync_directory(into)
-        return target
+        return place_of(into, snapshot)
 
     def signature(self, ctx: Services, snapshot: Snapshot) -> bytes | None:
         """Give the artifact `model.sig` beside MLmodel, as it is now."""
@@ -304,12 +290,3 @@ def _moved(name: str, alias: str, now: str | None, expect: str | None) -> Confli
         f"alias {alias} of {name} points to {now or 'nothing'}, "
         f"not to {expect or 'nothing'} as expected"
     )
-
-
-def _expect(url: str, snapshot: Snapshot, copied: dict[str, str]) -> None:
-    """Refuse a copy that is not byte for byte what the snapshot pins."""
-    other = difference(snapshot.files, copied) if snapshot.files else ""
-    if not other and tree_digest(copied) != snapshot.digest:
-        other = f"its digest is {tree_digest(copied)}"
-    if other:
-        raise Hopeless(f"MLflow {url}: {snapshot.id} is not {snapshot.digest} any more: {other}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from waystage.plugin.snapshot import NAME
 from waystage_plugins.repositories import sas_files as files
 from waystage_plugins.repositories import sas_model as words
 from waystage_plugins.repositories import sas_register as registering
+from waystage_plugins.repositories.fetching import arriving, changed, place_of, readable
 from waystage_plugins.repositories.layout import locked
 from waystage_plugins.repositories.manifest import merged, read_manifest, to_snapshot
 from waystage_plugins.repositories.mlflow_register import wanted
@@ -33,8 +33,6 @@ from waystage_plugins.repositories.tree import (
     MANIFEST,
     MAX_SIGNATURE,
     SIGNATURE,
-    difference,
-    sync_directory,
     tree_digest,
 )
 
@@ -94,14 +92,9 @@ class Sas(Repository):
 
     def snapshots(self, ctx: Services) -> list[Snapshot]:
         """Give every readable snapshot, oldest first; unreadable ones are logged."""
-        found = []
         with self._viya(ctx) as viya:
-            for version in self._offered(viya):
-                try:
-                    found.append(self._snapshot(ctx, viya, version))
-                except Hopeless as error:
-                    ctx.log.warning("model version left out: %s", error)
-        return found
+            offered = self._offered(viya)
+            return readable(ctx, offered, lambda version: self._snapshot(ctx, viya, version))
 
     def get(self, ctx: Services, name: str, version: str) -> Snapshot:
         """Give one snapshot; raises `NotFound`, or `Hopeless` when it cannot be read."""
@@ -111,23 +104,13 @@ class Sas(Repository):
 
     def fetch(self, ctx: Services, snapshot: Snapshot, into: Path) -> Path:
         """Copy the files to `into/<name>-<version>`; raises `Hopeless` on another digest."""
-        target = into / f"{snapshot.name}-{snapshot.version}"
-        shutil.rmtree(target, ignore_errors=True)
-        beside = into / f".incoming-{uuid4().hex}"
-        try:
-            with self._viya(ctx) as viya:
-                copied = files.download(viya, self._place(viya, snapshot), beside)
-            other = difference(snapshot.files, copied) if snapshot.files else ""
-            if other or tree_digest(copied) != snapshot.digest:
-                told = other or f"its digest is {tree_digest(copied)}"
+        with arriving(into, snapshot) as beside, self._viya(ctx) as viya:
+            copied = files.download(viya, self._place(viya, snapshot), beside)
+            if other := changed(snapshot, copied):
                 raise Hopeless(
-                    f"SAS Viya {self.url}: {snapshot.id} is not {snapshot.digest} any more: {told}"
+                    f"SAS Viya {self.url}: {snapshot.id} is not {snapshot.digest} any more: {other}"
                 )
-            beside.rename(target)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-        sync_directory(into)
-        return target
+        return place_of(into, snapshot)
 
     def signature(self, ctx: Services, snapshot: Snapshot) -> bytes | None:
         """Give the file `model.sig` of the version, as it is now."""
