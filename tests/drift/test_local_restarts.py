@@ -16,12 +16,33 @@ import yaml
 from at_work import scorer
 from drifting import Drifting
 
+from waystage.daemon import decisions
 from waystage.daemon.drift import MOST
+from waystage.people import OWN_TOKEN, Caller
 from waystage_plugins.runtimes.local_serving import stop_all
 
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
 BROKEN = "#!/bin/sh\necho the licence server does not answer\nexit 4\n"
 ROW = {"income": 0.5, "age": -0.5}
+CHALLENGE = """
+lifecycle: challenge
+services: [credit-risk]
+initial: deploy
+states:
+  deploy:
+    stage: PROD
+    steps:
+      - {use: runtime.deploy, with: {role: challenger}}
+      - {use: runtime.mirror, with: {percent: 30}}
+      - {use: runtime.split, with: {percent: 20}}
+    next: {done: copied, refused: end}
+  copied: {stage: PROD, signals: [stop], next: {stop: alone}}
+  alone:
+    stage: PROD
+    steps: [{use: runtime.mirror, with: {percent: 0}}]
+    next: end
+  end: {final: true}
+"""
 
 
 class Local(Drifting):
@@ -207,6 +228,41 @@ def test_what_was_served_comes_back_where_its_directory_was_lost(local):
     (work.root / ".waystage/place.id").unlink()
     work.well()
     assert work.score("1") == before
+
+
+def test_a_challenger_gets_its_shares_again_where_the_directory_was_lost(local):
+    work = local()
+    (work.root / "lifecycles/challenge.yaml").write_text(CHALLENGE)
+    work.daemon.reload()
+    work.begin()
+    work.model("2")
+    run = work.daemon.start_run("challenge", "credit-risk", "credit", "2", "otto")
+
+    def copied() -> bool:
+        work.turn(seconds=5)  # the step asks to be called again
+        return "copied" in work.places(run)
+
+    def shares() -> dict[str, tuple[int, int]]:
+        config = json.loads((work.directory / "config.json").read_text())
+        return {e["role"]: (e.get("mirror", 0), e.get("share", 0)) for e in config["entries"]}
+
+    work.until(copied)
+    assert work.row("2").body["deployed"]["copies"] == 30
+    assert shares() == {"challenger": (30, 20), "champion": (0, 0)}
+    work.newest = "2"
+    stop_all(work.daemon.connections)
+    shutil.rmtree(work.root / ".waystage/serving")
+    (work.root / ".waystage/place.id").unlink()
+    work.well()
+
+    def both() -> bool:
+        work.look()
+        return shares() == {"challenger": (30, 20), "champion": (0, 0)}
+
+    work.until(both)
+    decisions.send_signal(work.daemon, "stop", {}, Caller("otto", OWN_TOKEN), run=run)
+    work.until(lambda: work.row("2").body["deployed"]["copies"] == 0)
+    assert shares()["challenger"] == (0, 20)
 
 
 def test_a_daemon_beside_leaves_what_runs_on_another_machine_to_its_own(local, postgres_url):

@@ -10,6 +10,7 @@ from waystage.plugin import (
     Championed,
     Deployed,
     Fact,
+    Mirrored,
     Shared,
     Signalled,
     Signed,
@@ -18,7 +19,7 @@ from waystage.plugin import (
 )
 from waystage.store import Connection, rare
 from waystage.store.codec import micros
-from waystage.store.drift import keep_share
+from waystage.store.drift import keep_copies, keep_share
 from waystage.store.inside import open_runs_beside, superseded_open_runs
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def apply_fact(tx: Transaction, touched: Touched, fact: Fact) -> None:
         _deployed(tx, touched, fact)
     elif isinstance(fact, Shared):
         keep_share(tx.connection, _there(touched, fact), _name(touched), fact.percent)
+    elif isinstance(fact, Mirrored):
+        keep_copies(tx.connection, _there(touched, fact), _name(touched), fact.percent)
     elif isinstance(fact, Undeployed):
         _undeployed(tx, touched, fact)
     elif isinstance(fact, Verified):
@@ -94,7 +97,9 @@ def _tell(tx: Transaction, touched: Touched, event: Event, which: Which) -> None
     tx.rings_at(micros(tx.now))
 
 
-def _there(touched: Touched, fact: Deployed | Shared | Undeployed) -> tuple[str, str, str]:
+def _there(
+    touched: Touched, fact: Deployed | Shared | Mirrored | Undeployed
+) -> tuple[str, str, str]:
     return touched.hot.run.service, fact.stage, fact.runtime
 
 

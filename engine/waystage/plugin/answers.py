@@ -34,7 +34,7 @@ class Deployed(Value):
     """From now on this snapshot is what runs in that stage and runtime for the run's service.
 
     `image` is what it was told to run, if anything: without it it cannot be made so again.
-    `percent` is the share of requests that `Shared` gave it since.
+    `percent` is the share of requests that `Shared` gave it since, `copies` that of `Mirrored`.
     """
 
     stage: str
@@ -45,12 +45,24 @@ class Deployed(Value):
     endpoints: tuple[Endpoint, ...] = ()
     image: str = ""
     percent: int | None = Field(default=None, ge=0, le=100)
+    copies: int | None = Field(default=None, ge=0, le=100)
 
 
 class Shared(Value):
     """The run's snapshot gets this share of its service's requests there, until one comes or goes.
 
     It is kept so that the shares can be set again when somebody moved them.
+    """
+
+    stage: str
+    runtime: str
+    percent: int = Field(ge=0, le=100)
+
+
+class Mirrored(Value):
+    """The run's snapshot gets copies of this share of the champion's requests there, in percent.
+
+    It is kept so that the runtime can be told again where it lost that.
     """
 
     stage: str
@@ -102,7 +114,15 @@ class Signalled(Value):
 
 
 Fact: TypeAlias = (
-    Deployed | Shared | Undeployed | Verified | Signed | Championed | Registered | Signalled
+    Deployed
+    | Shared
+    | Mirrored
+    | Undeployed
+    | Verified
+    | Signed
+    | Championed
+    | Registered
+    | Signalled
 )
 
 

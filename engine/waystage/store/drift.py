@@ -67,6 +67,17 @@ def keep_share(
             keep_deployed(connection, row.id, percent=wanted)
 
 
+def keep_copies(
+    connection: Connection, there: tuple[str, str, str], snapshot: str, percent: int
+) -> None:
+    """Write of which share of the requests a challenger gets copies in a stage and runtime."""
+    p = t.placements.c
+    here = (p.service == there[0]) & (p.stage == there[1]) & (p.runtime == there[2])
+    query = select(p.id).where(here, p.until.is_(None), p.role == "challenger")
+    for (placement,) in connection.execute(query.where(p.snapshot == snapshot)).all():
+        keep_deployed(connection, placement, copies=percent)
+
+
 def at_work(connection: Connection, service: str) -> list[tuple[dict[str, Any], str]]:
     """Give the orders that are called or due for runs of a service, with their definitions."""
     w, r = t.work.c, t.runs.c

@@ -138,11 +138,7 @@ def _kept(ctx: Context, watched: Sequence[Watched]) -> tuple[dict[str, Cells], s
 
 
 def _fill(now: dict[str, Cells], ctx: Context, window: Window) -> int:
-    from waystage_plugins.monitors.profile import fill
-
-    which = slice_of(ctx, window)
-    alone = set(now) == {SCORE}
-    return fill(now, base.scores_alone(ctx, which) if alone else base.logged(ctx, which))
+    return base.fill_from_log(now, ctx, slice_of(ctx, window))
 
 
 def _words(each: Moved) -> str:

@@ -146,11 +146,16 @@ def logged(ctx: Context, which: Slice) -> Iterator[Row]:
         yield score, given if isinstance(given, dict) else {}
 
 
-def scores_alone(ctx: Context, which: Slice) -> Iterator[Row]:
-    """Stream scores without their inputs, which are never read."""
-    nothing: dict[str, object] = {}
-    for score, rows in ctx.scoring_log.scores(which):
-        yield from ((score, nothing) for _ in range(rows))
+def fill_from_log(now: Mapping[str, Cells], ctx: Context, which: Slice) -> int:
+    """Count a slice of the scoring log into cells; answers how many rows there were.
+
+    Of the score alone no input is read, and equal scores are counted together.
+    """
+    from waystage_plugins.monitors.profile import fill, fill_scores
+
+    if set(now) == {SCORE}:
+        return fill_scores(now[SCORE], ctx.scoring_log.scores(which))
+    return fill(now, logged(ctx, which))
 
 
 def reference_file(ctx: Context, name: str, kinds: Mapping[str, str]) -> Source:

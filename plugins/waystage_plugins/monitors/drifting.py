@@ -145,13 +145,8 @@ class DriftMonitor(Monitor):
     def _counted(
         self, ctx: Context, window: Window, frozen: Baseline
     ) -> tuple[dict[str, Cells], int]:
-        from waystage_plugins.monitors.profile import fill
-
         now = {name: cells.empty() for name, cells in frozen.columns.items()}
-        which = slice_of(ctx, window)
-        alone = set(now) == {SCORE}
-        rows = base.scores_alone(ctx, which) if alone else base.logged(ctx, which)
-        return now, fill(now, rows)
+        return now, base.fill_from_log(now, ctx, slice_of(ctx, window))
 
     def _measured(
         self, frozen: Baseline, now: dict[str, Cells], rows: int, left_out: list[str]

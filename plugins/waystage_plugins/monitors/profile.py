@@ -66,6 +66,25 @@ class Cells:
         else:
             self._add_numbers(values, self.edges)
 
+    def add_counted(self, scores: Sequence[tuple[float | None, int]]) -> None:
+        """Count more numbers, given as (number or None, how many)."""
+        assert self.edges is not None, "categories are counted one by one"
+        missing = sum(rows for score, rows in scores if score is None)
+        told = np.array([pair for pair in scores if pair[0] is not None], dtype=np.float64)
+        numbers, rows = told.reshape(-1, 2).T
+        usable = np.abs(numbers) <= LARGEST
+        missing += int(rows[~usable].sum())
+        numbers, rows = numbers[usable], rows[usable]
+        cells = np.searchsorted(self.edges, numbers, side="left")
+        # sums of float64 are exact here: counts stay far below 2^53
+        found = np.bincount(cells, weights=rows, minlength=len(self.edges) + 1)
+        self.counts[:-2] += found.astype(np.int64)
+        self.counts[-2] += missing
+        if len(self.edges):
+            below, above = self.edges[0] - numbers, numbers - self.edges[-1]
+            apart = [(far * rows)[far > 0].sum() for far in (below, above)]
+            self.outside += apart
+
     def _add_numbers(self, values: Sequence[object], edges: Floats) -> None:
         numbers, missing, unseen = numbers_of(values)
         cells = np.searchsorted(edges, numbers, side="left")
@@ -207,6 +226,15 @@ def shape(rows: Iterable[Row], kinds: Mapping[str, str], cells: int) -> dict[str
             ranked = sorted(counted[name].items(), key=lambda item: (-item[1], item[0]))
             found[name] = Cells(None, [value for value, _ in ranked[:CATEGORIES]])
     return found
+
+
+def fill_scores(cells: Cells, scores: Iterable[tuple[float | None, int]]) -> int:
+    """Count scores that come as (score or None, rows) into the cells; answers how many rows."""
+    total, source = 0, iter(scores)
+    while chunk := list(islice(source, CHUNK)):
+        total += sum(rows for _, rows in chunk)
+        cells.add_counted(chunk)
+    return total
 
 
 def fill(cells: Mapping[str, Cells], rows: Iterable[Row]) -> int:

@@ -9,7 +9,15 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from waystage.errors import Conflict, Hopeless, Retryable
-from waystage.plugin import Context, DeploySpec, Handle, JsonObject, Observation, Services
+from waystage.plugin import (
+    Context,
+    DeploySpec,
+    Handle,
+    JsonObject,
+    Observation,
+    Placement,
+    Services,
+)
 from waystage_plugins.repositories.layout import locked
 from waystage_plugins.runtimes.files import read_json
 from waystage_plugins.runtimes.holder import alive, end
@@ -127,6 +135,18 @@ class LocalServing(LocalOnline):
             write_config(directory, config)
             await_notice(ctx, directory, config.revision)
 
+    def restore(self, ctx: Context, spec: DeploySpec, handle: Handle, *, serves: bool) -> Handle:
+        """Make sure of what is held already, and of the shares that challengers were given."""
+        made = super().restore(ctx, spec, handle, serves=serves)
+        directory = self._parts(ctx, made)[0]
+        with locked(directory.with_suffix(".lock")):
+            config = known = read_config(directory, Config)
+            for row in ctx.placements(stage=spec.stage, role="challenger"):
+                config = _given_again(config, row) if config else None
+            if config is not None and config is not known:
+                write_config(directory, config)
+        return made
+
     def _settings(
         self, ctx: Context, directory: Path, known: Config | None, spec: DeploySpec
     ) -> dict[str, Any]:
@@ -163,6 +183,18 @@ class LocalServing(LocalOnline):
         ]
         if any(moved) or (known and set(known.speaks) != set(wanted.speaks)):
             end(directory)
+
+
+def _given_again(config: Config, row: Placement) -> Config:
+    """Give a challenger its shares of copies and of requests, unless another one has them."""
+    mine = (e for e in config.entries if (e.role, e.snapshot.id) == ("challenger", row.snapshot.id))
+    if (entry := next(mine, None)) is None:
+        return config
+    if row.deployed.copies and config.copied_to is None:
+        config = config.mirrored(entry.number, row.deployed.copies)
+    if row.deployed.percent and config.shared_with is None:
+        config = config.shared(entry.number, row.deployed.percent)
+    return config
 
 
 def _speaks(spec: DeploySpec) -> tuple[str, ...]:

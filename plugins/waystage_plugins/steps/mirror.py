@@ -8,7 +8,16 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, Field
 
 from waystage.errors import Conflict, Hopeless
-from waystage.plugin import Answer, Change, Context, Done, Handle, OnlineRuntime, Step
+from waystage.plugin import (
+    Answer,
+    Change,
+    Context,
+    Done,
+    Handle,
+    Mirrored,
+    OnlineRuntime,
+    Step,
+)
 from waystage_plugins.steps.artifact import need_stage
 from waystage_plugins.steps.placed import online_runtime, own_placements
 
@@ -23,7 +32,8 @@ class Mirror(Step):
     their requests, with the role `challenger`, for `challenger.compare` to join. `percent: 0` ends
     it. `validate` refuses a runtime that cannot mirror; with `required: false` the output says
     so instead, for who copies requests by a sidecar or compares otherwise. It says, too, when
-    another challenger has the copies: one at a time can.
+    another challenger has the copies: one at a time can. The inventory keeps the share, so that
+    what is restored gets it again.
     """
 
     use: ClassVar[str] = "runtime.mirror"
@@ -56,17 +66,19 @@ class Mirror(Step):
         rows = own_placements(ctx, "challenger")
         if not rows:
             raise Hopeless(f"{ctx.snapshot.id} is no challenger in {need_stage(ctx)}; deploy it")
-        why = "none were asked for" if not self.percent else ""
-        if rows[0].deployed.mode == "batch":
+        why, deployed = "none were asked for" if not self.percent else "", rows[0].deployed
+        if deployed.mode == "batch":
             why = "nobody sends requests to a batch runtime"
         elif "mirror" in (runtime := online_runtime(ctx, rows[0])).capabilities:
-            why = self._asked(ctx, runtime, Handle(ref=rows[0].deployed.handle)) or why
+            why = self._asked(ctx, runtime, Handle(ref=deployed.handle)) or why
         else:
             why = f"{runtime.use} cannot copy requests"
         if self.required and self.percent and why:
             raise Hopeless(f"{ctx.snapshot.id} in {need_stage(ctx)}: {why}; say required: false")
         percent = 0 if why else self.percent
-        return Done(self.Output(mirrored=percent > 0, percent=percent, why=why))
+        fact = Mirrored(stage=deployed.stage, runtime=deployed.runtime, percent=percent)
+        output = self.Output(mirrored=percent > 0, percent=percent, why=why)
+        return Done(output, facts=(fact,) if percent or deployed.copies else ())
 
     def _asked(self, ctx: Context, runtime: OnlineRuntime, handle: Handle) -> str:
         """Tell the runtime, and say why it could not do it; empty when it did."""

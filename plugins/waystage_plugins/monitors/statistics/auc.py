@@ -7,7 +7,7 @@ from math import exp, inf, log, sqrt
 
 import numpy as np
 
-from waystage_plugins.monitors.statistics.counts import Counts
+from waystage_plugins.monitors.statistics.counts import Counts, Floats, Integers
 from waystage_plugins.monitors.statistics.shares import z
 
 
@@ -29,14 +29,27 @@ def auc(counts: Counts) -> Auc:
     if counts.one_class:
         raise ValueError("AUC needs events and non-events")
     # twice the number of rows of the other class that a row of this group outranks
-    above = 2 * np.cumsum(counts.nonevents) - counts.nonevents
-    below = 2 * e - 2 * np.cumsum(counts.events) + counts.events
-    value = int((counts.events * above).sum()) / (2 * e * n)
+    above = np.cumsum(counts.nonevents)
+    above *= 2
+    above -= counts.nonevents
+    value = int(counts.events @ above) / (2 * e * n)
     if min(e, n) < 2:
         return Auc(value, inf)
-    of_events = (counts.events * (above / (2 * n) - value) ** 2).sum() / (e - 1)
-    of_nonevents = (counts.nonevents * (below / (2 * e) - value) ** 2).sum() / (n - 1)
-    return Auc(value, float(of_events / e + of_nonevents / n))
+    of_events = _apart(counts.events, above / (2 * n), value) / (e - 1)
+    below = np.cumsum(counts.events)
+    below *= -2
+    below += counts.events
+    below += 2 * e
+    of_nonevents = _apart(counts.nonevents, below / (2 * e), value) / (n - 1)
+    return Auc(value, of_events / e + of_nonevents / n)
+
+
+def _apart(rows: Integers, placement: Floats, value: float) -> float:
+    """Give Σ rows · (placement − value)²; the placements are used up."""
+    placement -= value
+    placement *= placement
+    placement *= rows
+    return float(placement.sum())
 
 
 def interval(found: Auc, counts: Counts, level: float = 0.95) -> tuple[float, float]:

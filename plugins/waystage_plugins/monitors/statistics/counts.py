@@ -57,19 +57,22 @@ def grouped(score: ArrayLike, events: ArrayLike, nonevents: ArrayLike) -> Counts
 def raw(score: ArrayLike, event: ArrayLike) -> Counts:
     """Give the counts of single rows; `event` is 1 or 0 for each.
 
-    Plain sorts and a look-up of the rarer class: a tenth of what sorting by an index takes.
+    Plain sorts and a look-up of the rarer class: a tenth of what sorting by an index takes. As
+    few arrays as may be: a fresh one costs more than what is done with it.
     Raises `ValueError` for scores that are not finite.
     """
-    scores, events = np.asarray(score, dtype=np.float64), np.asarray(event, dtype=np.int64) == 1
+    scores, events = np.asarray(score, dtype=np.float64), np.asarray(event) == 1
     if not np.isfinite(scores).all():
         raise ValueError("scores must be finite")
-    ordered = np.sort(scores)
-    first = np.flatnonzero(np.concatenate([np.ones(min(len(ordered), 1), bool),
-                                           ordered[1:] != ordered[:-1]]))  # fmt: skip
-    rows, distinct = np.diff(first, append=len(ordered)), ordered[first]
+    distinct, first = np.sort(scores), np.ones(len(scores), bool)
+    np.not_equal(distinct[1:], distinct[:-1], out=first[1:])
+    rows: Integers | int = 1
+    if not first.all():
+        places = np.flatnonzero(first)
+        rows, distinct = np.diff(places, append=len(distinct)), distinct[places]
     rare = bool(events.sum() * 2 <= len(events))
     places = np.searchsorted(distinct, np.sort(scores[events if rare else ~events]))
-    few = np.bincount(places, minlength=len(distinct)).astype(np.int64)
+    few = np.bincount(places, minlength=len(distinct)).astype(np.int64, copy=False)
     return Counts(few, rows - few) if rare else Counts(rows - few, few)
 
 

@@ -31,13 +31,15 @@ def ks(counts: Counts) -> Ks:
     e, n = counts.n_events, counts.n_nonevents
     if counts.one_class:
         raise ValueError("KS needs events and non-events")
-    events, nonevents = np.cumsum(counts.events), np.cumsum(counts.nonevents)
     # shares below the cut-off, times both sizes: whole numbers, so that no order rounds
-    gap = nonevents * e - events * n
+    gap, others = np.cumsum(counts.nonevents), np.cumsum(counts.events)
+    gap *= e
+    others *= n
+    gap -= others
     best = int(gap.argmax())  # the last one is 0, so this is never below 0
     return Ks(
         value=int(gap[best]) / (e * n),
         inverted=-int(gap.min()) > int(gap[best]),
-        events_below=int(events[best]),
-        nonevents_below=int(nonevents[best]),
+        events_below=int(counts.events[: best + 1].sum()),
+        nonevents_below=int(counts.nonevents[: best + 1].sum()),
     )

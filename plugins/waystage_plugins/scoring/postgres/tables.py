@@ -127,7 +127,7 @@ def make_days(connection: Connection[Any], namespace: str, days: Collection[date
 def drop_day(connection: Connection[Any], day: date) -> None:
     """Take a day's partitions away, with all that is counted of it."""
     for table in PARTED:
-        connection.execute(f"DROP TABLE {_part(table, day)}")
+        connection.execute(f"DROP TABLE {part_of(table, day)}")
     for table in ("daily", "rolled", "changed", "kept_day"):
         connection.execute(f"DELETE FROM {table} WHERE day = %s", (day,))  # noqa: S608  # names of ours
 
@@ -135,14 +135,15 @@ def drop_day(connection: Connection[Any], day: date) -> None:
 def _make_day(connection: Connection[Any], namespace: str, day: date) -> None:
     # attached, not made as a partition: that would wait for everybody who reads
     for table in PARTED:
-        whole, part = f"{namespace}.{table}", f"{namespace}.{_part(table, day)}"
+        whole, part = f"{namespace}.{table}", f"{namespace}.{part_of(table, day)}"
         bounds = f"FROM ('{day}') TO ('{day + timedelta(days=1)}')"
         connection.execute(f"CREATE TABLE {part} (LIKE {whole} INCLUDING ALL)")
         connection.execute(f"ALTER TABLE {whole} ATTACH PARTITION {part} FOR VALUES {bounds}")
     connection.execute(f"INSERT INTO {namespace}.kept_day VALUES (%s)", (day,))  # noqa: S608  # a name that settings allow
 
 
-def _part(table: str, day: date) -> str:
+def part_of(table: str, day: date) -> str:
+    """Give the name of a table's partition of a day."""
     return f"{table}_{day:%Y%m%d}"
 
 
