@@ -52,16 +52,24 @@ def test_the_official_client_reads_what_it_wrote(client: Any) -> None:
     assert no.value.status == 404
 
 
-def test_its_watch_starts_again_where_the_past_is_forgotten(client: Any, ask: Asker) -> None:
-    ask.config("a")
+def test_its_watch_gives_what_comes_and_says_when_the_past_is_forgotten(
+    client: Any, ask: Asker
+) -> None:
+    old = ask.config("a")["metadata"]["resourceVersion"]
     core, watch = kubernetes.client.CoreV1Api(client), kubernetes.watch.Watch()
-    seen = watch.stream(core.list_namespaced_config_map, "models", timeout_seconds=30)
+    seen = watch.stream(core.list_namespaced_config_map, "models", timeout_seconds=60)
     assert next(seen)["object"].metadata.name == "a"
-    ask.api.store.history.compact()
     ask.config("b")
     assert next(seen)["object"].metadata.name == "b"
-    watch.stop()
     ask.api.end_watches()
+    assert list(seen) == []
+    ask.api.store.history.compact()
+    late = kubernetes.watch.Watch().stream(
+        core.list_namespaced_config_map, "models", resource_version=old, timeout_seconds=60
+    )
+    with pytest.raises(kubernetes.client.ApiException) as no:
+        next(late)
+    assert no.value.status == 410
 
 
 def test_the_dynamic_client_finds_kinds_by_discovery(client: Any) -> None:
