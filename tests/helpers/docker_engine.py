@@ -101,6 +101,15 @@ class DockerEngine:
         listed: list[dict[str, Any]] = self.client.api.images()
         return {each["Id"]: sorted(each.get("RepoTags") or []) for each in listed}
 
+    def kept(self) -> tuple[dict[str, list[str]], list[str], list[str]]:
+        """Give all that an engine may be left with: images, containers, volumes."""
+        api = self.client.api
+        return (
+            self.images(),
+            sorted(each["Id"] for each in api.containers(all=True)),
+            sorted(each["Name"] for each in api.volumes()["Volumes"] or ()),
+        )
+
 
 class Bridge:
     """A bridge of this machine with an address of its own; ports are published by a proxy."""

@@ -101,7 +101,7 @@ def test_a_registry_that_dies_while_an_engine_pushes_is_pushed_to_again(
     docker_engine: DockerEngine, real_registry: ImageRegistry, step: BuildServingImage,
     ctx: FakeContext, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    before, listen = docker_engine.images(), Engine._listen
+    before, listen = docker_engine.kept(), Engine._listen
 
     def dying(self: Engine, said: Iterable[dict[str, Any]], what: str) -> str:
         return listen(self, words(said, real_registry.stop), what)
@@ -109,11 +109,11 @@ def test_a_registry_that_dies_while_an_engine_pushes_is_pushed_to_again(
     with monkeypatch.context() as death:
         death.setattr(Engine, "_listen", dying)
         failing(step, ctx, Retryable)
-    assert docker_engine.images() == before, "the engine kept something"
+    assert docker_engine.kept() == before, "the engine kept something"
     real_registry.start()
     assert isinstance(run_to_end(step, ctx), Done)
     assert real_registry.tags(PATH) == ["1"]
-    assert docker_engine.images() == before
+    assert docker_engine.kept() == before
 
 
 @pytest.mark.heavy
@@ -122,13 +122,13 @@ def test_a_quota_that_an_engine_is_told_of_is_handed_on(
     ctx: FakeContext, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """The words are those of a registry of Harbor; ours knows no quotas."""
-    before = docker_engine.images()
+    before = docker_engine.kept()
     told = "denied: adding 1.0 MiB of storage resource will exceed the configured upper limit"
     with monkeypatch.context() as over:
         over.setattr(Engine, "push", lambda self, name, login: self._listen(
             [{"status": "Preparing", "id": "x"}, {"error": told}], f"pushing {name}"
         ))  # fmt: skip
         assert told in failing(step, ctx, Hopeless)
-    assert docker_engine.images() == before
+    assert docker_engine.kept() == before
     assert real_registry.tags(PATH) == []
     assert isinstance(run_to_end(step, ctx), Done)

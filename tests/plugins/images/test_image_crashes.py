@@ -69,7 +69,7 @@ def test_a_build_by_an_engine_survives_its_death_at_any_line(
     docker_engine.make_base(base)
     assert any("aux" in w for w in docker_engine.client.api.push(base, stream=True, decode=True))
     own = {"builder": "docker", "engine": docker_engine.host}
-    before, tried, digests = docker_engine.images(), ["t0"], set()
+    before, tried, digests = docker_engine.kept(), ["t0"], set()
 
     def call() -> None:
         run_to_end(build(real_registry.address, tried[-1], **own), again(ctx))
@@ -79,7 +79,7 @@ def test_a_build_by_an_engine_survives_its_death_at_any_line(
         assert isinstance(answer, Done)
         digests.add(answer.output.digest)  # type: ignore[union-attr]  # a model
         assert (real_registry.manifest(PATH, tried[-1]) or {})["digest"] in digests
-        assert docker_engine.images() == before, f"something is left after line {line}"
+        assert docker_engine.kept() == before, f"something is left after line {line}"
         tried.append(f"t{line}")
     assert len(digests) == 1
     assert len(tried) > 4

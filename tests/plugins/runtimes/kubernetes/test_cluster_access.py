@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tls_files import make_certificate
 from urllib3.exceptions import InsecureRequestWarning
 
 from waystage.errors import Hopeless, Retryable
@@ -19,6 +20,7 @@ from waystage.testing import FakeContext
 from waystage.testing.runtime_contracts import wait_until_ready
 from waystage_plugins.runtimes.kubernetes import KubernetesServing, cluster
 from waystage_plugins.runtimes.kubernetes.rbac import main, manifests, runtimes
+from waystage_plugins.tfserving.rest import over_http
 
 from .conftest import BOTH, ROW, World, wait
 
@@ -112,6 +114,21 @@ def test_a_server_that_nobody_vouches_for_gets_no_token(
     trusting = runtime.model_copy(update={"insecure_skip_tls_verify": True})
     with pytest.warns(InsecureRequestWarning):
         assert trusting.diagnose(ctx) == []
+
+
+def test_a_route_is_trusted_by_the_cluster_s_authorities_and_the_machine_s(
+    world: World, ctx: FakeContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(ca: Path) -> int:
+        with over_http(ctx, world.url, str(ca)) as send:
+            return send("/version", None)[0]
+
+    other, _ = make_certificate(tmp_path)
+    assert ask(world.certificate) in (200, 401)
+    with pytest.raises(Retryable, match="CERTIFICATE_VERIFY_FAILED"):
+        ask(other)
+    monkeypatch.setenv("SSL_CERT_FILE", str(world.certificate))  # what the machine trusts
+    assert ask(other) in (200, 401)
 
 
 def test_proxies_of_the_environment_are_not_used(

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from waystage.plugin import DeploySpec
-from waystage_plugins.runtimes.kubernetes import KubernetesServing, OpenShiftServing
+from waystage_plugins.runtimes.kubernetes import KServe, KubernetesServing, OpenShiftServing
+from waystage_plugins.runtimes.kubernetes.inference import inference_service
+from waystage_plugins.runtimes.kubernetes.job_manifest import JobPlan, job_manifest
 from waystage_plugins.runtimes.kubernetes.names import plain, shared_name, version_name
 from waystage_plugins.runtimes.kubernetes.rbac import manifests, runtimes
 
@@ -80,6 +82,24 @@ def test_pods_keep_the_rules_of_restricted_v2(
     assert container["resources"]["requests"]
     assert container["resources"]["limits"]["memory"]
     assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container)
+
+
+def test_a_user_is_fixed_only_where_one_is_named(spec: Spec) -> None:
+    job = JobPlan(
+        name="j", labels={}, key="k", image="r.example/j", command=(), environment={}, claim="c",
+        mount="/m", requests={}, limits={}, user=65532,
+    )  # fmt: skip
+    served = _applied(KubernetesServing(namespace="models", user=65532), spec())[0]
+    kserve = KServe(namespace="models", user=65532)
+    for pod in (
+        job_manifest(job)["spec"]["template"]["spec"],
+        served["spec"]["template"]["spec"],
+        inference_service(kserve._plan(spec(), "k"))["spec"]["predictor"],
+    ):
+        assert pod["securityContext"]["runAsUser"] == 65532
+        assert pod["securityContext"]["runAsNonRoot"] is True
+    with pytest.raises(ValueError, match="greater than or equal to 1"):
+        KubernetesServing(namespace="models", user=0)
 
 
 def test_figures_are_told_to_prometheus_where_that_is_wanted(spec: Spec) -> None:
