@@ -13,6 +13,7 @@ from waystage_plugins.runtimes.kubernetes.names import DIGEST, KEY
 from waystage_plugins.runtimes.kubernetes.observing import (
     Same,
     asked_image,
+    has_ended,
     other_image,
     pods_of,
     trouble_of,
@@ -59,9 +60,10 @@ def observe_inference(api: Api, live: Thing, ref: JsonObject, same: Same) -> Obs
     ready = {c["type"]: c for c in status.get("conditions") or ()}.get("Ready") or {}
     # which generation KServe speaks of is not to be had: what it writes as `observedGeneration`
     # is that of the Deployment below. So its word counts once no pod of an earlier one is left.
-    new = all(asked_image(pod, CONTAINER) == image for pod in pods)
-    if ready.get("status") == "True" and new and pods:
-        return _seen("ready", "", f"{len(pods)} pods", told)
+    alive = [pod for pod in pods if not has_ended(pod)]
+    new = all(asked_image(pod, CONTAINER) == image for pod in alive)
+    if ready.get("status") == "True" and new and alive:
+        return _seen("ready", "", f"{len(alive)} pods", told)
     for pod in pods:
         trouble = trouble_of(api, pod)
         if trouble is not None:

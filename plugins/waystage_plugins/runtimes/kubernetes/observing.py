@@ -96,9 +96,18 @@ def _seen(phase: Phase, reason: str, message: str, told: Thing) -> Observation:
 
 
 def pods_of(api: Api, name: str, label: str = DEPLOYMENT_LABEL) -> list[Thing]:
-    """Give the pods of a deployment, without those that are on their way out."""
+    """Give the pods of a deployment, without those that are on their way out.
+
+    Pods that have ended (they were evicted, say) come last: others are there in their place.
+    """
     found = api.list(POD, {label: name})
-    return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+    left = [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+    return sorted(left, key=has_ended)
+
+
+def has_ended(pod: Thing) -> bool:
+    """Say whether a pod is over and never starts again; a cluster keeps some to be looked at."""
+    return (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
 
 
 def ready_pod(api: Api, name: str, label: str = DEPLOYMENT_LABEL) -> str:

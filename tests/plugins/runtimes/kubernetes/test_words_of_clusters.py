@@ -11,7 +11,7 @@ from waystage_plugins.runtimes.kubernetes.api import Api
 from waystage_plugins.runtimes.kubernetes.inference import observe_inference
 from waystage_plugins.runtimes.kubernetes.job_status import job_status
 from waystage_plugins.runtimes.kubernetes.kinds import Kind
-from waystage_plugins.runtimes.kubernetes.observing import last_line, other_image
+from waystage_plugins.runtimes.kubernetes.observing import last_line, other_image, pods_of
 from waystage_plugins.runtimes.kubernetes.reasons import Trouble, pod_trouble
 
 Thing = dict[str, Any]
@@ -47,6 +47,8 @@ def told(pod: Thing, *events: str) -> Trouble:
         # CRI-O
         (f"reading manifest {DIGEST} in registry.example/models/credit-risk: authentication "
          "required", "image pull: unauthorized: ", True),
+        ("ErrImagePull", f"rpc error: Get /v2/m/manifests/{DIGEST}: no basic auth credentials",
+         "image pull: unauthorized: ", True),
         (f"reading manifest {DIGEST} in registry.example/models/credit-risk: manifest unknown",
          "image pull: not found: ", True),
         (f'initializing source docker://{IMAGE}: pinging container registry registry.example: Get '
@@ -159,7 +161,20 @@ def test_kserve_s_generation_is_that_of_the_deployment_below_and_says_nothing(
     }
     pod = {"metadata": {"name": "p", "uid": "1"}, "status": {},
            "spec": {"containers": [{"name": "kserve-container", "image": image}]}}  # fmt: skip
-    assert observe_inference(Told(pod), live, {"name": "x", "image": IMAGE}, nobody).phase == phase
+    evicted = {"metadata": {"name": "e", "uid": "2"}, "status": {"phase": "Failed"},
+               "spec": {"containers": [{"name": "kserve-container", "image": OTHER}]}}  # fmt: skip
+    told = observe_inference(Told(evicted, pod), live, {"name": "x", "image": IMAGE}, nobody)
+    assert told.phase == phase
+    gone = observe_inference(Told(evicted), live, {"name": "x", "image": IMAGE}, nobody)
+    assert gone.phase == "pending"
+
+
+def test_pods_that_have_ended_stand_behind_those_in_their_place() -> None:
+    evicted = {"metadata": {"name": "old"}, "status": {"phase": "Failed", "reason": "Evicted"}}
+    going = {"metadata": {"name": "going", "deletionTimestamp": "now"}}
+    new = {"metadata": {"name": "new"}, "status": {"phase": "Pending"}}
+    found = pods_of(Told(evicted, going, new), "x")
+    assert [pod["metadata"]["name"] for pod in found] == ["new", "old"]
 
 
 def test_a_job_that_took_too_much_memory_is_told_so() -> None:
