@@ -21,6 +21,7 @@ from bare_engine import BareEngine
 from fault_rows import FULL
 from sqlalchemy import text
 
+from waystage.cli.main import run
 from waystage.clock import HandClock
 from waystage.daemon.auditing import Audit
 from waystage.daemon.daemon import Daemon
@@ -213,6 +214,23 @@ def test_a_payload_over_the_limit_is_refused_in_a_line(database_url: str, tmp_pa
     finally:
         web.stop()
         daemon.stop()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("signal", "go", "--run", "s-1", "--payload", '{"x": [NaN]}'),
+        ("set", "1", "x=Infinity", "--reason", "to see"),
+    ],
+)
+def test_a_verb_that_is_given_no_finite_number_sends_nothing_and_says_so(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WAYSTAGE_URL", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setenv("WAYSTAGE_TOKEN", "any")
+    assert run(list(words)) == 1
+    told = capfd.readouterr().err.splitlines()
+    assert told[-1] == "Error: NaN and Infinity are no values of JSON; nothing was sent"
 
 
 def cut(url: str, place: Path, number: int, *planted: str) -> subprocess.CompletedProcess[str]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+import shutil
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import piloted
 import pytest
 from fault_rows import scaled
+from line_killer import FAST
 
 from waystage.daemon.auditing import Audit
 from waystage.daemon.definitions import Definitions
@@ -23,16 +27,18 @@ Span = tuple[int, int]
 
 
 @pytest.fixture
-def written(tmp_path: Path) -> Path:
-    """Give the file of a database with some history."""
+def written() -> Iterator[Path]:
+    """Give the file of a database with some history; in memory, as nothing here is about disks."""
+    place = Path(tempfile.mkdtemp(prefix="waystage-faults-", dir=FAST))
     for lifecycle in ("working", "decided", "watched"):
-        pilot = piloted.Pilot(tmp_path, lifecycle)
+        pilot = piloted.Pilot(place, lifecycle)
         pilot.play()
         pilot.store.close()
-        (tmp_path / "effects.txt").unlink(missing_ok=True)
-    file = tmp_path / "waystage.db"
+        (place / "effects.txt").unlink(missing_ok=True)
+    file = place / "waystage.db"
     assert not file.with_name("waystage.db-wal").exists(), "all is in the one file"
-    return file
+    yield file
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def history(store: Store) -> list[Any]:

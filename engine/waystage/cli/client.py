@@ -56,7 +56,13 @@ class Client:
         found = self._daemon()
         if found is None:
             raise Unavailable(NO_DAEMON)
-        return self._send("POST", found, path, json=body)
+        try:
+            content = json.dumps(body, allow_nan=False)
+        except ValueError as error:
+            text = "NaN and Infinity are no values of JSON; nothing was sent"
+            raise click.UsageError(text) from error
+        kind = {"Content-Type": "application/json"}
+        return self._send("POST", found, path, content=content, headers=kind)
 
     def _daemon(self) -> tuple[str, str] | None:
         """Give address and token of the daemon; None if none runs for the project."""
@@ -78,7 +84,7 @@ class Client:
 
     def _send(self, method: str, daemon: tuple[str, str], path: str, **more: Any) -> Any:
         url, token = daemon
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {token}", **more.pop("headers", {})}
         if self.person:
             headers["X-Waystage-Person"] = self.person
         where = f"{url}/v1/{path}"
