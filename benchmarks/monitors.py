@@ -7,7 +7,9 @@ PYTHON is an interpreter of an environment of its own: `pip install evidently "p
 verdicts (each with its own customary limit), time and memory.
 Every side runs in a process of its own. Ours reads the scoring log (SQLite, inputs as JSON)
 as it does in production; the peer gets CSV files, and loading them counts as reading does.
-Peak memory is told for the size asked for and for ten times as many rows on our side.
+Beside the time on the clock stands what the process took of a processor, its imports included:
+on a machine that others use, too, that is the one to go by. Peak memory is told for the size
+asked for and for ten times as many rows on our side.
 """
 
 from __future__ import annotations
@@ -106,12 +108,20 @@ def side(name: str, place: Path, python: str) -> dict[str, Any] | None:
     if not name.endswith("ours"):
         name = name.split()[1]
         script = [str(HERE / "peers" / f"{name}_drift.py"), str(place), json.dumps(WINDOWS)]
+    before = child_seconds()
     done = subprocess.run([python, *script], capture_output=True, text=True, check=False)
+    used = child_seconds() - before
     if done.returncode:
         print(f"{name}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
         return None
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+    return answer | {"processor": used}
+
+
+def child_seconds() -> float:
+    """Give the processor time of the processes that were run and have ended."""
+    told = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return told.ru_utime + told.ru_stime
 
 
 def show(sides: dict[str, dict[str, Any]]) -> None:
@@ -126,7 +136,8 @@ def show(sides: dict[str, dict[str, Any]]) -> None:
             line += f"{worst:>9} {apart[worst]:7.4f} {each['verdict']:>12}"
         print(line)
     for name, found in sides.items():
-        print(f"{name}: {found['seconds']:.2f} s, peak {found['peak_mb']:.0f} MB")
+        print(f"{name}: {found['seconds']:.2f} s, of a processor {found['processor']:.2f} s, "
+              f"peak {found['peak_mb']:.0f} MB")  # fmt: skip
 
 
 def peak_mb() -> float:
@@ -157,7 +168,7 @@ def main() -> None:
         write(Path(directory), 10 * said.rows, peers=False)
         if large := side("psi ours", Path(directory), sys.executable):
             print(f"psi ours, ten times as many rows: {large['seconds']:.2f} s, "
-                  f"peak {large['peak_mb']:.0f} MB")  # fmt: skip
+                  f"of a processor {large['processor']:.2f} s, peak {large['peak_mb']:.0f} MB")  # fmt: skip
 
 
 if __name__ == "__main__":

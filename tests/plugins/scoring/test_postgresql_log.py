@@ -92,6 +92,21 @@ def test_a_whole_day_is_counted_once_until_something_of_it_changes(
     assert counted == [5, 6, 7, 6, 7]
 
 
+@pytest.mark.parametrize("few", [0, 10**9])
+def test_labels_are_chosen_here_or_in_the_server_to_the_same_end(
+    postgresql: PostgresqlScoringLog, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(counting, "FEW", few)
+    postgresql.append(rows(6))
+    others = [replace(ROW, request_id=f"o{n}", service="heloc") for n in range(6)]
+    postgresql.append([*others, replace(ROW, request_id="r6", snapshot="fraud/2")])
+    postgresql.label(Label(f"{name}{n}", n % 2, START) for n in (1, 2, 6) for name in "ro")
+    found = postgresql.grouped(replace(WEEK, snapshot=None))
+    told = zip(found.score.tolist(), found.n_event.tolist(), found.n_nonevent.tolist(), strict=True)
+    assert [*told] == [(1 / 6, 1, 0), (2 / 6, 0, 1), (0.5, 0, 1)]
+    assert (found.rows, found.labelled) == (7, 3)
+
+
 def test_a_change_that_is_committed_while_a_day_is_counted_is_not_lost(
     postgresql: PostgresqlScoringLog,
 ) -> None:

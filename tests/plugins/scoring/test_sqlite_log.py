@@ -31,7 +31,7 @@ def test_many_may_make_the_log_at_once(tmp_path: Path) -> None:
     barrier = Barrier(writers)
 
     def write(number: int, path: Path) -> int:
-        barrier.wait(timeout=30)
+        barrier.wait(timeout=120)
         return SqliteScoringLog(path=path).append([replace(ROW, request_id=f"r{number}")])
 
     with ThreadPoolExecutor(writers) as pool:
