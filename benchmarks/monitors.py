@@ -136,8 +136,13 @@ def show(sides: dict[str, dict[str, Any]]) -> None:
             line += f"{worst:>9} {apart[worst]:7.4f} {each['verdict']:>12}"
         print(line)
     for name, found in sides.items():
-        print(f"{name}: {found['seconds']:.2f} s, of a processor {found['processor']:.2f} s, "
-              f"peak {found['peak_mb']:.0f} MB")  # fmt: skip
+        tell(name, found)
+
+
+def tell(name: str, found: dict[str, Any]) -> None:
+    """Print what a side took."""
+    print(f"{name}: {found['seconds']:.2f} s, of a processor {found['processor']:.2f} s, "
+          f"peak {found['peak_mb']:.0f} MB")  # fmt: skip
 
 
 def peak_mb() -> float:
@@ -167,8 +172,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         write(Path(directory), 10 * said.rows, peers=False)
         if large := side("psi ours", Path(directory), sys.executable):
-            print(f"psi ours, ten times as many rows: {large['seconds']:.2f} s, "
-                  f"of a processor {large['processor']:.2f} s, peak {large['peak_mb']:.0f} MB")  # fmt: skip
+            print("ten times as many rows:")
+            tell("psi ours", large)
 
 
 if __name__ == "__main__":
