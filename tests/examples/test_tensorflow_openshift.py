@@ -78,11 +78,22 @@ def test_a_copy_is_whole(copy: Path, capsys: pytest.CaptureFixture[str]) -> None
     for page in copy.rglob("*.md"):
         for link in re.findall(r"\]\(([^)\s#]+)", page.read_text()):
             assert "://" in link or (page.parent / link).is_file(), f"{page.name}: {link}"
+    pages = {page.relative_to(copy).as_posix() for page in (copy / "docs").rglob("*.md")}
+    assert {"docs/limits.md", "docs/lifecycles/tensorflow-openshift.md"} < pages
     table = re.findall(r"^\| `([\w./]+)`", (copy / "README.md").read_text(), re.MULTILINE)
     assert table
     assert [each for each in table if not (copy / each).exists()] == []
     assert run(["--project", str(copy), "test"]) == 0
     assert "8 of 8 scenarios hold" in capsys.readouterr().out
+
+
+def test_other_lifecycles_are_not_left_out_in_silence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--example", "tensorflow_openshift", "--with", "gitops-promotion"]
+    assert run(["init", str(tmp_path / "new"), *words]) == 1
+    assert "`waystage add gitops-promotion` adds to it afterwards" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
 
 
 def test_what_is_there_already_stays(tmp_path: Path) -> None:

@@ -43,9 +43,12 @@ def init_verb(directory: Path, example: str, more: tuple[str, ...]) -> None:
     if example not in library.projects():
         raise NotFound(f"no example {example!r}; {did_you_mean(example, library.projects())}")
     first = library.example(example)
+    whole = is_whole(first)
+    if whole and more:
+        cure = f"leave out --with; `waystage add {' '.join(more)}` adds to it afterwards"
+        raise Conflict(f"example {example} brings its own lifecycles; {cure}")
     directory.mkdir(parents=True, exist_ok=True)
     _copy(first / "waystage.yaml", target, modeline("project", 0))
-    whole = is_whole(first)
     if whole:
         take(first, directory)
     if name := _name_of(directory):
