@@ -68,7 +68,7 @@ class Up:
     def end(self, number: int = signal.SIGTERM) -> int:
         if self.process.poll() is None:
             self.process.send_signal(number)
-        _, self.errors = self.process.communicate(timeout=30)
+        _, self.errors = self.process.communicate(timeout=120)
         return self.process.returncode
 
 
@@ -78,7 +78,7 @@ def up(project: Path) -> Iterator[Up]:
     yield found
     if found.process.poll() is None:
         found.process.kill()
-    found.process.communicate(timeout=30)
+    found.process.communicate(timeout=120)
 
 
 def refused(capfd: pytest.CaptureFixture[str], arguments: list[str], *said: str) -> None:

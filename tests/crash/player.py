@@ -117,7 +117,7 @@ class World:
 
 def see_to_its_end(engine: Engine, store: Store, run: str) -> None:
     """Wait until a run has ended."""
-    end = time.monotonic() + float(os.environ.get("WAYSTAGE_PATIENCE", "30"))
+    end = time.monotonic() + float(os.environ.get("WAYSTAGE_PATIENCE", "120"))
     while (row := store.run(run)) is None or row.status != "ended":
         if engine.failure or time.monotonic() > end:
             sys.exit(f"stuck in {row.places if row else 'nothing'}: {engine.failure}")
@@ -141,7 +141,7 @@ def main() -> None:
     engine.start()
     keys = [f"run {number}" for number in range(int(sys.argv[3]) if len(sys.argv) > 3 else 1)]
     asked = [engine.open(Opening(definition, "s", SNAPSHOT, key, "me")) for key in keys]
-    for run in [future.result(timeout=60) for future in asked]:
+    for run in [future.result(timeout=120) for future in asked]:
         see_to_its_end(engine, store, run)
     engine.stop()
     store.close()

@@ -44,7 +44,7 @@ class Scene:
     def play(self, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command, env=os.environ | environment, capture_output=True, text=True,
-            timeout=60, check=False,
+            timeout=600, check=False,
         )  # fmt: skip
 
     @property
@@ -115,10 +115,11 @@ def test_a_crash_at_any_passing_of_a_point_changes_nothing_in_the_end(point, cal
 @pytest.mark.parametrize("bug", CAUGHT)
 def test_the_same_crashes_find_a_planted_bug(bug, scene, record):
     calm, made = [scene() for _ in range(2)]
-    environment = {"WAYSTAGE_PLANTED": bug, "WAYSTAGE_PATIENCE": "3"}
+    environment = {"WAYSTAGE_PLANTED": bug}
     assert calm.play(**environment).returncode == 0, "without a crash nothing shows"
     made.play(WAYSTAGE_CRASH="before-commit:3", **environment)
-    done = made.play(**environment)
+    # what is stuck for ever need not be waited for
+    done = made.play(WAYSTAGE_PATIENCE="3", **environment)
     assert done.returncode != 0 or made.outcome() != calm.outcome()
     record(**WHAT, tried=0, wrong=0, caught=f"{'; '.join(CAUGHT.values())}: both found")
 

@@ -21,7 +21,7 @@ from waystage.people import OWN_TOKEN, Caller
 from waystage.plugin import Label
 from waystage_plugins.runtimes.local_serving import stop_all
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 SERVICE = "credit-risk"
 
 

@@ -342,7 +342,7 @@ class Hostile:
         opening = self.daemon.opening(definition, service, SNAPSHOT, "dana", f"k{self._number}")
         return self.daemon.engine.open(opening)
 
-    def until(self, holds: Callable[[], Any], seconds: float = 30) -> None:
+    def until(self, holds: Callable[[], Any], seconds: float = 120) -> None:
         """Wait until it holds."""
         end = time.monotonic() + seconds
         while not holds():

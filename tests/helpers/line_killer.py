@@ -235,12 +235,12 @@ def double_crashes(killer: Killer, share: int, of: int, tries: int) -> Iterator[
 
 def main(how: str, lifecycle: str, share: int, of: int, tries: int = 0, bug: str = "") -> None:
     """Try, and tell of each try."""
-    if bug:
-        piloted.PATIENCE = 1.5  # what is stuck for ever need not be waited for
     killer = Killer(lifecycle, bug)
     try:
         killer.prepare()
         assert set(killer.calm.get("findings", "?")) == set(), killer.calm
+        if bug:
+            piloted.PATIENCE = 1.5  # what is stuck for ever need not be waited for
         ways = {"once": every_line, "twice": double_crashes}
         for told in ways[how](killer, share, of, tries):
             print(json.dumps(told), flush=True)

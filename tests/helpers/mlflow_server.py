@@ -69,7 +69,7 @@ class MlflowServer:
         """End the server with its workers; its database and artifacts stay."""
         # its processes are a group: nobody but the tests talks to them, so no time to say goodbye
         os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(timeout=30)
+        self._process.wait(timeout=120)
 
     def _wait(self) -> None:
         end = time.monotonic() + 180

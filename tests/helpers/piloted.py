@@ -39,7 +39,7 @@ TEXTS = {"working": WORKING, "decided": DECIDED, "watched": WATCHED}
 SNAPSHOT = {"name": "credit", "version": "1", "digest": "sha256:" + "0" * 64, "author": "dana",
             "tags": {"checked": "yes"}}  # fmt: skip
 SCORES = (0.9, 0.4, 0.25, 0.1)
-PATIENCE = float(os.environ.get("WAYSTAGE_PATIENCE", "10"))
+PATIENCE = float(os.environ.get("WAYSTAGE_PATIENCE", "60"))
 PLACE = SimpleNamespace(path=Path())
 
 

@@ -91,7 +91,7 @@ class PostgresServer:
         """End the server: SIGINT cuts all connections, SIGQUIT is a crash."""
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=120)
             self._process = None
 
     def replica(self) -> PostgresServer:

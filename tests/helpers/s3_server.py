@@ -55,7 +55,7 @@ class S3Server:
     def stop(self) -> None:
         """End the server and forget what it has."""
         self._process.terminate()
-        self._process.wait(timeout=30)
+        self._process.wait(timeout=120)
 
 
 def _program() -> Path:

@@ -130,7 +130,7 @@ class Side:
         assert self.process.poll() is None, self.said
         found = json.loads((self.root / ".waystage/daemon.json").read_text())
         self._http = httpx.Client(
-            base_url=found["url"], trust_env=False, timeout=20,
+            base_url=found["url"], trust_env=False, timeout=60,
             headers={"Authorization": f"Bearer {found['token']}", "X-Waystage-Person": "otto"},
         )  # fmt: skip
         return self
@@ -157,10 +157,10 @@ class Side:
         """Send its process a signal."""
         self.process.send_signal(number)
 
-    def ended(self, within: float = 60) -> int:
+    def ended(self, within: float = 120) -> int:
         """Wait for its end; give the exit code."""
         code = self.process.wait(timeout=within)
-        self._reader.join(timeout=10)
+        self._reader.join(timeout=60)
         return code
 
     def close(self) -> None:
@@ -168,8 +168,8 @@ class Side:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.kill()
-        self.process.wait(timeout=20)
-        self._reader.join(timeout=10)
+        self.process.wait(timeout=60)
+        self._reader.join(timeout=60)
         if self.process.stdout is not None:
             self.process.stdout.close()
         if self._http is not None:
@@ -193,7 +193,7 @@ class Load:
     def end(self) -> dict[str, str]:
         """Open no more; give the runs that were acknowledged, by key."""
         self._stopping.set()
-        self._thread.join(timeout=30)
+        self._thread.join(timeout=120)
         return self.opened
 
     def more(self, count: int) -> None:
@@ -217,7 +217,7 @@ class Load:
             time.sleep(0.01)
 
 
-def until(holds: Callable[[], Any], within: float = 90) -> None:
+def until(holds: Callable[[], Any], within: float = 180) -> None:
     """Look until it holds."""
     end = time.monotonic() + within
     while not holds():

@@ -75,7 +75,7 @@ class SparkCluster:
         process = self._processes.pop(which, None)
         if process is not None:
             process.kill()
-            process.wait(timeout=30)
+            process.wait(timeout=120)
 
     def remove(self) -> None:
         """End everything and throw it away."""

@@ -58,7 +58,7 @@ def test_a_runtime_that_dies_while_deploying_parks_the_run_with_its_last_words(
 
     assert world._daemon is not None
     stop_daemon(world.root)
-    world._daemon.wait(timeout=20)
+    world._daemon.wait(timeout=120)
     stage.write_text(sound)
     world.start_daemon()
     world.waystage("retry", str(incident["id"]), person="otto")

@@ -35,7 +35,7 @@ def kill_and_restart(world: World) -> None:
     """SIGKILL the daemon, as a power cut of the machine's plug would, and start another."""
     assert world._daemon is not None
     os.kill(world._daemon.pid, signal.SIGKILL)
-    world._daemon.wait(timeout=10)
+    world._daemon.wait(timeout=120)
     (world.root / ".waystage/daemon.json").unlink(missing_ok=True)
     world.start_daemon()
 

@@ -80,7 +80,7 @@ def running(upstream: ModelServer, place: Path, **more: Any) -> Iterator[Sidecar
 
 
 def client(sidecar: Sidecar) -> httpx.Client:
-    return httpx.Client(base_url=f"http://127.0.0.1:{sidecar.port}", trust_env=False, timeout=20)
+    return httpx.Client(base_url=f"http://127.0.0.1:{sidecar.port}", trust_env=False, timeout=60)
 
 
 def until(holds: Callable[[], Any]) -> None:
@@ -250,7 +250,7 @@ def test_chunked_and_waiting_requests_are_passed_on(
 ) -> None:
     body = b'{"instances": [{"x": 1}]}'
     with running(upstream, tmp_path) as sidecar:
-        line = http.client.HTTPConnection("127.0.0.1", sidecar.port, timeout=20)
+        line = http.client.HTTPConnection("127.0.0.1", sidecar.port, timeout=60)
         line.request("POST", PREDICT, iter([body[:5], body[5:]]), encode_chunked=True,
                      headers={"Transfer-Encoding": "chunked"})  # fmt: skip
         assert line.getresponse().read() == b'{"predictions": [{"score": 0.001}]}'
@@ -275,7 +275,7 @@ def test_a_request_whose_length_is_not_clear_is_refused(
 ) -> None:
     with (
         running(upstream, tmp_path) as sidecar,
-        socket.create_connection(("127.0.0.1", sidecar.port), timeout=20) as line,
+        socket.create_connection(("127.0.0.1", sidecar.port), timeout=60) as line,
     ):
         line.sendall(b"POST " + PREDICT.encode() + b" HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n")
         assert line.recv(1000).split()[1] == status

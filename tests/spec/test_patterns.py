@@ -15,7 +15,7 @@ from waystage.spec.lifecycle import FieldSpec
 def test_no_text_keeps_a_pattern_busy(pattern: str) -> None:
     began = time.process_time()
     assert misfit(FieldSpec(type="string", pattern=pattern), "a" * 5000 + "?")
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize(

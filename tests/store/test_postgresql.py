@@ -171,7 +171,7 @@ def test_who_asks_while_the_lease_is_given_up_is_not_forgotten(store, other):
         asking = threading.Thread(target=lambda: _ask(other))
         asking.start()
         _until_it_waits(store)
-    asking.join(timeout=10)
+    asking.join(timeout=120)
     with store.reading() as connection:
         assert connection.execute(select(t.leases.c.run, t.leases.c.held)).all() == [(2, 1)]
 
@@ -233,7 +233,7 @@ def test_a_turn_is_not_taken_while_its_holder_writes_under_it(store, other):
             taking.start()
             taking.join(timeout=0.3)
             assert taking.is_alive(), "it waits for the end of the transaction"
-        taking.join(timeout=10)
+        taking.join(timeout=120)
         assert taken == [True]
 
 

@@ -90,7 +90,7 @@ def directory(ctx: FakeContext) -> Path:
 
 
 def kept_alive(
-    ctx: FakeContext, runtime: KafkaScorer, spec: DeploySpec, told: Told, within: float = 60
+    ctx: FakeContext, runtime: KafkaScorer, spec: DeploySpec, told: Told, within: float = 180
 ) -> Handle:
     """Start the scorer again whenever it is dead, until all requests are answered."""
     deadline = time.monotonic() + within
@@ -197,7 +197,7 @@ def test_a_scorer_killed_at_random_moments_loses_no_request(
     assert told.logged() == Counter(NAMES)
 
 
-def until(holds: Callable[[], bool], told: Told, within: float = 60) -> None:
+def until(holds: Callable[[], bool], told: Told, within: float = 180) -> None:
     deadline = time.monotonic() + within
     while not holds():
         assert time.monotonic() < deadline, f"{told.ours()} of {len(NAMES)} answers came"

