@@ -13,5 +13,11 @@ from fault_rows import told
 @pytest.fixture
 def progress(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Give `progress(things, of, name)`, which says on the terminal how far a long loop is."""
-    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
-    return partial(told, tell=getattr(terminal, "write_line", None))
+    plugins = request.config.pluginmanager
+    terminal, capture = map(plugins.get_plugin, ("terminalreporter", "capturemanager"))
+
+    def tell(line: str) -> None:
+        with capture.global_and_fixture_disabled():  # else it is kept until the test has failed
+            terminal.write_line(line)
+
+    return partial(told, tell=tell if terminal is not None and capture is not None else None)
