@@ -52,7 +52,8 @@ class Metric(Value):
     """One number that both sides have, and which change of it is bad.
 
     `allowed` is the largest Cliff's delta in the bad direction that does no harm, `tolerate` the
-    largest shift in shares of the baseline's median; harm is what exceeds both.
+    largest shift of all points in shares of the baseline's median. Harm is what exceeds both, and
+    what exceeds `allowed` by points that are farther off than twice `tolerate`.
     """
 
     query: Query | None = None

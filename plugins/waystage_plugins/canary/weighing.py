@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Verdict: TypeAlias = Literal["pass", "marginal", "fail", "inconclusive"]
 LEAST = 10  # independent points that a series must be worth: below, normal tails are too thin
 WORTH: dict[Verdict, float] = {"pass": 100.0, "marginal": 50.0, "inconclusive": 0.0, "fail": 0.0}
+FAR = 2  # times a tolerated shift: whoever shifts all points by it has few pairs farther apart
 # what more points may still turn into a pass is no harm: only what failed takes from the best score
 BEST: dict[Verdict, float] = {**dict.fromkeys(WORTH, 100.0), "fail": 0.0}
 
@@ -34,9 +35,22 @@ class Rules:
     groups: Mapping[str, float] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """How canary and baseline differ, in all and by more than `FAR` times what is bearable.
+
+    `far` is Cliff's delta with its interval where points that are closer count as alike.
+    """
+
+    whole: Difference
+    bearable: float
+    far: tuple[float, float, float]
+
+
 class Weighed(BaseModel):
     """What was found of one metric; `effect` is Cliff's delta of the canary over the baseline.
 
+    `far` is the delta where points that are closer than twice what is tolerated count as alike.
     `p` is adjusted for the number of metrics. Numbers are null where there are too few points.
     """
 
@@ -49,6 +63,7 @@ class Weighed(BaseModel):
     effect: float | None = None
     effect_low: float | None = None
     effect_high: float | None = None
+    far: float | None = None
     shift: float | None = None
     shift_low: float | None = None
     shift_high: float | None = None
@@ -63,8 +78,10 @@ def weigh(
     """Judge each metric; p-values are adjusted over those with enough points (Holm, 1979)."""
     lacking = {name: _lack(points[name], rules) for name in metrics}
     told = [name for name in metrics if not lacking[name]]
-    found = {name: _compared(points[name], rules.alpha) for name in told}
-    adjusted = dict(zip(told, holm([_p(metrics[name], found[name]) for name in told]), strict=True))
+    found = {name: _compared(metrics[name], points[name], rules.alpha) for name in told}
+    adjusted = dict(
+        zip(told, holm([_p(metrics[name], found[name].whole) for name in told]), strict=True)
+    )
     return {
         name: _judged(metric, points[name], found[name], adjusted[name], rules)
         if name in found
@@ -115,10 +132,13 @@ def _lack(points: Points, rules: Rules) -> str:
     return ""
 
 
-def _compared(points: Points, alpha: float) -> Difference:
-    from waystage_plugins.monitors.statistics.mannwhitney import compare
+def _compared(metric: Metric, points: Points, alpha: float) -> Compared:
+    from waystage_plugins.monitors.statistics.mannwhitney import cliff, compare
 
-    return compare(points.canary, points.baseline, 1 - alpha, _inflation(points))
+    both, alike = (points.canary, points.baseline), _inflation(points)
+    whole = compare(*both, 1 - alpha, alike)
+    bearable = metric.tolerate * abs(_median(points.baseline))
+    return Compared(whole, bearable, cliff(*both, FAR * bearable, 1 - alpha, alike))
 
 
 def _inflation(points: Points) -> float:
@@ -133,39 +153,45 @@ def _p(metric: Metric, found: Difference) -> float:
     return found.greater if metric.direction == "increase" else found.less
 
 
-def _judged(metric: Metric, points: Points, found: Difference, p: float, rules: Rules) -> Weighed:
+def _judged(metric: Metric, points: Points, found: Compared, p: float, rules: Rules) -> Weighed:
     """Fail what is shown to do harm, pass what is shown to do none, and leave the rest between.
 
-    Where no shift is bearable the effect alone decides. A shift of 0 is no sign of no harm: it is
-    the median of all differences, and 0 as long as half of the pairs are alike, as the counts of
-    errors mostly are.
+    Where no shift is bearable the effect alone decides. A bearable shift is no sign of no harm by
+    itself: it is the median of all differences, and small as long as half of the points are as
+    the baseline's, however far off the others are. So few may be far off, whatever the shift.
     """
-    median = _median(points.baseline)
-    bearable = metric.tolerate * abs(median)
-    effect, most = _badness(metric, found.delta, found.low, found.high)
-    shift, farthest = _badness(metric, found.shift, found.shift_low, found.shift_high)
-    alike = _inflation(points)
-    said = f"effect {found.delta:+.2f} ({found.low:+.2f} to {found.high:+.2f}), p {p:.3g}"
-    if alike > 1:
-        count = len(points.canary)
-        said += f" (neighbors are alike: {count} points tell as {count / alike:.0f})"
-    if p < rules.alpha and effect > metric.allowed and (bearable == 0 or shift > bearable):
-        told: Verdict = "fail"
-        why = f"{said}: beyond the allowed {metric.allowed:g}"
-    elif most <= metric.allowed or (bearable > 0 and farthest <= bearable):
-        told, why = "pass", f"{said}: within the allowed {metric.allowed:g}"
-        if most > metric.allowed:
-            why = f"{said}: no more than {metric.tolerate:.1%} of the baseline's median"
+    whole, bearable = found.whole, found.bearable
+    effect, most = _badness(metric, whole.delta, whole.low, whole.high)
+    far, most_far = _badness(metric, *found.far)
+    shift, farthest = _badness(metric, whole.shift, whole.shift_low, whole.shift_high)
+    shifted = bearable == 0 or shift > bearable
+    told: Verdict
+    if p < rules.alpha and effect > metric.allowed and (shifted or far > metric.allowed):
+        told, why = "fail", f"beyond the allowed {metric.allowed:g}"
+        if not shifted:
+            why = f"effect {found.far[0]:+.2f} by more than {FAR} x the tolerated shift, {why}"
+    elif most <= metric.allowed:
+        told, why = "pass", f"within the allowed {metric.allowed:g}"
+    elif 0 < bearable >= farthest and most_far <= metric.allowed:
+        told, why = "pass", f"no more than {metric.tolerate:.1%} of the baseline's median"
     else:
-        told = "marginal"
-        why = f"{said}: neither harm nor its absence is shown; more points tell"
-    return _told(metric, points, told, why).model_copy(
+        told, why = "marginal", "neither harm nor its absence is shown; more points tell"
+    return _told(metric, points, told, f"{_said(points, whole, p)}: {why}").model_copy(
         update={
-            "effect": found.delta, "effect_low": found.low, "effect_high": found.high,
-            "shift": found.shift, "shift_low": found.shift_low, "shift_high": found.shift_high,
-            "canary_median": _median(points.canary), "baseline_median": median, "p": p,
+            "effect": whole.delta, "effect_low": whole.low, "effect_high": whole.high,
+            "far": found.far[0], "shift": whole.shift, "shift_low": whole.shift_low,
+            "shift_high": whole.shift_high, "canary_median": _median(points.canary),
+            "baseline_median": _median(points.baseline), "p": p,
         }
     )  # fmt: skip
+
+
+def _said(points: Points, found: Difference, p: float) -> str:
+    said = f"effect {found.delta:+.2f} ({found.low:+.2f} to {found.high:+.2f}), p {p:.3g}"
+    if (alike := _inflation(points)) > 1:
+        count = len(points.canary)
+        said += f" (neighbors are alike: {count} points tell as {count / alike:.0f})"
+    return said
 
 
 def _badness(metric: Metric, value: float, low: float, high: float) -> tuple[float, float]:

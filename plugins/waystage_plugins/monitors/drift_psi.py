@@ -43,10 +43,10 @@ class PsiMonitor(DriftMonitor):
         return Found(value, d.chi2_tail(value / scale, cells), scale * d.chi2_point(cells, level))
 
     def reach(self, base: Cells, now: Cells) -> tuple[float, float]:
-        """Resample both samples."""
-        from waystage_plugins.monitors.statistics import divergence as d
+        """Resample both samples, and reckon cells that are all but empty one by one."""
+        from waystage_plugins.monitors.statistics import stability
 
-        return d.interval(d.psi, base.counts, now.counts)
+        return stability.interval(base.counts, now.counts)
 
     def more_notes(self, base: Cells, now: Cells) -> dict[str, str | float | bool]:
         """Say the floor, and what is missing and unseen now."""

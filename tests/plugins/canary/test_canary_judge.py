@@ -210,7 +210,8 @@ def test_clocks_that_are_apart_are_told(ctx: FakeContext, server: StandIn, ahead
     status, _, body = answered({"resultType": "matrix", "result": []})
     date = datetime.now().timestamp() + ahead
     server.plain = (status, {"Date": formatdate(date, usegmt=True)}, body)
-    with pytest.raises(Hopeless, match=f"36.. s {'ahead of' if ahead > 0 else 'behind'} this|3599"):
+    # how long the answer was under way, some seconds on a busy machine, is in the number
+    with pytest.raises(Hopeless, match=f"3[56].. s {'ahead of' if ahead > 0 else 'behind'} this"):
         judge(server).run(ctx)
 
 

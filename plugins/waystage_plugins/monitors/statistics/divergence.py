@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from waystage_plugins.monitors.statistics.bootstrap import generator, spread_of_gap
+from waystage_plugins.monitors.statistics.bootstrap import drawn, generator, spread_of_gap
 from waystage_plugins.monitors.statistics.counts import Floats, Integers
 from waystage_plugins.monitors.statistics.reach import of_divergence, of_supremum
 
@@ -29,8 +29,20 @@ def psi(base: Numbers, now: Numbers) -> Floats:
 
     The index is Jeffreys' divergence (1946); Siddiqi (2006) has its use for scorecards.
     """
-    p, q = np.maximum(shares(base), FLOOR), np.maximum(shares(now), FLOOR)
-    found: Floats = ((q - p) * np.log(q / p)).sum(axis=-1)
+    found: Floats = psi_terms(base, now).sum(axis=-1)
+    return found
+
+
+def psi_terms(base: Numbers, now: Numbers) -> Floats:
+    """Give what each cell adds to the index."""
+    p, q = floored(base), floored(now)
+    found: Floats = (q - p) * np.log(q / p)
+    return found
+
+
+def floored(counts: Numbers) -> Floats:
+    """Give the shares of cells, at least `FLOOR` each."""
+    found: Floats = np.maximum(shares(counts), FLOOR)
     return found
 
 
@@ -116,19 +128,19 @@ def interval(
     Both samples are drawn anew; `reach.of_divergence` says what the resamples tell.
     """
     value = float(distance(base, now))
-    low, high = of_divergence(value**power, distance(*_drawn(base, now)) ** power)
+    low, high = of_divergence(value**power, distance(*resampled(base, now)) ** power)
     return min(low ** (1 / power), value), max(high ** (1 / power), value)
 
 
 def ks_interval(base: Integers, now: Integers) -> tuple[float, float]:
     """Give the interval of the largest gap between the cumulative shares."""
     gap = _cumulated(base) - _cumulated(now)
-    drawn = _drawn(base, now)
-    resampled = _cumulated(drawn[0]) - _cumulated(drawn[1])
+    again, today = resampled(base, now)
+    drawn_gap = _cumulated(again) - _cumulated(today)
     spread = spread_of_gap(base, now)
     return of_supremum(
         float(ks(base, now)), np.concatenate([gap, -gap]),
-        np.concatenate([resampled, -resampled], axis=1), np.concatenate([spread, spread]),
+        np.concatenate([drawn_gap, -drawn_gap], axis=1), np.concatenate([spread, spread]),
     )  # fmt: skip
 
 
@@ -137,15 +149,14 @@ def mixed(base: Integers, now: Integers) -> tuple[Floats, Floats]:
 
     Each is one's resample and the other as it is: what they really are apart cancels.
     """
-    again, today = _drawn(base, now)
+    again, today = resampled(base, now)
     return shares(again) + shares(now), shares(today) + shares(base)
 
 
-def _drawn(base: Integers, now: Integers) -> tuple[Integers, Integers]:
+def resampled(base: Integers, now: Integers) -> tuple[Integers, Integers]:
+    """Draw both samples anew, many times; a row each."""
     random = generator(base, now)
-    first, second = (random.multinomial(int(each.sum()), shares(each), size=RESAMPLES)
-                     for each in (base, now))  # fmt: skip
-    return first, second
+    return drawn(random, base, RESAMPLES), drawn(random, now, RESAMPLES)
 
 
 def shares(counts: Numbers) -> Floats:

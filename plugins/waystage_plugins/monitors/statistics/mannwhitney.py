@@ -48,10 +48,22 @@ def compare(
         raise ValueError("two samples are compared by at least two finite numbers each")
     below, upto = np.searchsorted(y, x, "left"), np.searchsorted(y, x, "right")
     u = float((below + upto).sum() / 2)
-    delta, low, high = _cliff(x, y, level, inflation)
+    delta, low, high = _cliff(x, y, 0.0, level, inflation)
     shift, shift_low, shift_high = _hodges_lehmann(x, y, level, inflation)
     p_values = _p_values(x, y, u, inflation)
     return Difference(u, delta, low, high, shift, shift_low, shift_high, *p_values)
+
+
+def cliff(
+    first: ArrayLike,
+    second: ArrayLike,
+    within: float = 0.0,
+    level: float = 0.95,
+    inflation: float = 1.0,
+) -> tuple[float, float, float]:
+    """Give Cliff's delta and its interval; values no farther apart than `within` count as alike."""
+    x, y = (np.sort(np.asarray(each, dtype=np.float64)) for each in (first, second))
+    return _cliff(x, y, within, level, inflation)
 
 
 def inflation(first: ArrayLike, second: ArrayLike) -> float:
@@ -100,7 +112,9 @@ def _p_values(x: Floats, y: Floats, u: float, inflation: float) -> tuple[float, 
     return greater, less, min(2 * min(greater, less), 1.0)
 
 
-def _cliff(x: Floats, y: Floats, level: float, inflation: float) -> tuple[float, float, float]:
+def _cliff(
+    x: Floats, y: Floats, within: float, level: float, inflation: float
+) -> tuple[float, float, float]:
     """Give Cliff's delta with its asymmetric interval.
 
     Cliff (1993), Psychological Bulletin 114, with the unbiased variance of its equation 7; the
@@ -109,14 +123,17 @@ def _cliff(x: Floats, y: Floats, level: float, inflation: float) -> tuple[float,
     is Wilson's of as many pairs as the smaller sample has values.
     """
     n, m = len(x), len(y)
-    of_x = (np.searchsorted(y, x, "left") + np.searchsorted(y, x, "right")) / m - 1
-    of_y = 1 - (np.searchsorted(x, y, "left") + np.searchsorted(x, y, "right")) / n
+    below, upto = np.searchsorted(y, x - within, "left"), np.searchsorted(y, x + within, "right")
+    of_x = (below + upto) / m - 1
+    of_y = (
+        1 - (np.searchsorted(x, y - within, "left") + np.searchsorted(x, y + within, "right")) / n
+    )
     delta, quantile = float(of_x.mean()), z(level)
     if abs(delta) == 1:
         size = min(n, m) / inflation
         other = (size - quantile**2) / (size + quantile**2)
         return (1.0, other, 1.0) if delta > 0 else (-1.0, -1.0, -other)
-    tied = float((np.searchsorted(y, x, "right") - np.searchsorted(y, x, "left")).sum())
+    tied = float((upto - below).sum())
     pairs = n * m - tied - n * m * delta**2
     rows = float(((of_x - delta) ** 2).sum()) * m**2
     columns = float(((of_y - delta) ** 2).sum()) * n**2

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from waystage_plugins.monitors.statistics.auc import auc
-from waystage_plugins.monitors.statistics.bootstrap import RESAMPLES, generator
+from waystage_plugins.monitors.statistics.bootstrap import RESAMPLES, drawn, generator
 from waystage_plugins.monitors.statistics.counts import Floats, Integers, raw, shares
 from waystage_plugins.monitors.statistics.ks import ks
 from waystage_plugins.monitors.statistics.shares import z
@@ -59,11 +59,11 @@ def auc_gain(pairs: Pairs, level: float = 0.95) -> Gain:
 
 
 def ks_gain(pairs: Pairs, level: float = 0.95) -> Gain:
-    """Give the difference of two KS with the interval of a paired, stratified bootstrap.
+    """Give the difference of two KS with the normal interval around it, freed of its bias.
 
-    Whole requests are drawn, events and non-events apart. The interval is the percentiles
-    of the resampled differences, moved by their bias: both KS overstate, and the bias is
-    what does not cancel.
+    The spread is that of the two gaps at the cut-offs that were found, which is no smaller than
+    that of their maxima. Both KS overstate; how much of it does not cancel is told by a paired,
+    stratified bootstrap: whole requests are drawn, events and non-events apart.
     """
     champion, challenger = (_ks(scores, pairs) for scores in (pairs.champion, pairs.challenger))
     gain = challenger - champion
@@ -71,9 +71,16 @@ def ks_gain(pairs: Pairs, level: float = 0.95) -> Gain:
         return Gain(champion, challenger, gain, gain, gain)
     bins = _bins(pairs.champion, pairs.event), _bins(pairs.challenger, pairs.event)
     differences = _resampled_differences(*bins, pairs.event)
-    merged = _ks(bins[1], pairs) - _ks(bins[0], pairs)
-    bias = float(differences.mean()) - merged
-    low, high = (gain + end - merged - 2 * bias for end in ends(differences, level))
+    bias = float(differences.mean()) - (_ks(bins[1], pairs) - _ks(bins[0], pairs))
+    apart = _below(pairs.champion, pairs.event) - _below(pairs.challenger, pairs.event)
+    at_cuts = sqrt(sum(_variance(apart[pairs.event == kind]) for kind in (1, 0)))
+    reach = z(level) * max(at_cuts, float(differences.std(ddof=1)))
+    return around(champion, challenger, gain - bias - reach, gain - bias + reach)
+
+
+def around(champion: float, challenger: float, low: float, high: float) -> Gain:
+    """Give the gain with this interval, which holds the gain and lies within -1 and 1."""
+    gain = challenger - champion
     return Gain(champion, challenger, gain, max(min(low, gain), -1.0), min(max(high, gain), 1.0))
 
 
@@ -134,6 +141,16 @@ def _ks(scores: ArrayLike, pairs: Pairs) -> float:
     return ks(raw(scores, pairs.event)).value
 
 
+def _below(scores: Floats, event: Integers) -> Floats:
+    """Give 1 for each row that is not above the cut-off of the largest gap, and 0 for others."""
+    found = ks(raw(scores, event))
+    below = found.events_below + found.nonevents_below
+    if below == 0:
+        return np.zeros(len(scores))
+    flags: Floats = (scores <= np.partition(scores, below - 1)[below - 1]).astype(np.float64)
+    return flags
+
+
 def _placements(scores: Floats, event: Integers) -> tuple[float, Floats, Floats]:
     """Give the AUC and, per event and per non-event, the share of the others it is right of."""
     _, group = np.unique(scores, return_inverse=True)
@@ -178,9 +195,9 @@ def _resampled_shares(
     below = np.zeros((2, RESAMPLES, GROUPS))
     for start in range(0, RESAMPLES, step):
         rows = slice(start, min(start + step, RESAMPLES))
-        drawn = random.multinomial(size, counts / size, size=rows.stop - rows.start)
+        again = drawn(random, counts, rows.stop - rows.start)
         for model, group in enumerate((cells // GROUPS, cells % GROUPS)):
-            below[model, rows] = np.cumsum(_sums(drawn, group), axis=1) / size
+            below[model, rows] = np.cumsum(_sums(again, group), axis=1) / size
     return below
 
 

@@ -14,7 +14,7 @@ from waystage_plugins.monitors.statistics.bootstrap import GROUPS, resampled
 from waystage_plugins.monitors.statistics.brier import brier
 from waystage_plugins.monitors.statistics.counts import Counts, Floats, Integers, coarse, raw
 from waystage_plugins.monitors.statistics.ks import ks
-from waystage_plugins.monitors.statistics.paired import Gain, ends, of_gini
+from waystage_plugins.monitors.statistics.paired import Gain, around, of_gini
 from waystage_plugins.monitors.statistics.shares import z
 
 
@@ -43,21 +43,28 @@ def gini_gain(champion: Sample, challenger: Sample, level: float = 0.95) -> Gain
 
 
 def ks_gain(champion: Sample, challenger: Sample, level: float = 0.95) -> Gain:
-    """Give the difference of two KS by resampling both samples, events and non-events apart.
+    """Give the difference of two KS with the normal interval around it, freed of its bias.
 
-    Either overstates by its own bias, which is taken off.
+    The variances of both gaps at the cut-offs that were found add up, as in `paired.ks_gain`. By
+    how much either overstates is told by resamples, events and non-events apart.
     """
-    values, draws, bias = [], [], []
+    values, bias, variance = [], [], 0.0
     for sample in (champion, challenger):
         smaller = coarse(sample.counts, GROUPS)
-        drawn = np.maximum(resampled(smaller).max(axis=1), 0.0)
+        again = np.maximum(resampled(smaller).max(axis=1), 0.0)
         values.append(ks(sample.counts).value)
-        draws.append(drawn - drawn.mean())
-        bias.append(float(drawn.mean()) - ks(smaller).value)
-    # the draws are seeded by the data: equal samples, turned round, are still drawn apart
-    differences, gain = draws[1][::-1] - draws[0], values[1] - values[0]
-    low, high = (gain - (bias[1] - bias[0]) + end for end in ends(differences, level))
-    return Gain(values[0], values[1], gain, max(min(low, gain), -1.0), min(max(high, gain), 1.0))
+        bias.append(float(again.mean()) - ks(smaller).value)
+        variance += max(_at_cut(sample.counts), float(again.var(ddof=1)))
+    middle, reach = values[1] - values[0] - (bias[1] - bias[0]), z(level) * sqrt(variance)
+    return around(values[0], values[1], middle - reach, middle + reach)
+
+
+def _at_cut(counts: Counts) -> float:
+    """Give the variance of the gap between two cumulative shares at the cut-off of the largest."""
+    found = ks(counts)
+    shares = ((found.events_below / counts.n_events, counts.n_events),
+              (found.nonevents_below / counts.n_nonevents, counts.n_nonevents))  # fmt: skip
+    return sum(share * (1 - share) / size for share, size in shares)
 
 
 def brier_gain(champion: Sample, challenger: Sample, level: float = 0.95) -> Gain:
