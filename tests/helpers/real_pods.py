@@ -48,7 +48,9 @@ class RealPods:
         self.engine = DockerEngine(self.bridge.name)
         self.registry = ImageRegistry(place / "registry", htpasswd=True)
         self.certificate, key = make_certificate(place)
-        self.node = ContainerNode(self.engine, Habits(mounted=mounts()))
+        self.node = ContainerNode(
+            self.engine, Habits(mounted=mounts(), mounted_into="/credit-risk@")
+        )
         self.router = Router((self.certificate, key))
         self.api = KubeApi(self.certificate, key, node=self.node, namespaces=())
         self.namespaces: list[str] = []

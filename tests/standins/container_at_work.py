@@ -25,7 +25,9 @@ class Habits:
 
     backoff: float = 0.5  # seconds before what failed twice is tried again; a kubelet waits 10
     hurry: float = 5.0  # so many times shorter are the times between two probes
-    mounted: Mapping[str, str] = field(default_factory=dict)  # of this machine, read only
+    # of this machine, read only, where the image's name has this word: what a small base lacks
+    mounted: Mapping[str, str] = field(default_factory=dict)
+    mounted_into: str = ""
 
 
 class ContainerAtWork:
@@ -159,8 +161,9 @@ class ContainerAtWork:
         import docker.errors
 
         given = settings_of(self.pod, self.told, self._user, self.volumes, self.lookup)
-        own = {k: {"bind": v, "mode": "ro"} for k, v in self.habits.mounted.items()}
-        given["volumes"] = own | given["volumes"]
+        if self.habits.mounted_into in self.told["image"]:
+            own = {k: {"bind": v, "mode": "ro"} for k, v in self.habits.mounted.items()}
+            given["volumes"] = own | given["volumes"]
         meta = self.pod["metadata"]
         labels = {"io.kubernetes.pod.name": meta["name"], "io.kubernetes.pod.uid": meta["uid"],
                   "io.kubernetes.container.name": self.name}  # fmt: skip

@@ -74,7 +74,7 @@ class ContainerNode:
 
     def collect(self) -> None:
         """Throw away what no container runs, as kubelets do when their disk fills."""
-        used = {each.attrs["Image"] for each in self.docker.containers.list(all=True)}
+        used = {each["ImageID"] for each in self.docker.api.containers(all=True)}
         for image in self.docker.images.list():
             if image.id not in used and image.attrs.get("RepoDigests"):
                 self.docker.images.remove(image.id, force=True)

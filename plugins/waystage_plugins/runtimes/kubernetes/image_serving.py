@@ -42,6 +42,9 @@ class ImageServing(Cluster, OnlineRuntime):
     replicas: int = Field(default=1, ge=1, le=1000)
     resources: Resources = Resources()
     start_seconds: int = Field(default=300, ge=10, le=3600, description="until it must be ready")
+    drain_seconds: int = Field(
+        default=5, ge=0, le=25, description="that a pod which must go still answers requests"
+    )
     autoscale: Autoscale | None = None
     arguments: tuple[str, ...] = Field(default=(), description="of the server")
     user: int | None = Field(default=None, ge=1, description=USER)
@@ -154,6 +157,7 @@ class ImageServing(Cluster, OnlineRuntime):
             "requests": self.resources.requests, "limits": self.resources.limits,
             "pull_secret": self.pull_secret, "start_seconds": self.start_seconds,
             "arguments": self.arguments, "user": self.user,
+            "drain_seconds": self.drain_seconds,
             "autoscale": self.autoscale.model_dump() if self.autoscale else None,
         }  # fmt: skip
         return Plan.model_validate(Plan.names(spec, key) | own)

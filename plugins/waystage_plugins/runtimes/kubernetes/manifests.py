@@ -70,6 +70,7 @@ class Plan(BaseModel):
     pull_secret: str = ""
     start_seconds: int = 300
     user: int | None = None
+    drain_seconds: int = 0
     arguments: tuple[str, ...] = ()
     autoscale: dict[str, int] | None = None
     min_available: int | None = None
@@ -192,12 +193,22 @@ def container(plan: Plan, name: str, port: str) -> Thing:
         "readinessProbe": asked | {"periodSeconds": 5, "timeoutSeconds": 3},
         "livenessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 10, "failureThreshold": 6},
     }
+    if plan.drain_seconds:
+        made["lifecycle"] = drained(plan.drain_seconds)
     if plan.prometheus:
         own = {"name": "monitoring", "mountPath": MONITORING_PLACE, "readOnly": True}
         made["volumeMounts"].append(own)
     if arguments := [*monitored(plan), *plan.arguments]:
         made["args"] = arguments
     return made
+
+
+def drained(seconds: int) -> Thing:
+    """Have a container that must go answer on until routers and Services know that it goes.
+
+    An image without `sleep` goes at once, as without this.
+    """
+    return {"preStop": {"exec": {"command": ["sleep", str(seconds)]}}}
 
 
 def monitored(plan: Plan) -> list[str]:
@@ -233,6 +244,8 @@ def _with_sidecar(plan: Plan, pod: Thing) -> Thing:
             "role": plan.role,
         }  # fmt: skip
         made = beside.container(plan.scoring_log, about, plan.port, REST)
+        if plan.drain_seconds:
+            made["lifecycle"] = drained(plan.drain_seconds)
         pod["containers"].append(made | {"securityContext": CONTAINER_SECURITY})
         pod["volumes"] += beside.volumes(plan.scoring_log)
     return pod

@@ -14,7 +14,9 @@ PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "RegistryUnavail
         "ImageInspectError", "ErrImageNeverPull", "SignatureValidationFailed"}  # fmt: skip
 CONFIG = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError",
           "PreCreateHookError", "PreStartHookError", "PostStartHookError"}  # fmt: skip
-DENIED = re.compile(r"unauthorized|authentication required|denied|forbidden|\b40[13]\b")
+DENIED = re.compile(
+    r"unauthorized|authentication required|no basic auth|denied|forbidden|\b40[13]\b"
+)
 UNKNOWN = re.compile(r"not found|manifest unknown|name unknown|does not exist|\b404\b")
 # the registry or the way to it is away for a moment: kubelets try again
 PASSING = re.compile(

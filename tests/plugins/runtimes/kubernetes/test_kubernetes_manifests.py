@@ -45,6 +45,19 @@ def test_everything_fits_the_schemas_of_kubernetes(
         validate.validate(json.loads(json.dumps(each)), version, strict=True)
 
 
+def test_pods_that_must_go_answer_on_for_as_long_as_is_said(spec: Spec) -> None:
+    runtime = KubernetesServing(namespace="models", **FULL)
+    for seconds in (5, 20):
+        runtime = runtime.model_copy(update={"drain_seconds": seconds})
+        pod = _applied(runtime, spec())[0]["spec"]["template"]["spec"]
+        assert seconds < pod["terminationGracePeriodSeconds"]
+        hooks = [each["lifecycle"]["preStop"]["exec"]["command"] for each in pod["containers"]]
+        assert hooks == [["sleep", str(seconds)]] * 2, "the sidecar, too"
+    runtime = runtime.model_copy(update={"drain_seconds": 0})
+    pod = _applied(runtime, spec())[0]["spec"]["template"]["spec"]
+    assert not [each for each in pod["containers"] if "lifecycle" in each]
+
+
 def test_a_field_that_kubernetes_does_not_know_would_be_found(spec: Spec) -> None:
     validate = pytest.importorskip(
         "kubernetes_validate", reason="kubernetes-validate is not installed"

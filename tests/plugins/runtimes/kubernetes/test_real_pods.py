@@ -16,18 +16,24 @@ import pytest
 from docker_engine import NoEngine
 from image_registry import NoRegistry
 from pod_admission import uid_range
+from python_image import make_python_image
 from real_pods import CRASH, ROW, RealPods
 
-from waystage.plugin import DeploySpec, Done, Handle, Observation, OnlineRuntime
+from waystage.plugin import DeploySpec, Done, Handle, Job, JobStatus, Observation, OnlineRuntime
 from waystage.testing import FakeContext, run_to_end
-from waystage.testing.runtime_contracts import wait_until_ready
+from waystage.testing.runtime_contracts import (
+    check_batch_runtime,
+    wait_until_ended,
+    wait_until_ready,
+)
 from waystage_plugins.images import BuildServingImage
-from waystage_plugins.runtimes.kubernetes import KubernetesServing, OpenShiftServing
+from waystage_plugins.runtimes.kubernetes import KubernetesJob, KubernetesServing, OpenShiftServing
 
 from .conftest import wait
 
 pytestmark = [pytest.mark.heavy, pytest.mark.slow]
 MEMORY = 384 << 20
+DRAIN = 1  # seconds: the router looks ten times in one
 SMALL = {"cpu": "50m", "memory": "384Mi", "cpu_limit": "2"}
 TINY = {"income": 100.0, "owner": False}
 
@@ -106,7 +112,13 @@ def test_a_model_is_built_run_replaced_under_load_and_taken_away_on_openshift(
     pods.namespace("models-prod", "openshift.tfserving", openshift=True)
     before = pods.world("models-prod")
     runtime = OpenShiftServing.model_validate(
-        pods.reached(project="models-prod", pull_secret="pull", resources=SMALL, replicas=2)
+        pods.reached(
+            project="models-prod",
+            pull_secret="pull",
+            resources=SMALL,
+            drain_seconds=DRAIN,
+            replicas=2,
+        )
     )
     ctx = pods.context(tmp_path, "models-prod")
     spec = built(ctx, pods.build("1.0.0", builder="oci"))
@@ -159,7 +171,9 @@ def confined(pods: RealPods, namespace: str, image: str) -> None:
 def test_requests_are_shared_by_the_weights_of_the_route(pods: RealPods, tmp_path: Path) -> None:
     pods.namespace("shared", "openshift.tfserving", openshift=True)
     runtime = OpenShiftServing.model_validate(
-        pods.reached(project="shared", pull_secret="pull", resources=SMALL, tls="none")
+        pods.reached(
+            project="shared", pull_secret="pull", resources=SMALL, drain_seconds=DRAIN, tls="none"
+        )
     )
     ctx, other = pods.context(tmp_path, "shared"), pods.context(tmp_path, "shared")
     first = champion(runtime, ctx, built(ctx, pods.build("s1")))
@@ -181,7 +195,7 @@ def test_requests_are_shared_by_the_weights_of_the_route(pods: RealPods, tmp_pat
 
 def on_kubernetes(pods: RealPods, namespace: str, **more: Any) -> KubernetesServing:
     pods.namespace(namespace, "kubernetes.tfserving", openshift=False)
-    told = {"pull_secret": "pull", "resources": SMALL, "user": 65532} | more
+    told = {"pull_secret": "pull", "resources": SMALL, "drain_seconds": 0, "user": 65532} | more
     return KubernetesServing.model_validate(pods.reached(namespace=namespace, **told))
 
 
@@ -239,7 +253,9 @@ def test_what_openshift_does_not_let_in_is_told_in_its_words(
 ) -> None:
     pods.namespace("fixed", "openshift.tfserving", openshift=True)
     runtime = OpenShiftServing.model_validate(
-        pods.reached(project="fixed", pull_secret="pull", resources=SMALL, user=1000)
+        pods.reached(
+            project="fixed", pull_secret="pull", resources=SMALL, drain_seconds=DRAIN, user=1000
+        )
     )
     ctx = pods.context(tmp_path, "fixed")
     seen = told(runtime, ctx, built(ctx, pods.build("fixed-1")), pods, "fixed")
@@ -259,3 +275,67 @@ def test_a_model_that_loads_slowly_is_waited_for_and_asked_through_the_api(
     assert runtime.predict(ctx, handle, [ROW])[0]["score"] == pytest.approx(0.731, abs=1e-3)
     runtime.delete(ctx, handle)
     wait(lambda: pods.all("slow", "pods") == [], 120)
+
+
+def test_another_image_of_the_same_snapshot_rolls_out_without_a_failed_request(
+    pods: RealPods, tmp_path: Path
+) -> None:
+    pods.namespace("rolled", "openshift.tfserving", openshift=True)
+    runtime = OpenShiftServing.model_validate(
+        pods.reached(
+            project="rolled",
+            pull_secret="pull",
+            resources=SMALL,
+            drain_seconds=DRAIN,
+            tls="none",
+            replicas=2,
+        )
+    )
+    ctx = pods.context(tmp_path, "rolled")
+    handle = champion(runtime, ctx, built(ctx, pods.build("r1")))
+    url = ready(runtime, ctx, handle).endpoints[0].url
+    with Asking(url, str(pods.certificate)) as asking:
+        wait(lambda: len(asking.answers) > 5)
+        again = champion(runtime, ctx, built(ctx, pods.build("r2", stamp=True)))
+        assert again.ref["name"] == handle.ref["name"]
+        ready(runtime, ctx, again)
+        wait(lambda: len(pods.all("rolled", "pods")) == 2, 120)
+        many = len(asking.answers)
+        wait(lambda: len(asking.answers) > many + 20)
+    assert asking.failed == []
+    runtime.delete(ctx, again)
+    wait(lambda: pods.all("rolled", "pods") == [], 120)
+
+
+def test_jobs_run_once_in_containers_and_their_ends_are_told(
+    pods: RealPods, tmp_path: Path
+) -> None:
+    make_python_image(pods.engine, "jobs")
+    image, volume = pods.push("jobs:1", "models/jobs"), tmp_path / "volume"
+    volume.mkdir()
+    pods.namespace("batch", "kubernetes.job", openshift=False)
+    pods.node.claims["jobs"] = volume
+    before, ctx = pods.world("batch"), pods.context(tmp_path, "batch")
+    runtime = KubernetesJob.model_validate(
+        pods.reached(namespace="batch", image=image, claim="jobs", directory=str(volume),
+                     pull_secret="pull", user=65532, resources=SMALL)
+    )  # fmt: skip
+    check_batch_runtime(runtime, ctx, python="python3", within=120)
+
+    seen = "import os, pathlib; assert os.getuid() == 65532; pathlib.Path('/file').touch()"
+    assert "Read-only file system" in ended(runtime, ctx, "writes", seen).message
+    assert ended(runtime, ctx, "eats", "bytearray(800 << 20)").message.startswith("out of memory")
+    runtime.forget(ctx, {"writes", "eats", *(key.partition("/")[0] for key in keys(pods))})
+    wait(lambda: pods.world("batch") == before, 120)
+
+
+def ended(runtime: KubernetesJob, ctx: FakeContext, name: str, script: str) -> JobStatus:
+    """Run a script as a job, to its end."""
+    job = Job(name=name, command=("python3", "-c", script))
+    return wait_until_ended(runtime, ctx, runtime.submit(ctx, job, key=f"{name}/1/s"), within=120)
+
+
+def keys(pods: RealPods) -> list[str]:
+    """Give the keys of all jobs that are there."""
+    jobs = pods.all("batch", "jobs", "batch/v1")
+    return [each["metadata"]["annotations"]["waystage.dev/key"] for each in jobs]

@@ -47,6 +47,8 @@ def told(pod: Thing, *events: str) -> Trouble:
         # CRI-O
         (f"reading manifest {DIGEST} in registry.example/models/credit-risk: authentication "
          "required", "image pull: unauthorized: ", True),
+        (f'Get "https://registry.example/v2/m/manifests/{DIGEST}": no basic auth credentials',
+         "image pull: unauthorized: ", True),
         ("ErrImagePull", f"rpc error: Get /v2/m/manifests/{DIGEST}: no basic auth credentials",
          "image pull: unauthorized: ", True),
         (f"reading manifest {DIGEST} in registry.example/models/credit-risk: manifest unknown",
