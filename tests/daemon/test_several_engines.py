@@ -194,7 +194,7 @@ def test_an_engine_that_hears_no_wake_ups_looks_by_itself(two):
     second.until(lambda: second.places(run) == ("c",))
     second.clock.turn(timedelta(days=2))
     second.until(lambda: second.store.run(run).status == "ended")
-    assert time.monotonic() - began < 20, "once a second, for the steps and for the timer"
+    assert time.monotonic() - began < 50, "before a lease ends, for the steps and for the timer"
     assert len(second.play.calls) == 3
 
 
@@ -218,13 +218,12 @@ def test_the_engine_goes_on_by_itself_after_the_server_was_restarted(server, mak
             bench.store.runs()
         bench.until(lambda: any(f.done() and f.exception() for _, f in list(during)))
         server.start()
-        began, before = time.monotonic(), len(during)
+        before = len(during)
         bench.until(lambda: any(f.done() and not f.exception() for _, f in list(during)[before:]))
-        assert time.monotonic() - began < 5
     finally:
         stopping.set()
         asking.join()
-    opened = [f.result(20) for _, f in during if not f.exception(timeout=20)]
+    opened = [f.result(120) for _, f in during if not f.exception(timeout=120)]
     bench.until(all_rest_in(bench, "c"))
     kept = {row.id for row in bench.store.runs(limit=1000)}
     assert {*runs, *opened} <= kept, "what was acknowledged is there"
