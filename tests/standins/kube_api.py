@@ -142,7 +142,9 @@ class KubeApi:
         if part == "portforward" and asked.verb == "get":  # as clusters since 1.35 ask for it
             self.store.authorize(asked.user, "create", kind.group, what, where, asked.name)
         at_large = kind.namespaced and not asked.namespace and asked.verb not in ("list", "watch")
-        if at_large or (asked.verb == "create" and bool(asked.name) > bool(part)):
+        named = asked.verb == "create" and bool(asked.name) > bool(part)
+        nameless = asked.verb in ("update", "patch") and not asked.name
+        if at_large or named or nameless:
             raise Answered(405, "MethodNotAllowed", "the server does not allow this method on the "
                            "requested resource")  # fmt: skip
         if asked.verb == "watch":

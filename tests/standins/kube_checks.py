@@ -29,6 +29,11 @@ LABELED = (
     "'.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  "
     f"or '12345', regex used for validation is '{LABEL}')"
 )
+LABEL_NAME = (
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and "
+    "must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used "
+    "for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+)
 KEYED = (
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. "
     "'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
@@ -92,7 +97,9 @@ def checked(kind: Kind, thing: Thing, live: Thing | None) -> None:
     if kind.kind in ("Deployment", "ReplicaSet"):
         causes += _selected(spec)
     if kind.kind in ("Deployment", "ReplicaSet", "Job"):
-        causes += _images(spec)
+        causes += _containers("spec.template.spec", (spec.get("template") or {}).get("spec") or {})
+    if kind.kind == "Pod" and not live:
+        causes += _containers("spec", spec)
     if kind.kind == "Service" and not spec.get("ports") and spec.get("clusterIP") != "None":
         causes.append(cause("spec.ports", "Required value", "FieldValueRequired"))
     if kind.kind == "Job":
@@ -102,7 +109,7 @@ def checked(kind: Kind, thing: Thing, live: Thing | None) -> None:
     if kind.kind in ("Deployment", "ReplicaSet"):
         causes.sort(key=_rank)
     if live:
-        causes += _fixed(kind, spec, live.get("spec") or {})
+        causes += _fixed(kind, spec, live.get("spec") or {}) + _bound(thing, live)
     if causes:
         raise invalid(kind, meta.get("name", ""), causes)
 
@@ -181,21 +188,25 @@ def _keys(data: Thing) -> list[Thing]:
     ]
 
 
-def _images(spec: Thing) -> list[Thing]:
-    pod = (spec.get("template") or {}).get("spec") or {}
-    return [
-        cause(f"spec.template.spec.containers[{at}].image", "Required value", "FieldValueRequired")
-        for at, each in enumerate(pod.get("containers") or ())
-        if not each.get("image")
-    ]
+def _containers(where: str, pod: Thing) -> list[Thing]:
+    found = []
+    for at, each in enumerate(pod.get("containers") or ()):
+        name = each.get("name") or "x"
+        if not re.fullmatch("[a-z0-9]([-a-z0-9]*[a-z0-9])?", name) or len(name) > 63:
+            told = f'Invalid value: "{name}": {LABEL_NAME}'
+            found.append(cause(f"{where}.containers[{at}].name", told))
+        if not each.get("image"):
+            told = "Required value"
+            found.append(cause(f"{where}.containers[{at}].image", told, "FieldValueRequired"))
+    return found
 
 
 def _restarts(spec: Thing) -> list[Thing]:
     policy = ((spec.get("template") or {}).get("spec") or {}).get("restartPolicy", "Always")
     if policy in ("Never", "OnFailure"):
         return []
-    told = f'Unsupported value: "{policy}": supported values: "OnFailure", "Never"'
-    return [cause("spec.template.spec.restartPolicy", told, "FieldValueNotSupported")]
+    told = 'Required value: valid values: "OnFailure", "Never"'
+    return [cause("spec.template.spec.restartPolicy", told, "FieldValueRequired")]
 
 
 def _fixed(kind: Kind, spec: Thing, before: Thing) -> list[Thing]:
@@ -204,6 +215,16 @@ def _fixed(kind: Kind, spec: Thing, before: Thing) -> list[Thing]:
         for name in FIXED.get(kind.kind, ())
         if name in before and spec.get(name, before[name]) != before[name]
     ]
+
+
+def _bound(thing: Thing, live: Thing) -> list[Thing]:
+    """Find that a binding was to give another role: it has to be made anew."""
+    ref = thing.get("roleRef")
+    if ref is None or ref == live.get("roleRef"):
+        return []
+    told = f'APIGroup:"{ref.get("apiGroup", "")}", Kind:"{ref.get("kind", "")}"'
+    value = f'rbac.RoleRef{{{told}, Name:"{ref.get("name", "")}"}}'
+    return [cause("roleRef", f"Invalid value: {value}: cannot change roleRef")]
 
 
 def _told(name: str, value: Any) -> str:
@@ -226,7 +247,7 @@ def owned(kind: Kind, thing: Thing) -> None:
         raise invalid(kind, thing["metadata"].get("name", ""), causes)
 
 
-def applied(thing: Any, manager: str) -> None:
+def applied(kind: Kind, thing: Any, manager: str) -> None:
     """Hold what is applied against the rules for that; raises 400 or 422."""
     if not manager:
         raise Answered(
@@ -234,7 +255,11 @@ def applied(thing: Any, manager: str) -> None:
             "is required for apply patch", [cause("fieldManager", "Required value: is required for "
             "apply patch", "FieldValueRequired")], group="meta.k8s.io", kind="PatchOptions",
         )  # fmt: skip
-    if not isinstance(thing, dict) or not thing.get("apiVersion") or not thing.get("kind"):
+    if not isinstance(thing, dict) or thing.get("apiVersion") != kind.api_version:
+        told = thing.get("apiVersion", "") if isinstance(thing, dict) else ""
+        raise bad("Incorrect version specified in apply patch. Specified patch version: "
+                  f"{told}, expected: {kind.api_version}")  # fmt: skip
+    if not thing.get("kind"):
         raise bad("Object 'Kind' is missing in the applied object")
     if (thing.get("metadata") or {}).get("managedFields"):
         raise bad("metadata.managedFields must be nil")

@@ -88,7 +88,9 @@ def keep_owners(thing: Thing, owned: dict[Owner, set[Path]], version: str) -> No
                  "time": before.get((who, frozenset(paths)), now),
                  "fieldsType": "FieldsV1", "fieldsV1": _tree(paths)}  # fmt: skip
         entries.append(entry | ({"subresource": who[2]} if who[2] else {}))
-    thing["metadata"]["managedFields"] = entries
+    thing["metadata"].pop("managedFields", None)
+    if entries:
+        thing["metadata"]["managedFields"] = entries
 
 
 def _times(thing: Thing) -> dict[tuple[Owner, frozenset[Path]], str]:

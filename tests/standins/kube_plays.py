@@ -51,6 +51,8 @@ def _ports(*ports: Thing) -> Thing:
 
 MAPS, DEPLOYMENTS, FRONT = f"{CORE}/configmaps", f"{APPS}/deployments", f"{CORE}/services/front"
 WEB = f"{DEPLOYMENTS}/web"
+BINDINGS = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/rolebindings"
+ROLE = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role"}
 HTTP = {"name": "http", "port": 80, "protocol": "TCP"}
 TLS = {"name": "https", "port": 443, "protocol": "TCP"}
 PLAY: list[tuple[str, str, str, Any]] = [  # method, path, content, body
@@ -126,6 +128,20 @@ PLAY: list[tuple[str, str, str, Any]] = [  # method, path, content, body
     ("PATCH", f"{FRONT}?fieldManager=you", APPLY, _ports()),
     ("POST", f"{CORE}/services", PLAIN, {"metadata": {"name": "Upper"}, "spec": {}}),
     ("POST", f"{CORE}/serviceaccounts/none/token", PLAIN, {"spec": {}}),
+    # what other kinds forbid
+    ("PUT", MAPS, PLAIN, _config("a")),
+    ("PATCH", MAPS, MERGE, {}),
+    ("POST", f"{MAPS}/a", PLAIN, _config("a")),
+    ("POST", "/api/v1/configmaps", PLAIN, _config("a")),
+    ("PATCH", f"{MAPS}/a?fieldManager=me", APPLY, {"kind": "ConfigMap"}),
+    ("POST", DEPLOYMENTS, PLAIN, _deployment(template={"metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "A_b"}]}})),
+    ("POST", f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs", PLAIN, {
+        "metadata": {"name": "once"},
+        "spec": {"template": {"spec": {"containers": [{"name": "c", "image": "i"}]}}}}),
+    ("POST", BINDINGS, PLAIN, {"metadata": {"name": "b"}, "roleRef": ROLE | {"name": "one"}}),
+    ("PATCH", f"{BINDINGS}/b", MERGE, {"roleRef": {"name": "two"}}),
+    ("DELETE", f"{BINDINGS}/b", PLAIN, None),
     # selectors and pages
     ("POST", MAPS, PLAIN, _config("c") | {"metadata": {"name": "c", "labels": {"tier": "one"}}}),
     ("POST", MAPS, PLAIN, _config("d") | {"metadata": {"name": "d", "labels": {"tier": "two"}}}),
@@ -168,6 +184,8 @@ def compared(told: Any) -> Any:
         key=json.dumps,
     )  # fmt: skip
     meta.pop("annotations", None)  # a controller's
+    if told["kind"] == "RoleBinding":
+        del meta["managedFields"]  # newer versions take its roleRef for one value
     kept["metadata"] = meta
     if isinstance(kept.get("spec"), dict):
         kept["spec"] = _stable(kept["spec"])

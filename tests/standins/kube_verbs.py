@@ -150,10 +150,10 @@ def patch(api: KubeApi, asked: Asked) -> tuple[int, Any]:
     if asked.content not in ways:
         told = "415: Unsupported Media Type" if built_in(asked.kind) else FORMAT + ", ".join(ways)
         raise Answered(415, "UnsupportedMediaType", told)
-    body = asked.body()
     if asked.content == APPLY:
-        return apply(api, asked, body)
+        return apply(api, asked, asked.body())
     live = copy.deepcopy(api.store.get(*asked.place, asked.name))
+    body = asked.body()
     if asked.content == JSON:
         made = json_patch(live, body)
     elif asked.content == MERGE:
@@ -177,7 +177,7 @@ def patch(api: KubeApi, asked: Asked) -> tuple[int, Any]:
 
 def apply(api: KubeApi, asked: Asked, thing: Any) -> tuple[int, Any]:
     """Apply an object on the server's side."""
-    applied(thing, asked.query.get("fieldManager", ""))
+    applied(asked.kind, thing, asked.query.get("fieldManager", ""))
     thing.setdefault("metadata", {}).setdefault("name", asked.name)
     belongs(asked.kind, thing)
     if unknown_fields := pruned(schema_of(asked.kind), copy.deepcopy(thing)):
