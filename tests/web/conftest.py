@@ -76,7 +76,7 @@ class Api:
         self.daemon.start()
         self.web.start()
         self.token = json.loads((root / ".waystage/daemon.json").read_text())["token"]
-        self.http = httpx.Client(base_url=self.web.url, trust_env=False, timeout=30)
+        self.http = httpx.Client(base_url=self.web.url, trust_env=False, timeout=60, verify=False)
 
     def stop(self) -> None:
         self.http.close()

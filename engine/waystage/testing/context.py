@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import ssl
 import time
 import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
 
@@ -115,7 +117,9 @@ class FakeContext:
         if self._http is None:
             import httpx
 
-            self._http = httpx.Client(timeout=10, follow_redirects=False, trust_env=False)
+            self._http = httpx.Client(
+                timeout=10, follow_redirects=False, trust_env=False, verify=_authorities()
+            )
             weakref.finalize(self, self._http.close)
         return self._http
 
@@ -192,6 +196,13 @@ class FakeContext:
         path = self.root / name
         path.mkdir(parents=True, exist_ok=True)
         return path
+
+
+@cache  # reading the authorities takes longer than most tests
+def _authorities() -> ssl.SSLContext:
+    import httpx
+
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def run_to_end(
