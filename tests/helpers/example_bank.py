@@ -36,7 +36,8 @@ class Bank:
         self, root: Path, registry: ImageRegistry, okd: KubeApi, node: ServingNode, ca: Path
     ) -> None:
         self.root, self.node = root, node
-        shutil.copytree(EXAMPLES / "tensorflow_openshift", root)
+        init = ("-m", "waystage.cli.main", "init", str(root), "--example", "tensorflow_openshift")
+        subprocess.run([sys.executable, *init], check=True, capture_output=True)
         shutil.copy(ca, root / "ca.pem")
         self.environment = {
             **os.environ, **QUIET,

@@ -15,6 +15,7 @@ from waystage_plugins.runtimes.kubernetes import beside
 from waystage_plugins.runtimes.kubernetes.beside import ScoringSidecar
 from waystage_plugins.runtimes.kubernetes.kinds import AUTOSCALER, BUDGET, DEPLOYMENT, SERVICE, Kind
 from waystage_plugins.runtimes.kubernetes.names import (
+    AUTOSCALED,
     DEPLOYMENT_LABEL,
     DIGEST,
     KEY,
@@ -148,9 +149,12 @@ def deployment(plan: Plan) -> Thing:
             "spec": _with_sidecar(plan, pod_spec(plan, _with_grpc(plan, _server(plan)))),
         },
     }
+    notes = plan.annotations
     if plan.autoscale is None:
         spec["replicas"] = plan.replicas
-    return head(DEPLOYMENT, plan.name, plan.labels, plan.annotations) | {"spec": spec}
+    else:
+        notes |= {AUTOSCALED: "true"}
+    return head(DEPLOYMENT, plan.name, plan.labels, notes) | {"spec": spec}
 
 
 def pod_security(user: int | None) -> Thing:

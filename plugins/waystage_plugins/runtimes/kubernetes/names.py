@@ -17,6 +17,7 @@ KEY = "waystage.dev/key"
 DIGEST = "waystage.dev/digest"
 SNAPSHOT = "waystage.dev/snapshot"
 RUN = "waystage.dev/run"
+AUTOSCALED = "waystage.dev/autoscaled"  # of a Deployment: an autoscaler of ours has its pods
 MANAGED = {"app.kubernetes.io/managed-by": MANAGER}
 LONGEST_BASE = 40  # leaves room for what controllers put behind the names of pods
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from waystage_plugins.runtimes.kubernetes.foreign import only_scaled, owns_replicas
 from waystage_plugins.runtimes.kubernetes.kinds import DEPLOYMENT, Kind
+from waystage_plugins.runtimes.kubernetes.names import AUTOSCALED
 from waystage_plugins.runtimes.kubernetes.sizes import Autoscale
 
 Thing = dict[str, Any]
@@ -24,5 +25,7 @@ def handed_over(kind: Kind, manifest: Thing, live: Thing | None, asked: Autoscal
 
 
 def taken_back(kind: Kind, live: Thing | None, asked: Autoscale | None) -> bool:
-    """Say whether the number of pods may be taken by force: only an autoscaler had it."""
-    return kind == DEPLOYMENT and asked is None and live is not None and only_scaled(live)
+    """Say whether the number of pods may be taken by force: only an autoscaler of ours had it."""
+    if kind != DEPLOYMENT or asked is not None or live is None:
+        return False
+    return AUTOSCALED in live["metadata"].get("annotations", {}) and only_scaled(live)

@@ -49,8 +49,6 @@ def told(pod: Thing, *events: str) -> Trouble:
          "required", "image pull: unauthorized: ", True),
         (f'Get "https://registry.example/v2/m/manifests/{DIGEST}": no basic auth credentials',
          "image pull: unauthorized: ", True),
-        ("ErrImagePull", f"rpc error: Get /v2/m/manifests/{DIGEST}: no basic auth credentials",
-         "image pull: unauthorized: ", True),
         (f"reading manifest {DIGEST} in registry.example/models/credit-risk: manifest unknown",
          "image pull: not found: ", True),
         (f'initializing source docker://{IMAGE}: pinging container registry registry.example: Get '
