@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from waystage import __version__
 from waystage.cli import main as entry
 from waystage.cli.main import run
+from waystage.cli.show import table
 from waystage.cli.verbs import VERBS
 
 
@@ -44,6 +46,26 @@ def a_database(root: Path) -> None:
 
 def test_a_misspelt_verb_is_told_with_the_nearest(capfd: pytest.CaptureFixture[str]) -> None:
     assert "there is no verb 'validat'. Did you mean 'validate'?" in said(capfd, 1, "validat")
+
+
+def test_a_directory_of_a_project_is_proved_with_it(
+    project: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copytree(project, tmp_path / "copy")
+    assert "holds (4 files)" in said(capfd, 0, "validate", str(copy / "stages"))
+    stage, lifecycle = copy / "stages" / "PROD.yaml", copy / "lifecycles" / "retire.yaml"
+    stage.write_text(stage.read_text().replace("local.process", "local.proces"))
+    lifecycle.write_text(lifecycle.read_text().replace("initial: ", "initial: no_", 1))
+    told = said(capfd, 1, "validate", str(copy / "stages"))
+    assert "stages/PROD.yaml:17:5: runtimes[1].use: there is no plugin 'local.proces'" in told
+    assert "1 error, 0 warnings (4 files)" in told, "of the other directory nothing is told"
+
+    apart = shutil.copytree(copy / "stages", tmp_path / "apart")
+    assert "holds (4 files)" in said(capfd, 0, "validate", str(apart)), "each by itself"
+    (apart / "DEV.yaml").write_text("stage: DEV\nruntime: []\n")
+    assert "did you mean runtimes?" in said(capfd, 1, "validate", str(apart))
+    (tmp_path / "empty").mkdir()
+    assert "has no file that ends in .yaml" in said(capfd, 1, "validate", str(tmp_path / "empty"))
 
 
 def test_a_verb_of_other_tools_is_told_with_ours(capfd: pytest.CaptureFixture[str]) -> None:
@@ -144,6 +166,19 @@ def test_what_goes_to_a_file_is_not_cut_to_a_terminal(
     assert any(len(line) > 100 for line in lines)
     monkeypatch.setenv("COLUMNS", "60")
     assert max(map(len, said(capfd, 0, "plugins").splitlines())) <= 60
+
+
+@pytest.mark.parametrize("columns", [30, 50, 59, 90])
+def test_a_narrow_terminal_breaks_no_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    words = ["credit-risk-1", "credit-risk", "champion-challenger", "trial.watching"]
+    table("Runs", ["run", "service", "lifecycle", "where"], [words, ["b", "", None, "z"]])
+    told = capsys.readouterr().out
+    assert max(map(len, told.splitlines())) <= columns
+    assert all(word in told for word in words)
+    assert ("lifecycle:" in told) == (columns < 60), "line by line"
 
 
 def test_a_terminal_without_our_letters_gets_others(project: Path) -> None:

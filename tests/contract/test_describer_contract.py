@@ -17,6 +17,7 @@ from waystage.plugin import (
     Describer,
     JsonObject,
     Label,
+    Outcome,
     Placement,
     ScoredRow,
     Section,
@@ -30,6 +31,8 @@ from waystage_plugins.describers import DESCRIBERS
 from waystage_plugins.scoring import SqliteScoringLog
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+WATCHED = (Watched(name="error", use="performance.rmse", settings={}, kept={}),)
 FULL = Window(start=START + timedelta(days=30), end=START + timedelta(days=60))
 EMPTY = Window(start=START + timedelta(days=300), end=START + timedelta(days=330))
 SNAPSHOT = Snapshot(
@@ -51,6 +54,8 @@ def ctx(tmp_path: Path) -> FakeContext:
         labels.append(Label(str(number), int(random.random() < score), at + timedelta(days=1)))
     log.append(rows)
     log.label(labels)
+    log.outcomes(Outcome(row.request_id, (row.score or 0) + random.gauss(0, 0.1), row.at + DAY)
+                 for row in rows)  # fmt: skip
     found = FakeContext(tmp_path, stage="PROD", snapshot=SNAPSHOT)
     found.scoring_log = log
     deployed = Deployed(stage="PROD", runtime="prod", mode="online", role="champion", handle={})
@@ -61,7 +66,7 @@ def ctx(tmp_path: Path) -> FakeContext:
 @pytest.mark.parametrize("kind", DESCRIBERS, ids=lambda kind: kind.use)
 def test_a_describer_keeps_the_contract(kind: type[Describer], ctx: FakeContext) -> None:
     check_plugin(kind)
-    for section in check_describer(kind(), ctx, FULL, EMPTY):
+    for section in check_describer(kind(), ctx, FULL, EMPTY, WATCHED):
         assert not section.missing
         assert section.figures
         assert section.tables

@@ -47,6 +47,20 @@ def test_the_browser_keeps_every_plot_and_refuses_nothing(shown: Path) -> None:
     assert complaints == []
 
 
+WIDER = """<script>document.title = [document.documentElement.scrollWidth,
+document.documentElement.clientWidth].join(" ")</script></body>"""
+
+
+@pytest.mark.parametrize("width", [500, 1200])  # the browser makes no window that is narrower
+def test_no_page_is_wider_than_its_window(shown: Path, width: int) -> None:
+    text = re.sub('<meta http-equiv="Content-Security-Policy"[^>]*>', "", shown.read_text())
+    shown.write_text(text.replace("</body>", WIDER))
+    told = browse(shown, "--dump-dom", f"--window-size={width},900").stdout
+    found = re.search(r"<title>(\d+) (\d+)</title>", told)
+    assert found, told[:500]
+    assert int(found[1]) == int(found[2])
+
+
 def test_the_browser_prints_it_on_a4(shown: Path) -> None:
     out = shown.with_suffix(".pdf")
     browse(shown, f"--print-to-pdf={out}", "--no-pdf-header-footer")

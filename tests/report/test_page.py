@@ -189,3 +189,20 @@ def test_a_figure_of_one_value_can_be_drawn() -> None:
                   series=(Series(name="s", x=(1, 1), y=(0, 0)),))  # fmt: skip
     ET.fromstring(svg(flat, "f"))
     assert Window(start=START, end=START)
+
+
+def test_a_figure_that_cannot_be_drawn_is_told_and_the_others_are_shown() -> None:
+    far = Figure(
+        title="Far", about="too far apart", x=Axis(), y=Axis(),
+        series=(Series(name="s", x=(1e308, -1e308), y=(1.0, 2.0)),),
+    )  # fmt: skip
+    section = Section(id="far", title="Far", figures=(far, figure("near")), by=f"x.{EVIL}")
+    found = report()
+    text = page(found.model_copy(update={"sections": (*found.sections, section)}))
+    seen = Seen(text)
+    assert seen.open == []
+    told = "".join(seen.texts)
+    assert "cannot be drawn: cannot convert float infinity to integer" in told
+    assert "This figure of x.<script>" in told
+    assert "<script" not in text
+    assert text.count("<svg") == page(found).count("<svg") + 1

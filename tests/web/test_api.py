@@ -44,6 +44,16 @@ def test_health_needs_no_token_and_tells_no_secret(standing: Any) -> None:
     assert standing.token not in answer.text
 
 
+@pytest.mark.parametrize("path", ["/v1/health", "/v1/ready", "/metrics"])
+def test_who_asks_for_the_head_alone_is_told_what_get_tells(standing: Any, path: str) -> None:
+    token = {"Authorization": f"Bearer {standing.token}"}
+    head, whole = (standing.http.request(verb, path, headers=token) for verb in ("HEAD", "GET"))
+    assert (head.status_code, head.text) == (whole.status_code, "")
+    assert head.headers["content-type"] == whole.headers["content-type"]
+    stranger = standing.http.head(path)
+    assert stranger.status_code == (401 if path == "/metrics" else whole.status_code)
+
+
 def test_only_the_owner_may_read_the_token(standing: Any) -> None:
     mode = (standing.root / ".waystage/daemon.json").stat().st_mode
     assert stat.S_IMODE(mode) == 0o600

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
 import zipfile
@@ -293,6 +295,12 @@ def pack(watched: Watched, tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
+def followed(place: Path) -> subprocess.CompletedProcess[str]:
+    """Run the pack's own program, where no package is at hand."""
+    command = [sys.executable, "-I", "-S", "follow.py"]
+    return subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+
+
 def test_a_pack_is_the_same_twice_verifies_and_holds_the_database(
     watched: Watched, pack: Callable[..., Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -307,6 +315,8 @@ def test_a_pack_is_the_same_twice_verifies_and_holds_the_database(
     assert waystage([*project, "audit", "verify", "--head", heads]) == 0
     history = str(tmp_path / "un" / "history" / f"{watched.run}.jsonl")
     assert waystage(["audit", "verify", "--file", history]) == 0
+    alone = followed(tmp_path / "un")
+    assert (alone.returncode, alone.stdout) == (0, "1 history: every row is as it was written\n")
     (measured,) = json.loads((tmp_path / "un" / "measurements.json").read_text())
     assert measured["body"]["counts"]["rows"] == 300
 
@@ -325,6 +335,16 @@ def test_a_pack_whose_history_was_changed_is_found_out(
     told = capsys.readouterr().out
     assert f"{name} was changed" in told
     assert f"{name}: {watched.run}: row 1: it was changed" in told
+    with zipfile.ZipFile(tmp_path / "bad.zip") as archive:
+        archive.extractall(tmp_path / "bad")
+    alone = followed(tmp_path / "bad")
+    assert alone.returncode == 1
+    assert f"{watched.run}.jsonl: row 1 is not the one that was written as 1" in alone.stdout
+    file = tmp_path / "bad" / name
+    lines = bodies[name].replace(b'"actor": "olga"', b'"actor": "otto"').splitlines(keepends=True)
+    last = max(n for n, line in enumerate(lines) if b'"kind": "history"' in line)
+    file.write_bytes(b"".join(line for n, line in enumerate(lines) if n != last))
+    assert "its last row is not the head in audit-heads.jsonl" in followed(tmp_path / "bad").stdout
 
 
 def test_a_run_that_never_came_anywhere_has_evidence_too(

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from waystage.errors import NotFound
 
+PROJECT_FILE = "waystage.yaml"
+
 
 def find_project(given: Path | None) -> Path:
     """Give the project's directory: the one named, or the nearest with a waystage.yaml."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 UNLIMITED = 100_000  # columns
+NARROW = 60  # columns: a table that would break words there is written line by line
+BETWEEN = 3  # columns between two of a table's
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -34,12 +36,36 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
     if not rows:
         click.echo(f"{title}: none")
         return
+    console, cells = terminal(), [[clean(cell) for cell in row] for row in rows]
+    widths = [_longest_word([name, *told]) for name, *told in zip(columns, *cells, strict=True)]
+    fits = sum(widths) + BETWEEN * len(columns) <= console.width
+    if not fits and console.width < NARROW:
+        _one_by_one(console, title, columns, cells)
+        return
     shown = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for column in columns:
-        shown.add_column(column, overflow="fold")
+    for column, width in zip(columns, widths, strict=True):
+        shown.add_column(column, overflow="fold", min_width=width if fits else None)
+    for row in cells:
+        shown.add_row(*row)
+    console.print(shown)
+
+
+def _longest_word(texts: Sequence[str]) -> int:
+    from rich.cells import cell_len
+
+    return max(cell_len(word) for text in texts for word in [*text.split(), ""])
+
+
+def _one_by_one(
+    console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
+) -> None:
+    """Write each row as lines of its own."""
+    console.print(title)
     for row in rows:
-        shown.add_row(*(clean(cell) for cell in row))
-    terminal().print(shown)
+        console.print()
+        for column, cell in zip(columns, row, strict=True):
+            if cell:
+                console.print(f"  {column}: {cell}", overflow="fold")
 
 
 def terminal() -> Console:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from waystage.cli.place import find_project
+from waystage.cli.place import PROJECT_FILE, find_project
 from waystage.cli.show import emit_json, json_option, many
 from waystage.errors import EXIT_FINE, EXIT_REFUSED, Invalid, NotFound, Problem, Unavailable
 
@@ -31,7 +31,10 @@ def validate_verb(
     ctx: click.Context, path: Path | None, strict: bool, sarif_file: Path | None,
     github: bool, as_json: bool,
 ) -> int:  # fmt: skip
-    """Prove a project, or one file, before anything runs."""
+    """Prove a project, a directory of files, or one file, before anything runs.
+
+    Files in a project are proved with all of it; of a directory its own problems are shown.
+    """
     root, looked_at, problems = _prove(ctx, path)
     bad = [p for p in problems if strict or p.severity == "error"]
     if sarif_file is not None:
@@ -50,6 +53,8 @@ def _prove(ctx: click.Context, path: Path | None) -> tuple[Path, dict[str, int],
         return Path(), {"files": 1}, _of_file(path)
     if path is not None and not path.is_dir():
         raise NotFound(f"there is no file or directory {path}")
+    if path is not None and not (path / PROJECT_FILE).is_file():
+        return _of_directory(path)
     root = find_project(path or ctx.obj["project"])
     try:
         files, problems = prove_project(root)
@@ -58,17 +63,43 @@ def _prove(ctx: click.Context, path: Path | None) -> tuple[Path, dict[str, int],
     return root, _looked_at(files), problems
 
 
+def _of_directory(path: Path) -> tuple[Path, dict[str, int], Sequence[Problem]]:
+    """Prove the files of a directory: with the project that it lies in, or each by itself."""
+    inside = path.resolve()
+    root = next((each for each in inside.parents if (each / PROJECT_FILE).is_file()), None)
+    places = sorted(each for each in path.rglob("*.yaml") if each.is_file())
+    if not places:
+        raise NotFound(f"{path} has no file that ends in .yaml, and no {PROJECT_FILE}")
+    if root is None:
+        return Path(), {"files": len(places)}, [one for each in places for one in _of_file(each)]
+    try:
+        _, problems = prove_project(root)
+    except Invalid as error:
+        problems = error.problems
+    own = [each for each in problems if (root / each.file).is_relative_to(inside)]
+    return root, {"files": len(places)}, own
+
+
 def prove_project(root: Path) -> tuple[ProjectFiles, Sequence[Problem]]:
-    """Read and prove a project; raises `Invalid` when it cannot be read."""
+    """Read and prove a project; raises `Invalid` when it cannot be read.
+
+    Past keys that nobody knows it goes on, and tells all that is wrong.
+    """
     from waystage.check import check_project
     from waystage.registry import load_catalog
     from waystage.spec.load import load_project
+    from waystage.spec.salvage import Salvaged
 
     collecting = gc.isenabled()
     gc.disable()  # nearly all that is made is kept to the end; looking through it costs a third
     try:
-        files = load_project(root)
-        return files, check_project(files, load_catalog(files.project.spec.plugins))
+        unknown: Sequence[Problem] = ()
+        try:
+            files = load_project(root)
+        except Salvaged as error:
+            files, unknown = error.rest, error.problems
+        found = check_project(files, load_catalog(files.project.spec.plugins))
+        return files, [*unknown, *found]
     finally:
         if collecting:
             gc.enable()
@@ -86,6 +117,7 @@ def _of_file(path: Path) -> Sequence[Problem]:
         load_stage,
         parse_block,
     )
+    from waystage.spec.salvage import Salvaged
     from waystage.spec.source import read_source
 
     others = {"stage": load_stage, "project": load_project_file, "scenario": load_scenario}
@@ -98,7 +130,12 @@ def _of_file(path: Path) -> Sequence[Problem]:
         if load := others.get(kind):
             load(path)
             return ()
-        return check_lifecycle(load_lifecycle(path), None, load_catalog())
+        unknown: Sequence[Problem] = ()
+        try:
+            loaded = load_lifecycle(path)
+        except Salvaged as error:
+            loaded, unknown = error.rest, error.problems
+        return [*unknown, *check_lifecycle(loaded, None, load_catalog())]
     except Invalid as error:
         return error.problems
 
@@ -120,7 +157,8 @@ def _show(
     else:
         for problem in problems:
             click.echo(f"{problem} [{problem.code}]")
-    where = f" ({many(looked_at['files'], 'file')})" if "lifecycles" in looked_at else ""
+    several = looked_at.get("files", 1) > 1
+    where = f" ({many(looked_at['files'], 'file')})" if several else ""
     if not problems:
         click.echo(f"Everything that can be proved holds{where}.")
         return

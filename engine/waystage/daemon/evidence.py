@@ -21,6 +21,7 @@ from waystage.daemon.decided import decisions
 from waystage.daemon.reporting import MOST, report_of
 from waystage.daemon.subject import Which
 from waystage.errors import NotFound
+from waystage.report import follow
 from waystage.report.card import card_of
 from waystage.report.model import Report
 from waystage.report.pack import File, Pack, PackUnfit, packed
@@ -35,8 +36,13 @@ if TYPE_CHECKING:
 
 README = """Evidence about {subject} of the project {project}, as it was on {at} (UTC).
 
+Without Waystage, in the directory of the unpacked files:
 Check that no file was changed:   sha256sum -c SHA256SUMS
-or, which looks deeper:           waystage evidence verify THIS.zip
+Follow the hash chains:           python3 follow.py (which says how a hash is made)
+A definition's digest:            sha256sum definitions/NAME.json
+
+With it:
+All of that at once:              waystage evidence verify THIS.zip
 One run's hash chain alone:       waystage audit verify --file history/RUN.jsonl
 Hold the database to this pack:   waystage audit verify --head audit-heads.jsonl
 
@@ -161,6 +167,8 @@ def _proof(
         path = Path(place) / "heads.jsonl"
         write_heads(connection, path, told, [row.no for row in rows])
         yield File("audit-heads.jsonl", path.read_bytes(), "how far each history had come")
+    program = Path(follow.__file__).read_bytes()
+    yield File("follow.py", program, "follows the hash chains with nothing but Python")
 
 
 def _deeper(pack: Pack) -> Iterator[str]:

@@ -159,10 +159,10 @@ def _described(
     except Exception as error:  # noqa: BLE001  # a plugin may raise anything: the rest is shown
         why = masks.cover(f"It could not be made: {error or type(error).__name__}")
         name = kind.use.replace(".", "-").replace("_", "-")
-        return [Section(id=name, title=kind.use, missing=why)]
+        return [Section(id=name, title=kind.use, missing=why, by=kind.use)]
     if told := masks.found_in([each.model_dump(mode="json") for each in found]):
         raise Hopeless(f"what {kind.use} describes tells {told}, a secret; no report is made")
-    return found
+    return [each.model_copy(update={"by": kind.use}) for each in found]
 
 
 def _digest(sections: Sequence[Section]) -> str:

@@ -96,7 +96,7 @@ class Section(Value):
     """One part of a report. `missing` says why there is nothing to be shown; then no figure is.
 
     `facts` are its numbers in words of the describer's own (`auc`, `low`, `high`); `digest` is
-    that of the counts that all of it stands on.
+    that of the counts that all of it stands on. `by` is the describer, as the engine fills it in.
     """
 
     id: str = Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")
@@ -107,6 +107,7 @@ class Section(Value):
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
     digest: str = ""
+    by: str = ""
 
     @model_validator(mode="after")
     def _shows_or_says_why(self) -> Section:

@@ -19,7 +19,7 @@ from waystage.report.words import span
 
 WORDS = {"ok": "fine", "warn": "warning", "breach": "breach", "unknown": "not known"}
 # these begin a new sheet of paper
-CHAPTERS = frozenset({"roc", "lift", "calibration", "score", "history", "card"})
+CHAPTERS = frozenset({"roc", "lift", "calibration", "regression", "score", "history", "card"})
 
 
 def page(report: Report) -> str:
@@ -96,7 +96,7 @@ def _section(section: Section, ids: Iterator[int]) -> str:
     if section.missing:
         parts.append(f'<p class="missing">{safe(section.missing)}</p>')
     if section.figures:
-        drawn = [_figure(each, f"f{next(ids)}") for each in section.figures]
+        drawn = [_figure(each, f"f{next(ids)}", section.by) for each in section.figures]
         beside = section.tables[:1] if len(drawn) == 1 else ()
         drawn += [table(each) for each in beside]
         parts.append('<div class="plots">\n' + "\n".join(drawn) + "\n</div>")
@@ -113,8 +113,14 @@ def _framed(name: str, title: str, inside: str, *, chapter: bool = False) -> str
             f'<h2 id="{safe(name)}-h">{safe(title)}</h2>\n{inside}\n</section>')  # fmt: skip
 
 
-def _figure(figure: Figure, name: str) -> str:
-    return (f"<figure><h3>{safe(figure.title)}</h3>\n{svg(figure, name)}\n"
+def _figure(figure: Figure, name: str, by: str) -> str:
+    try:
+        drawn = svg(figure, name)
+    except Exception as error:  # noqa: BLE001  # figures of anybody's describer: the rest is shown
+        who = f"of {by} " if by else ""
+        why = f"This figure {who}cannot be drawn: {error or type(error).__name__}"
+        drawn = f'<p class="missing">{safe(why)}</p>'
+    return (f"<figure><h3>{safe(figure.title)}</h3>\n{drawn}\n"
             f"<figcaption>{safe(figure.about)}</figcaption></figure>")  # fmt: skip
 
 

@@ -17,6 +17,7 @@ header,section{background:var(--card);border:1px solid var(--line);border-radius
 padding:20px 24px;margin:0 0 18px}
 h1{font-size:26px;line-height:1.25;margin:0 0 2px}h2{font-size:19px;margin:0 0 8px}
 h3{font-size:15px;margin:18px 0 6px}p{margin:6px 0;max-width:76ch}
+p,li,figcaption,h1,h2,h3{overflow-wrap:anywhere}
 .kicker{color:var(--soft);font-size:13px;letter-spacing:.04em;text-transform:uppercase;margin:0}
 .lead{color:var(--soft);margin:0 0 14px;font-size:16px}
 .soft{color:var(--soft)}.hash{font:12px/1.5 ui-monospace,Menlo,Consolas,monospace;
@@ -37,8 +38,8 @@ text-transform:uppercase}
 .word.unknown{color:var(--unknown)}
 .missing{border:1px dashed var(--line);border-radius:8px;padding:14px 16px;color:var(--soft);
 max-width:none}
-.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(330px,1fr));gap:18px;
-align-items:start;margin:10px 0}
+.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(330px,100%),1fr));gap:18px;
+align-items:start;margin:10px 0}.plots>*{min-width:0}
 figure{margin:0;min-width:0}figure h3{margin:0 0 4px}
 figcaption{color:var(--soft);font-size:13px;margin-top:4px}
 svg.plot{display:block;width:100%;height:auto}

@@ -7,21 +7,19 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
-
-from pydantic import ValidationError
+from typing import Any, Generic, TypeVar, cast
 
 from waystage.errors import Invalid, Problem
 from waystage.spec.block import Block, block_problems
 from waystage.spec.include import expand
 from waystage.spec.lifecycle import Lifecycle
 from waystage.spec.project import Project
+from waystage.spec.salvage import Salvaged, read_spec
 from waystage.spec.scenario import Scenario
 from waystage.spec.source import Source, parse_source, read_source
 from waystage.spec.stage import Stage
-from waystage.spec.strict import coerced
 from waystage.spec.values import Spec
-from waystage.spec.wording import did_you_mean, problems_of
+from waystage.spec.wording import did_you_mean
 
 S = TypeVar("S", bound=Spec)
 
@@ -148,13 +146,13 @@ def _loaded(model: type[S], source: Source) -> Loaded[S]:
     if kind != wanted:
         message = f"is a {kind}, not a {wanted}"
         raise Invalid([source.problem("E-KIND", (kind,), message)])
-    try:
-        spec = model.model_validate(source.data)
-    except ValidationError as error:
-        raise Invalid(problems_of(error, model, source)) from None
-    if wrong := coerced(spec, source):
-        raise Invalid(wrong)
-    return Loaded(spec, source, digest_of(spec))
+    spec, understood, problems = read_spec(model, source)
+    if spec is None or (problems and understood is source):
+        raise Invalid(problems)
+    loaded = Loaded(spec, understood, digest_of(spec))
+    if problems:
+        raise Salvaged(problems, loaded)
+    return loaded
 
 
 def _lifecycle(source: Source, blocks: Mapping[str, Loaded[Block]]) -> Loaded[Lifecycle]:
@@ -163,6 +161,9 @@ def _lifecycle(source: Source, blocks: Mapping[str, Loaded[Block]]) -> Loaded[Li
         source, problems = expand(source, blocks)
     try:
         loaded = _loaded(Lifecycle, source)
+    except Salvaged as error:
+        found = [*problems, *error.problems]
+        raise Invalid(found) if problems else Salvaged(found, error.rest) from None
     except Invalid as error:
         raise Invalid([*problems, *error.problems]) from None
     if problems:
@@ -196,9 +197,26 @@ class _Reading:
 
     root: Path
     problems: list[Problem] = field(default_factory=list)
+    salvaged: int = 0  # of the problems: those that the reading went on past
     stages: dict[str, Loaded[Stage]] = field(default_factory=dict)
     lifecycles: dict[str, Loaded[Lifecycle]] = field(default_factory=dict)
     blocks: dict[str, Loaded[Block]] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every file could be read, if only without the keys that nobody knows."""
+        return self.salvaged == len(self.problems)
+
+    def load(self, model: type[S], source: Source) -> Loaded[S]:
+        """Read a file, going on past keys that nobody knows; raises `Invalid` where it cannot."""
+        try:
+            if model is Lifecycle:
+                return cast("Loaded[S]", _lifecycle(source, self.blocks))
+            return _loaded(model, source)
+        except Salvaged as error:
+            self.problems += error.problems
+            self.salvaged += len(error.problems)
+            return cast("Loaded[S]", error.rest)
 
     def attempt(self, path: Path, load: Callable[[Source], Any]) -> Any:
         """Read one file and keep its problems; answers None when there are any."""
@@ -212,10 +230,10 @@ class _Reading:
         """Read a file by its kind and put it with its like."""
         kind = kind_of(source)
         if kind == "stage":
-            stage = _loaded(Stage, source)
+            stage = self.load(Stage, source)
             self.keep(self.stages, stage.spec.stage, stage)
         elif kind == "lifecycle":
-            lifecycle = _lifecycle(source, self.blocks)
+            lifecycle = self.load(Lifecycle, source)
             self.keep(self.lifecycles, lifecycle.spec.lifecycle, lifecycle)
         elif kind == "block":
             block = _block(source)
@@ -235,18 +253,24 @@ class _Reading:
 
 
 def load_project(root: Path) -> ProjectFiles:
-    """Read a project's directory; raises `Invalid` with the problems of all its files."""
+    """Read a project's directory; raises `Invalid` with the problems of all its files.
+
+    It is `Salvaged` where all that is wrong is keys that nobody knows.
+    """
     root = Path(root)
     if not (root / PROJECT_FILE).is_file():
         message = f"there is no {PROJECT_FILE} in {root}; `waystage init` makes a project"
         raise Invalid([Problem("E-PROJECT", message)])
     reading = _Reading(root)
-    project = reading.attempt(root / PROJECT_FILE, lambda source: _loaded(Project, source))
+    project = reading.attempt(root / PROJECT_FILE, lambda source: reading.load(Project, source))
     for path in _files(reading, BLOCKS, "stages", "lifecycles"):
         reading.attempt(path, reading.take)
-    if reading.problems:
+    if not reading.whole:
         raise Invalid(reading.problems)
-    return ProjectFiles(root, project, reading.stages, reading.lifecycles, reading.blocks)
+    found = ProjectFiles(root, project, reading.stages, reading.lifecycles, reading.blocks)
+    if reading.problems:
+        raise Salvaged(reading.problems, found)
+    return found
 
 
 def load_scenarios(root: Path) -> tuple[Loaded[Scenario], ...]:

@@ -17,6 +17,7 @@ from waystage.spec import values
 from waystage.spec.source import Source
 from waystage.spec.tree import YamlPath
 
+CLOSE = 0.6  # how alike two words are for one to be meant by the other
 PLUGIN = re.compile(r"[a-z_]+(\.[a-z_]+)+|notify")
 
 
@@ -24,7 +25,7 @@ def problems_of(error: ValidationError, model: type[BaseModel], source: Source) 
     """Give one problem per fault, each with its place in the file and its cure."""
     found: dict[tuple[str, str], Problem] = {}
     for detail in error.errors(include_url=False):
-        if _hollow(detail):
+        if hollow(detail):
             continue
         problem = _problem(detail, model, source)
         found.setdefault((problem.path, problem.message), problem)
@@ -75,7 +76,7 @@ def in_words(detail: ErrorDetails) -> str:
     return f"{place}: {message}{f'; {hint}' if hint else ''}"
 
 
-def _hollow(detail: ErrorDetails) -> bool:
+def hollow(detail: ErrorDetails) -> bool:
     """Whether a list is called too short because its elements were wrong, which is told already."""
     given, least = detail["input"], detail.get("ctx", {}).get("min_length", 0)
     return detail["type"] == "too_short" and isinstance(given, list | dict) and len(given) >= least
@@ -96,7 +97,7 @@ def real_path(loc: Iterable[str | int], source: Source) -> YamlPath:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Give `did you mean …?`, or all there is to choose from when that is short."""
     names = list(known)
-    near = get_close_matches(word, names, n=1, cutoff=0.6)
+    near = get_close_matches(word, names, n=1, cutoff=CLOSE)
     if near:
         return f"did you mean {near[0]}?"
     return f"known here: {', '.join(names)}" if names and len(names) <= 24 else ""
@@ -200,7 +201,7 @@ def _literal(detail: ErrorDetails) -> tuple[str, str]:
     allowed = re.findall(r"'([^']*)'", listed) or re.split(r", | or ", listed)
     word = detail["input"]
     choice = allowed[0].lower() if len(allowed) == 1 else f"one of {', '.join(allowed)}"
-    near = get_close_matches(str(word), allowed, n=1, cutoff=0.6)
+    near = get_close_matches(str(word), allowed, n=1, cutoff=CLOSE)
     hint = f"did you mean {near[0]}?" if near and near[0] != word and len(allowed) > 1 else ""
     return f"must be {choice}, not {shown(word)}", hint
 

@@ -90,6 +90,7 @@ def _unfit(request: Request, error: Exception) -> JSONResponse:
 def _reads(app: FastAPI, daemon: Daemon) -> None:
     store = daemon.store
 
+    @app.head("/v1/health", include_in_schema=False)  # what load balancers ask
     @app.get("/v1/health")
     def health() -> Any:
         failure = daemon.engine.failure

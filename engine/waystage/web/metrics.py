@@ -50,11 +50,13 @@ SUMMED = frozenset({"deployed", "runs", "paused", "state_runs", "incidents", "ta
 def metrics_routes(app: FastAPI, daemon: Daemon) -> None:
     """Add the routes."""
 
+    @app.head("/metrics", include_in_schema=False)
     @app.get("/metrics")
     def metrics() -> Any:
         found = figures(daemon.store, micros(daemon.clock.now()))
         return PlainTextResponse("\n".join(_lines(daemon, found)) + "\n", media_type=TYPE)
 
+    @app.head("/v1/ready", include_in_schema=False)  # what load balancers ask
     @app.get("/v1/ready")
     def ready() -> Any:
         why = unfit(daemon)

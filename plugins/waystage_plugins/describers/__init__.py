@@ -4,8 +4,15 @@ from waystage_plugins.describers.calibration import CalibrationDescriber
 from waystage_plugins.describers.maturity import MaturityDescriber
 from waystage_plugins.describers.population import PopulationDescriber
 from waystage_plugins.describers.ranking import RankingDescriber
+from waystage_plugins.describers.regression import RegressionDescriber
 
-DESCRIBERS = (RankingDescriber, CalibrationDescriber, PopulationDescriber, MaturityDescriber)
+DESCRIBERS = (
+    RankingDescriber,
+    CalibrationDescriber,
+    RegressionDescriber,
+    PopulationDescriber,
+    MaturityDescriber,
+)
 
 __all__ = [
     "DESCRIBERS",
@@ -13,4 +20,5 @@ __all__ = [
     "MaturityDescriber",
     "PopulationDescriber",
     "RankingDescriber",
+    "RegressionDescriber",
 ]

@@ -23,9 +23,9 @@ def predicted(
     from waystage_plugins.monitors.statistics.regression import errors
 
     counts = dict.fromkeys(("rows", "labelled", "excluded", "usable"), 0)
-    pairs = _pairs(ctx, ctx.scoring_log.valued(slice_of(ctx, window)), counts)
-    first = next(pairs, None)
-    found = errors(_again(first, pairs)) if first else None
+    source = pairs(ctx, ctx.scoring_log.valued(slice_of(ctx, window)), counts)
+    first = next(source, None)
+    found = errors(_again(first, source)) if first else None
     if found is not None and not found.finite:
         raise Hopeless(
             "the predictions or the true values are so large that their squares are no numbers; "
@@ -44,9 +44,13 @@ def _again(
     yield from rest
 
 
-def _pairs(
+def pairs(
     ctx: Context, rows: Iterable[tuple[float | None, float | None]], counts: dict[str, int]
 ) -> Iterator[tuple[float, float]]:
+    """Give the pairs that have both, and add what was read to `counts`.
+
+    Raises `Retryable` when nobody wants the answer any more.
+    """
     for score, value in rows:
         counts["rows"] += 1
         counts["labelled"] += value is not None

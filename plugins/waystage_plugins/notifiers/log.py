@@ -17,13 +17,13 @@ LEVELS = {"info": logging.INFO, "warn": logging.WARNING, "alarm": logging.ERROR}
 
 
 class LogNotifier(Notifier):
-    """Append each message as one line of JSON to a file, and to the daemon's log.
+    """Append each message as one line of JSON to a file, and tell it in the daemon's log.
 
         - use: log
           with: {path: messages.jsonl}
 
     `path` starts at the project; without it the file is `messages.jsonl` in the daemon's
-    directory. All but ASCII is escaped, so that no text can pass for another line.
+    directory. In the file all but ASCII is escaped, so that no text can pass for another line.
     """
 
     use: ClassVar[str] = "log"
@@ -41,8 +41,15 @@ class LogNotifier(Notifier):
             file.write(line.encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        ctx.log.log(LEVELS[message.level], "message %s", line)
+        ctx.log.log(LEVELS[message.level], "%s", _told(message))
         return key
+
+
+def _told(message: Message) -> str:
+    """Write a message for who reads the daemon's log: in one line, and as no other line."""
+    about = ", ".join(filter(None, (message.service, message.run and f"run {message.run}")))
+    text = f"message: {message.title}{f' ({about})' if about else ''}: {message.text}"
+    return "".join(each if each.isprintable() else " " for each in text)
 
 
 def _holds(file: BinaryIO, start: bytes) -> bool:

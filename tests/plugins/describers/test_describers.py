@@ -24,6 +24,7 @@ from waystage.plugin import (
     Measurement,
     Minimum,
     Monitor,
+    Outcome,
     Placement,
     ScoredRow,
     Section,
@@ -31,12 +32,14 @@ from waystage.plugin import (
     Watched,
     Window,
 )
+from waystage.report.plot import svg
 from waystage.testing import FakeContext
 from waystage_plugins.describers import (
     CalibrationDescriber,
     MaturityDescriber,
     PopulationDescriber,
     RankingDescriber,
+    RegressionDescriber,
 )
 from waystage_plugins.describers.maturity import MOST, spans
 from waystage_plugins.describers.moved import _spans
@@ -47,6 +50,8 @@ from waystage_plugins.monitors import (
     KsMonitor,
     LiftMonitor,
     PsiMonitor,
+    R2Monitor,
+    RmseMonitor,
 )
 from waystage_plugins.monitors.statistics import curves
 from waystage_plugins.monitors.statistics.counts import raw
@@ -203,6 +208,77 @@ def test_the_calibration_is_that_of_the_monitor_and_counts_every_request(ctx: Fa
     assert sum(row[5] for row in found.tables[0].rows if isinstance(row[5], int)) == 800
     weighted = sum(abs(row[1] - row[2]) * row[5] for row in found.tables[0].rows)  # type: ignore[operator]  # numbers all
     assert weighted / 800 == pytest.approx(ece.value)
+
+
+RMSE = Watched(name="error", use="performance.rmse", settings={}, kept={})
+
+
+def priced(ctx: FakeContext, values: Sequence[tuple[float, float | None]]) -> None:
+    """Log predictions, and the true values that are known."""
+    fill(ctx, [(predicted, -1) for predicted, _ in values])
+    ctx.scoring_log.outcomes(
+        Outcome(f"31-{number}", true, START + 40 * DAY)
+        for number, (_, true) in enumerate(values)
+        if true is not None
+    )
+
+
+def test_a_regression_is_drawn_as_its_monitors_measure_it(ctx: FakeContext) -> None:
+    random = Random(11)
+    values = [(100 * random.random(), 0.0) for _ in range(900)]
+    priced(ctx, [(p, None if p < 5 else 2 + p + random.gauss(0, 10)) for p, _ in values])
+    (found,) = RegressionDescriber().describe(ctx, NEXT, [RMSE])
+    rmse, r2 = measured(RmseMonitor, ctx), measured(R2Monitor, ctx)
+    assert (found.facts["rmse"], found.facts["low"]) == (rmse.value, rmse.low)
+    assert (found.facts["r2"], found.facts["rows"]) == (r2.value, 900)
+    assert found.facts["bias"] == pytest.approx(2, abs=1)
+    assert "True values lie" in found.about
+    assert "above the predictions" in found.about
+    points = found.figures[0].series[1]
+    assert len(points.x) == 10
+    assert list(points.x) == sorted(points.x)
+    assert sum(low <= x + 2 <= high for x, low, high in zip(points.x, points.low, points.high,
+                                                            strict=True)) >= 8  # fmt: skip
+    rows = found.tables[0].rows
+    assert sum(row[5] for row in rows if isinstance(row[5], int)) == found.facts["usable"] < 900
+    stairs = found.figures[1].series[0]
+    assert sum(stairs.y[1:-1:2]) == pytest.approx(1), "every request is in one step"
+
+
+def test_who_watches_no_regression_has_no_section_of_one(ctx: FakeContext) -> None:
+    priced(ctx, [(1.0, 2.0), (2.0, 2.0)])
+    ks = Watched(name="ks", use="performance.ks", settings={}, kept={})
+    assert RegressionDescriber().describe(ctx, NEXT, [ks]) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ([], "0 requests were scored; of none of them"),
+        ([(1.0, None), (2.0, None)], "2 requests were scored; of none of them"),
+        ([(1e200, 1.0), (1.0, 1e200)], "so large that no curve can be drawn"),
+    ],
+)
+def test_what_a_regression_lacks_is_said(
+    ctx: FakeContext, values: Sequence[tuple[float, float | None]], says: str
+) -> None:
+    priced(ctx, values)
+    (found,) = RegressionDescriber().describe(ctx, NEXT, [RMSE])
+    assert says in found.missing
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[(1.0, 3.0)], [(2.0, 5.0)] * 40, [(0.0, 0.0), (0.0, 0.0)], [(1e-300, 1e-300), (5e150, 1.0)]],
+)
+def test_a_regression_of_few_or_equal_values_is_drawn(
+    ctx: FakeContext, values: Sequence[tuple[float, float | None]]
+) -> None:
+    priced(ctx, values)
+    (found,) = RegressionDescriber().describe(ctx, NEXT, [RMSE])
+    assert found.missing or [svg(each, "f") for each in found.figures]
+    if not found.missing:
+        assert f"It stands on {len(values)} requests only." in found.about
 
 
 def test_scores_that_are_no_probabilities_have_no_calibration(ctx: FakeContext) -> None:

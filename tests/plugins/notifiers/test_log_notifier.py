@@ -61,3 +61,16 @@ def test_many_at_once_write_one_line_per_key(ctx: FakeContext) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: notifier.send(ctx, MESSAGE, key=f"k{n % 10}"), range(60)))
     assert sorted(line["key"] for line in written(ctx)) == [f"k{n}" for n in range(10)]
+
+
+def test_who_reads_the_daemons_log_reads_a_sentence(
+    ctx: FakeContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = MESSAGE.model_copy(
+        update={"text": "below 0.3\n2026 ERROR forged\u202e", "level": "alarm"}
+    )
+    with caplog.at_level("INFO"):
+        LogNotifier().send(ctx, told, key="k")
+    (record,) = [each for each in caplog.records if each.message.startswith("message: ")]
+    assert record.message == "message: KS fell (credit-risk): below 0.3 2026 ERROR forged "
+    assert record.levelname == "ERROR"

@@ -1,0 +1,58 @@
+"""Follow the hash chains of an unpacked evidence pack, with nothing but Python: python3 follow.py
+
+This file is part of each pack, so it imports nothing of Waystage. A row's hash is the SHA-256 of
+the hash before it (of a run's first row: 32 zero bytes), then the row's number, its time in
+microseconds since 1970 and the length of its actor's name, each in decimals with a blank behind
+it, then that name and the row's body, both in UTF-8. The run's line and audit-heads.jsonl say how
+many rows there are, and the hash of the last one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """Read a file of JSON lines."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
+def findings(history: Path, heads: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Say where the history of a run is not the one that its hashes were made of."""
+    lines = lines_of(history)
+    run = next(each for each in lines if each["kind"] == "run")
+    before, number = bytes.fromhex(run["before"]), run["first"]
+    for row in (each for each in lines if each["kind"] == "history"):
+        head = f"{row['seq']} {row['at']} {len(row['actor'])} "
+        text = (head + row["actor"] + row["body"]).encode()
+        digest = hashlib.sha256(before + text).hexdigest()
+        if (row["seq"], row["hash"]) != (number, digest):
+            yield f"{history.name}: row {row['seq']} is not the one that was written as {number}"
+        before, number = bytes.fromhex(row["hash"]), row["seq"] + 1
+    last, known = (number - 1, before.hex()), heads.get(run["id"], {})
+    if last != (run["revision"], run["head"]):
+        yield f"{history.name}: its last row is not the head that the run's line has"
+    if last != (known.get("rows"), known.get("head")):
+        yield f"{history.name}: its last row is not the head in audit-heads.jsonl"
+
+
+def main(place: Path) -> int:
+    """Follow all histories below a directory; answers 1 when one does not hold."""
+    found = lines_of(place / "audit-heads.jsonl")
+    heads = {each["run"]: each for each in found if "run" in each}
+    histories = sorted((place / "history").glob("*.jsonl"))
+    wrong = [text for each in histories for text in findings(each, heads)]
+    if len(histories) != len(heads):
+        wrong.append(f"there are {len(histories)} histories and {len(heads)} heads of them")
+    word = "history" if len(histories) == 1 else "histories"
+    print("\n".join(wrong or [f"{len(histories)} {word}: every row is as it was written"]))
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else ".")))
