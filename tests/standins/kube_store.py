@@ -85,7 +85,7 @@ class Store(Rights):
         if kind.plural == "namespaces" and not dry:
             account = {"metadata": {"name": "default"}}
             self.create(("", "serviceaccounts", meta["name"]), account, "controllers")
-        return self.changed(made)
+        return self.changed(made, dry=dry)
 
     def replace(
         self, place: Place, thing: Thing, manager: str, part: str = "", *, dry: bool = False
@@ -102,7 +102,7 @@ class Store(Rights):
         _keep(meta, known)
         fill(kind, thing, live)
         made = kube_fields.updated(live, thing, manager, part, schema_of(kind))
-        return self.changed(self.put(place, made, live, dry=dry))
+        return self.changed(self.put(place, made, live, dry=dry), dry=dry)
 
     def apply(
         self, place: Place, name: str, thing: Thing, manager: str, force: bool,
@@ -124,7 +124,7 @@ class Store(Rights):
             raise Answered(409, "Conflict", str(no), no.causes) from no
         made["metadata"].setdefault("uid", str(uuid.uuid4()))
         fill(kind, made)
-        return self.changed(self.put(place, made, live, dry=dry))
+        return self.changed(self.put(place, made, live, dry=dry), dry=dry)
 
     def delete(self, place: Place, name: str, options: Thing, *, dry: bool = False) -> Thing:
         """Take an object away, and what it owns; give it if something holds it still."""
@@ -144,9 +144,11 @@ class Store(Rights):
         if place[1] == "namespaces":
             self.projects.pop(name, None)
 
-    def changed(self, thing: Thing) -> Thing:
+    def changed(self, thing: Thing, *, dry: bool = False) -> Thing:
         """Let the controllers see to it; give the object as it was answered."""
         answer = copy.deepcopy(thing)
+        if dry:
+            return answer
         kube_collector.sweep(self)
         for each in self.after:
             try:

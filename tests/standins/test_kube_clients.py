@@ -57,7 +57,7 @@ def test_its_watch_gives_what_comes_and_says_when_the_past_is_forgotten(
 ) -> None:
     old = ask.config("a")["metadata"]["resourceVersion"]
     core, watch = kubernetes.client.CoreV1Api(client), kubernetes.watch.Watch()
-    seen = watch.stream(core.list_namespaced_config_map, "models", timeout_seconds=60)
+    seen = watch.stream(core.list_namespaced_config_map, "models", timeout_seconds=300)
     assert next(seen)["object"].metadata.name == "a"
     ask.config("b")
     assert next(seen)["object"].metadata.name == "b"
@@ -65,7 +65,7 @@ def test_its_watch_gives_what_comes_and_says_when_the_past_is_forgotten(
     assert list(seen) == []
     ask.api.store.history.compact()
     late = kubernetes.watch.Watch().stream(
-        core.list_namespaced_config_map, "models", resource_version=old, timeout_seconds=60
+        core.list_namespaced_config_map, "models", resource_version=old, timeout_seconds=300
     )
     with pytest.raises(kubernetes.client.ApiException) as no:
         next(late)

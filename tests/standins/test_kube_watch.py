@@ -11,7 +11,7 @@ from kube_api import KubeApi
 
 from .conftest import CONFIGS, MERGE, Asker
 
-WATCH = f"{CONFIGS}?watch=1&timeoutSeconds=60"
+WATCH = f"{CONFIGS}?watch=1&timeoutSeconds=300"
 
 
 def test_a_watch_tells_all_that_happened_since_its_version(ask: Asker) -> None:
