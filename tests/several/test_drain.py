@@ -39,7 +39,7 @@ def ended(side, *runs):
 def test_a_step_that_is_being_called_is_finished_and_the_other_daemon_goes_on(
     start, postgres_url, effects
 ):
-    first = start(postgres_url, TEXTS).up()
+    first = start(postgres_url, TEXTS, lease=300, grace=120).up()
     gate = effects.with_name("slow")
     gate.touch()
     run = first.open("k", "slow").json()["run"]
@@ -50,9 +50,7 @@ def test_a_step_that_is_being_called_is_finished_and_the_other_daemon_goes_on(
     more = second.open("more", "slow").json()["run"]
     until(lambda: len(marks(effects)) == 2)
     gate.unlink()
-    began = time.monotonic()
-    until(ended(second, run, more))
-    assert time.monotonic() - began < 20, "it was woken, and did not wait for a lease"
+    until(ended(second, run, more), within=120)  # it is woken, and does not wait for a lease
     assert first.ended() == 0
     one, two = (next(key for key in acted(effects) if key.startswith(f"{run}/") and
                      key.endswith(name)) for name in ("one", "two"))  # fmt: skip
@@ -82,16 +80,16 @@ def test_on_sqlite_what_was_being_called_is_finished_and_the_rest_done_after_the
     start, tmp_path, effects
 ):
     root = make_project(tmp_path / "project", "sqlite:///waystage.db", TEXTS)
-    first = start("", root=root).up()
+    first = start("", root=root, grace=120).up()
     gate = effects.with_name("slow")
     gate.touch()
     run = first.open("k", "slow").json()["run"]
     until(lambda: marks(effects))
     first.tell(signal.SIGTERM)
     time.sleep(0.3)
-    assert first.process.poll() is None, "it has ten seconds to finish"
+    assert first.process.poll() is None, "it has two minutes to finish"
     gate.unlink()
-    assert first.ended(within=9.5) == 0
+    assert first.ended(within=110) == 0
     assert sorted(acted(effects).values()) == [1], "the second step is not begun any more"
     second = start("", root=root).up()
     until(ended(second, run))
@@ -104,7 +102,7 @@ def test_on_sqlite_what_was_being_called_is_finished_and_the_rest_done_after_the
     indirect=["database_url"],
 )
 def test_a_second_signal_ends_it_at_once(start, database_url, effects, number):
-    first = start(database_url, TEXTS, lease=2).up()
+    first = start(database_url, TEXTS, lease=2, grace=120).up()
     gate = effects.with_name("slow")
     gate.touch()
     run = first.open("k", "slow").json()["run"]
@@ -112,9 +110,7 @@ def test_a_second_signal_ends_it_at_once(start, database_url, effects, number):
     first.tell(signal.SIGTERM)
     time.sleep(0.3)
     first.tell(number)
-    began = time.monotonic()
-    assert first.ended() == -number
-    assert time.monotonic() - began < 8, "not after its ten seconds"
+    assert first.ended(within=110) == -number, "not after its two minutes"
     gate.unlink()
     second = start(database_url, TEXTS, root=first.root, lease=2).up()
     until(ended(second, run))
@@ -124,37 +120,35 @@ def test_a_second_signal_ends_it_at_once(start, database_url, effects, number):
 def test_a_step_that_does_not_end_in_time_is_cut_off_and_called_by_the_other_soon(
     start, postgres_url, effects
 ):
-    first = start(postgres_url, TEXTS, grace=0.5).up()
+    first = start(postgres_url, TEXTS, lease=300, grace=0.5).up()
     gate = effects.with_name("slow")
     gate.touch()
     run = first.open("k", "slow").json()["run"]
     until(lambda: marks(effects))
     second = start(postgres_url, TEXTS).up()
     first.tell(signal.SIGTERM)
-    began = time.monotonic()
-    assert first.ended() == 0
-    assert time.monotonic() - began < 9
+    assert first.ended() == 0, "while what it calls still waits"
     gate.unlink()
-    until(ended(second, run), within=45)
+    until(ended(second, run), within=150)  # well before the lease ends
     assert set(acted(effects).values()) == {1}
 
 
 def test_who_waits_is_called_by_the_other_daemon_and_tasks_stay_open(start, postgres_url, effects):
-    first, second = (start(postgres_url, TEXTS) for _ in range(2))
+    first, second = (start(postgres_url, TEXTS, grace=120) for _ in range(2))
     first.up(), second.up()
     later = effects.with_name("later")
     later.touch()
     run = first.open("k", "later").json()["run"]
     until(lambda: first.get("health")["ok"])
     first.tell(signal.SIGTERM)
-    assert first.ended(within=9.5) == 0
+    assert first.ended(within=110) == 0
     later.unlink()
     until(lambda: second.get(f"runs/{run}")["tasks"])
     assert [at(effects, "=", key) for key in acted(effects)] == [[str(second.process.pid)]]
 
 
 def test_a_message_that_is_being_sent_is_finished_and_noted(start, database_url, effects):
-    first = start(database_url, TEXTS).up()
+    first = start(database_url, TEXTS, grace=120).up()
     tell = effects.with_name("tell")
     tell.touch()
     (first.root / "lifecycles/slow.yaml").write_text(SLOW.replace("side.act", "side.nothing"))
@@ -162,9 +156,7 @@ def test_a_message_that_is_being_sent_is_finished_and_noted(start, database_url,
     first.tell(signal.SIGTERM)
     time.sleep(0.3)
     tell.unlink()
-    began = time.monotonic()
-    assert first.ended() == 0
-    assert time.monotonic() - began < 4.5, "it ends when the message is out, not after a wait"
+    assert first.ended(within=110) == 0, "it ends when the message is out, not after a wait"
     (first.root / "lifecycles/slow.yaml").write_text(SLOW)
     second = start(database_url, TEXTS, root=first.root).up()
     second.open("k", "slow")
