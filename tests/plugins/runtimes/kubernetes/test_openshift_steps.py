@@ -19,7 +19,7 @@ from waystage_plugins.steps.restore import Restore
 from waystage_plugins.steps.split import Split
 from waystage_plugins.steps.undeploy import Undeploy
 
-from .conftest import IMAGE, World
+from .conftest import IMAGE, World, wait
 
 HOW_TO = Path(__file__).parents[4] / "docs" / "how-to" / "openshift.md"
 
@@ -59,8 +59,9 @@ def test_a_deployment_is_done_only_when_its_route_leads_to_it(world: World, stor
     ctx = story.run(1)
     with pytest.raises(TimeoutError, match="still waits"):
         run_to_end(Deploy(image=IMAGE), ctx, within=2)
-    seen = story.runtime.observe(ctx, Handle.model_validate({"ref": ctx.memo["handle"]}))
-    assert (seen.phase, seen.message) == ("pending", "the Route is new")
+    handle = Handle.model_validate({"ref": ctx.memo["handle"]})
+    wait(lambda: story.runtime.observe(ctx, handle).message == "the Route is new")
+    assert story.runtime.observe(ctx, handle).phase == "pending"
     world.kubelet.routes_lead_here = True
     answer = run_to_end(Deploy(image=IMAGE), ctx)
     assert isinstance(answer, Done)
