@@ -69,10 +69,14 @@ def template_hash(thing: Thing) -> str:
     return hashlib.sha256(raw).hexdigest()[:10]
 
 
-def is_unfinished(thing: Thing) -> bool:
-    """Whether a Deployment may run out of its time to make progress."""
+def seconds_left(thing: Thing) -> float | None:
+    """Give the time that a Deployment has to make progress, None if none runs."""
     told = {c["type"]: c for c in (thing.get("status") or {}).get("conditions") or ()}
-    return (told.get("Progressing") or {}).get("reason") not in (DONE, LATE)
+    progress = told.get("Progressing") or {}
+    if progress.get("reason") in (None, DONE, LATE):
+        return None
+    limit = float(thing["spec"].get("progressDeadlineSeconds", 600))
+    return limit - seconds_since(progress["lastUpdateTime"])
 
 
 def _new_set(hand: Hand, thing: Thing, mark: str, sets: list[Thing]) -> Thing:

@@ -37,6 +37,14 @@ def keep_job(hand: Hand, thing: Thing) -> None:
         hand.change("batch", "jobs", thing, status=status)
 
 
+def seconds_left(thing: Thing) -> float | None:
+    """Give the time that a Job may still be at work, None if it has no end or has ended."""
+    limit, begun = thing["spec"].get("activeDeadlineSeconds"), (thing.get("status") or {})
+    if limit is None or "startTime" not in begun or is_over(thing):
+        return None
+    return float(limit) - seconds_since(begun["startTime"])
+
+
 def is_over(thing: Thing) -> bool:
     """Whether a Job has ended, well or not."""
     told = (thing.get("status") or {}).get("conditions") or ()

@@ -80,6 +80,7 @@ class KubeApi:
 
     def close(self) -> None:
         """Stop listening, and cut every line, as a server that ends."""
+        self.controllers.close()
         self.server.shutdown()
         self.server.server_close()
         self._thread.join()

@@ -7,12 +7,15 @@ alone (a rollout's deadline, a Job's) is looked at again by a clock of its own.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from deployment_controller import is_unfinished, keep_deployment, keep_replica_set
+import deployment_controller
+import job_controller
+from deployment_controller import keep_deployment, keep_replica_set
 from image_streams import keep_stream
-from job_controller import is_over, keep_job
+from job_controller import keep_job
 from kserve_controller import keep_inference
 from kube_hand import Hand
 from kube_store import Store
@@ -30,7 +33,7 @@ KEPT: tuple[tuple[str, str, Keep], ...] = (
     ("image.openshift.io", "imagestreams", keep_stream),
 )
 TURNS = 100  # more than anything needs to come to rest; what does not is a fault
-TICK = 0.5  # seconds between two looks at what only time changes
+TICK = 0.1  # seconds after a deadline: times of the API are whole seconds
 
 
 class Controllers:
@@ -41,6 +44,7 @@ class Controllers:
         self._busy = False
         self._again = False
         self._timer: threading.Timer | None = None
+        self._due = 0.0
         store.after.append(self.settle)
 
     def settle(self) -> None:
@@ -78,12 +82,26 @@ class Controllers:
             place for group, plural, place in list(self.store.things) if (group, plural) in kept
         }
 
+    def close(self) -> None:
+        """Wait for no deadline until something changes again."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _wait(self) -> None:
-        """Look again in a while where a deadline runs."""
-        if self._timer is None and self._is_timed():
-            self._timer = threading.Timer(TICK, self._tick)
-            self._timer.daemon = True
-            self._timer.start()
+        """Look again when the next deadline is over."""
+        left = [each for each in self._left() if each is not None]
+        if not left:
+            return
+        due = time.monotonic() + max(min(left), 0) + TICK
+        if self._timer is not None:
+            if self._due <= due:
+                return
+            self._timer.cancel()
+        self._due = due
+        self._timer = threading.Timer(due - time.monotonic(), self._tick)
+        self._timer.daemon = True
+        self._timer.start()
 
     def _tick(self) -> None:
         with self.store.lock:
@@ -91,12 +109,10 @@ class Controllers:
             if self.settle in self.store.after:  # else they are not at work
                 self.settle()
 
-    def _is_timed(self) -> bool:
+    def _left(self) -> Iterator[float | None]:
         for (group, plural, _), things in list(self.store.things.items()):
             for each in things.values():
-                if (group, plural) == ("apps", "deployments") and is_unfinished(each):
-                    return True
-                limited = plural == "jobs" and "activeDeadlineSeconds" in each["spec"]
-                if limited and not is_over(each):
-                    return True
-        return False
+                if (group, plural) == ("apps", "deployments"):
+                    yield deployment_controller.seconds_left(each)
+                elif (group, plural) == ("batch", "jobs"):
+                    yield job_controller.seconds_left(each)
