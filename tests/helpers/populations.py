@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from waystage_plugins.monitors import (
     Chi2Monitor,
@@ -26,10 +27,12 @@ from waystage_plugins.monitors.statistics import (
     calibration,
     confusion,
     lift,
+    mannwhitney,
     mover,
     paired,
     rates,
     regression,
+    unpaired,
 )
 from waystage_plugins.monitors.statistics import divergence as d
 from waystage_plugins.monitors.statistics.counts import Counts, Floats, raw
@@ -43,15 +46,11 @@ NORMAL = NormalDist()
 
 @dataclass(frozen=True)
 class Case:
-    """One interval on one population; `window` draws a window: its interval, and the truth.
-
-    `promised` is the share of windows that it is known to hold the truth in.
-    """
+    """One interval on one population; `window` draws a window: its interval, and the truth."""
 
     interval: str
     population: str
     window: Window
-    promised: float = 0.94
 
     def missed(self, random: Random, times: int) -> NDArray[np.int64]:
         """Give, for each of so many windows, -1 below the truth, 1 above it, 0 if it held it."""
@@ -208,8 +207,9 @@ def regression_of(name: str, noise: str, size: int) -> Case:
 
 
 DISTANCES: dict[str, tuple[d.Distance, type[DriftMonitor]]] = {
-    "psi": (d.psi, PsiMonitor), "js": (d.js, JsMonitor), "chi2": (d.cramers_v, Chi2Monitor),
-    "drift ks": (d.ks, DriftKsMonitor), "wasserstein": (d.ks, WassersteinMonitor),
+    "drift.psi": (d.psi, PsiMonitor), "drift.js": (d.js, JsMonitor),
+    "drift.chi2": (d.cramers_v, Chi2Monitor), "drift.ks": (d.ks, DriftKsMonitor),
+    "drift.wasserstein": (d.ks, WassersteinMonitor),
 }  # fmt: skip
 
 
@@ -247,7 +247,7 @@ def frozen_of(name: str, shift: float, size: int) -> Case:
         now = base.empty()
         base.add(drawn.tolist())
         now.add((random.normal(size=size) + shift).tolist())
-        if name == "wasserstein":
+        if name == "drift.wasserstein":
             return monitor.reach(base, now), shift / base.spread  # in the frozen unit
         assert base.edges is not None
         then, today = (np.diff([NORMAL.cdf(edge - by) for edge in base.edges], prepend=0, append=1)
@@ -255,9 +255,7 @@ def frozen_of(name: str, shift: float, size: int) -> Case:
         return monitor.reach(base, now), float(distance(then, today))
 
     where = f"normal, moved by {shift:g}, {monitor.cells} frozen cells, {size} and {size}"
-    # so far that cells are all but empty, and the floor of their shares is most of the index
-    far = name == "psi" and shift > 2
-    return Case(name, where, window, 0.85 if far else 0.94)
+    return Case(name, where, window)
 
 
 # shares, ratios, comparisons
@@ -302,25 +300,63 @@ def decay_of(name: str, then: float, now: float, size: int) -> Case:
     return Case("decay", f"{name}, AUC {before:.3f} to {after:.3f}, {size} and {size}", window)
 
 
-def gain_of(name: str, noises: tuple[float, float], events: int, others: int) -> Case:
-    """Case of the gain of a challenger: both see one signal, each through noise of its own."""
-    compare = {"auc gain": paired.auc_gain, "ks gain": paired.ks_gain}[name]
+GAINS = {"AUC": "auc", "KS": "ks", "Brier": "brier"}
 
-    def value(noise: float) -> float:
-        if name == "auc gain":
-            return NORMAL.cdf(1 / (2 * (1 + noise**2)) ** 0.5)
-        return 2 * NORMAL.cdf(0.5 / (1 + noise**2) ** 0.5) - 1
 
-    truth = value(noises[1]) - value(noises[0])
+def gain_of(name: str, how: str, noises: tuple[float, float], events: int, others: int) -> Case:
+    """Case of the gain of a challenger: both see one signal, each through noise of its own.
+
+    They do so on the same requests (`paired`), or on as many others (`apart`).
+    """
+    truth = true_gain(name, noises, events / (events + others))
+    event = np.repeat([1, 0], [events, others]).astype(np.int64)
+
+    def seen(signal: Floats, noise: float, random: Random) -> Floats:
+        drawn: Floats = signal + random.normal(0, noise, len(event))
+        return 1 / (1 + np.exp(-drawn)) if name == "Brier" else drawn
 
     def window(random: Random) -> tuple[Interval, float]:
-        event = np.repeat([1, 0], [events, others]).astype(np.int64)
-        signal = event + random.normal(size=events + others)
-        first, second = (signal + random.normal(0, noise, len(event)) for noise in noises)
-        found = compare(paired.Pairs(first, second, event))
+        signals = [event + random.normal(size=len(event)) for _ in range(2)]
+        if how == "paired":
+            both = [seen(signals[0], noise, random) for noise in noises]
+            found = paired.GAINS[GAINS[name]](paired.Pairs(both[0], both[1], event), 0.95)
+        else:
+            each = [unpaired.Sample(seen(*of, random), event)
+                    for of in zip(signals, noises, strict=True)]  # fmt: skip
+            found = unpaired.GAINS[GAINS[name]](each[0], each[1], 0.95)
         return (found.low, found.high), truth
 
-    return Case(name, f"gain {truth:.3f}, {events} and {others}", window)
+    where = f"{how}, gain {truth:.3f}, {events} and {others}"
+    return Case(f"gain in {name}", where, window)
+
+
+def true_gain(name: str, noises: tuple[float, float], rate: float) -> float:
+    """Give the gain that the noises are: events lie 1 higher, and the signal's own noise is 1."""
+
+    def value(noise: float) -> float:
+        spread = (1 + noise**2) ** 0.5
+        if name == "AUC":
+            return NORMAL.cdf(1 / spread / 2**0.5)
+        if name == "KS":
+            return 2 * NORMAL.cdf(0.5 / spread) - 1
+        at = (np.arange(200_000) + 0.5) / 200_000
+        z = spread * ndtri(at)
+        missed = np.mean((1 - 1 / (1 + np.exp(-z - 1))) ** 2)
+        return -float(rate * missed + (1 - rate) * np.mean((1 / (1 + np.exp(-z))) ** 2))
+
+    return value(noises[1]) - value(noises[0])
+
+
+def canary_of(name: str, shift: float, size: int) -> Case:
+    """Case of Cliff's delta, or of the shift, of a canary whose values lie that much higher."""
+
+    def window(random: Random) -> tuple[Interval, float]:
+        found = mannwhitney.compare(random.normal(shift, 1, size), random.normal(size=size))
+        if name == "effect":
+            return (found.low, found.high), 2 * NORMAL.cdf(shift / 2**0.5) - 1
+        return (found.shift_low, found.shift_high), shift
+
+    return Case(f"canary.judge, {name}", f"normal, moved by {shift:g}, {size} and {size}", window)
 
 
 def all_cases() -> list[Case]:
@@ -339,18 +375,23 @@ def all_cases() -> list[Case]:
         *(regression_of(name, noise, 400)
           for name in ("rmse", "r2") for noise in ("normal", "Laplace", "uneven")),
         *(distance_of(name, cells, tilt, base, now)
-          for name in ("psi", "js", "chi2", "drift ks")
+          for name in ("drift.psi", "drift.js", "drift.chi2", "drift.ks")
           for cells, tilt, base, now in ((10, 0, 4000, 2000), (10, 0.1, 4000, 2000),
                                          (10, 0.4, 4000, 2000), (10, 0.9, 4000, 2000),
                                          (20, 0.3, 1000, 500), (3, 0.1, 1000, 1000))),
-        *(frozen_of(name, shift, 1000) for name in ("psi", "js", "drift ks", "wasserstein")
+        *(frozen_of(name, shift, 1000)
+          for name in ("drift.psi", "drift.js", "drift.ks", "drift.wasserstein")
           for shift in (0.0, 0.1, 0.5, 3.0)),
+        *(frozen_of("drift.psi", *far) for far in ((1.0, 200), (1.5, 1000), (2.0, 1000),
+                                                   (5.0, 1000), (3.0, 10_000))),
         *(share_of(truth, size) for truth, size in ((0.01, 1000), (0.3, 200), (0.5, 1000))),
         *(fairness_of(*each) for each in ((0.3, 0.5, 200), (0.02, 0.05, 200), (0.8, 0.8, 1000))),
         decay_of("absolute", 1.5, 1.0, 200), decay_of("relative", 1.5, 1.0, 200),
         decay_of("relative", 1.0, 1.0, 200),
-        gain_of("auc gain", (0.9, 0.4), 250, 250), gain_of("auc gain", (0.5, 0.5), 100, 400),
-        gain_of("ks gain", (0.9, 0.4), 250, 250), gain_of("ks gain", (0.5, 0.5), 250, 250),
+        *(gain_of(name, how, *of)
+          for name in GAINS for how in ("paired", "apart")
+          for of in (((0.9, 0.4), 250, 250), ((0.5, 0.5), 100, 400))),
+        *(canary_of(name, shift, 60) for name in ("effect", "shift") for shift in (0.0, 0.5, 1.5)),
     ]  # fmt: skip
 
 
