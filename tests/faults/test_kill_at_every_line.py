@@ -44,8 +44,9 @@ def tried(how: str, lifecycle: str, tries: int, bug: str = "") -> Iterator[dict[
             assert process.wait(timeout=60) == 0
     finally:
         for process in processes:
-            process.kill()
-            process.communicate()
+            process.terminate()  # it throws its directory away
+        for process in processes:
+            process.communicate(timeout=120)
 
 
 def found(bug: str, tries: int) -> int:

@@ -235,6 +235,8 @@ def double_crashes(killer: Killer, share: int, of: int, tries: int) -> Iterator[
 
 def main(how: str, lifecycle: str, share: int, of: int, tries: int = 0, bug: str = "") -> None:
     """Try, and tell of each try."""
+    stopping: list[int] = []  # nobody listens any more: the try that is under way is the last
+    signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
     killer = Killer(lifecycle, bug)
     try:
         killer.prepare()
@@ -244,6 +246,8 @@ def main(how: str, lifecycle: str, share: int, of: int, tries: int = 0, bug: str
         ways = {"once": every_line, "twice": double_crashes}
         for told in ways[how](killer, share, of, tries):
             print(json.dumps(told), flush=True)
+            if stopping:
+                return
     finally:
         killer.close()
 
