@@ -185,10 +185,10 @@ def test_of_two_answers_at_the_same_moment_one_has_an_effect(api: Any, attempt: 
 
     def answer(number: int) -> tuple[int, str]:
         person, outcome = ("vera", "approve") if number % 2 else ("victor", "reject")
-        with httpx.Client(base_url=api.web.url, trust_env=False, timeout=30) as client:
+        with httpx.Client(base_url=api.web.url, trust_env=False, timeout=120) as client:
             headers = {"Authorization": f"Bearer {api.token}", "X-Waystage-Person": person}
             body = {"outcome": outcome, "comment": "so"}
-            together.wait(timeout=20)
+            together.wait(timeout=120)
             path = f"/v1/tasks/{task}/complete"
             return client.post(path, headers=headers, json=body).status_code, outcome
 
@@ -348,7 +348,7 @@ def test_a_port_in_use_is_told(standing: Any) -> None:
 
 def test_a_path_with_odd_bytes_is_no_crash(standing: Any) -> None:
     port = int(standing.web.url.rpartition(":")[2])
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     for path in ("/v1/runs/%00", "/v1/runs/%ff%fe", "/v1/runs/..%2f..%2fetc%2fpasswd",
                  "/v1/placements?at=yesterday", "/v1/runs?limit=-1"):  # fmt: skip
         connection.request("GET", path, headers=bearer(standing))
