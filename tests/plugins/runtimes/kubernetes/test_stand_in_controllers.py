@@ -134,7 +134,7 @@ def test_a_pod_that_asks_for_more_is_refused(pod: Thing, container: Thing, says:
 def test_a_container_gets_what_its_pod_asks_for() -> None:
     container = {
         "name": "c", "args": ["$(HOME)/x", "$$(HOME)"], "env": [
-            {"name": "HOME", "value": "/home"},
+            {"name": "HOME", "value": "/own"},
             {"name": "WHO", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
             {"name": "WORD", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
         "resources": {"limits": {"memory": "1Gi", "cpu": "500m"}, "requests": {"cpu": "250m"}},
@@ -146,8 +146,8 @@ def test_a_container_gets_what_its_pod_asks_for() -> None:
         "fsGroup": 9, "seccompProfile": {"type": "RuntimeDefault"}}}}  # fmt: skip
     secret = {"kind": "Secret", "data": {"k": "eA=="}}
     made = settings_of(pod, container, "", {"v": Path("/there")}, lambda *_: secret)
-    assert made["environment"] == {"HOME": "/home", "WHO": "p", "WORD": "x"}
-    assert made["command"] == ["/home/x", "$(HOME)"]
+    assert made["environment"] == {"HOME": "/own", "WHO": "p", "WORD": "x"}
+    assert made["command"] == ["/own/x", "$(HOME)"]
     assert (made["user"], made["group_add"], made["read_only"]) == ("7:0", ["9"], True)
     assert (made["cap_drop"], made["security_opt"]) == (["ALL"], ["no-new-privileges"])
     assert (made["mem_limit"], made["nano_cpus"], made["cpu_shares"]) == (2**30, 5 * 10**8, 256)
