@@ -150,9 +150,13 @@ def server(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
 
 
 def lived(
-    server: PostgresServer, seed: int, seconds: float, restarts: int, commit: float = 0.04
-) -> dict[str, Any]:
-    """Live with a bad line, and with restarts; give what was done and what was wrong."""
+    server: PostgresServer, seed: int, seconds: float, restarts: int, commit: float = 0.04,
+    patience: float = 120,
+) -> dict[str, Any]:  # fmt: skip
+    """Live with a bad line, and with restarts; give what was done and what was wrong.
+
+    What has not ended after `patience` seconds is stuck.
+    """
     url, back = server.database(), []
     with loaded(server, url, seed, commit) as (loads, proxies):
         for proxy in proxies:
@@ -168,7 +172,7 @@ def lived(
     cuts = sum((proxy.cuts for proxy in proxies), start=Counter[str]())
     store = Store(url)
     bare = BareEngine(url, CATALOG, lease=2.0)  # what was left is taken up by a daemon that comes
-    rows, wrong = wrongs(store, loads, 20)
+    rows, wrong = wrongs(store, loads, patience)
     bare.stop()
     store.close()
     again = sum(load.again for load in loads)
@@ -194,7 +198,7 @@ def test_a_bad_line_and_restarts_lose_and_double_nothing(
     cuts = sum((each["cuts"] for each in results), start=Counter[str]())
     back = [seconds for each in results for seconds in each["back"]]
     monkeypatch.setattr(Engine, "_find_out", believe)
-    tries = (lived(server, seed, 4, 0, 0.5)["wrong"] for seed in range(90, 99))
+    tries = (lived(server, seed, 4, 0, 0.5, 20)["wrong"] for seed in range(90, 99))
     planted = next(filter(None, tries), 0) if FULL else 1
     slow = sum(seconds > 5 for seconds in back)
     assert planted, "the check does not see the planted bug"
