@@ -111,8 +111,8 @@ def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionD
 def texts(root: Path) -> Iterator[Path]:
     """Give the text files of the repository that are kept."""
     for top in sorted(root.iterdir()):
-        if top.name.startswith(".") and top.name != ".ci":
-            continue
+        if top.name == "demo-project" or (top.name.startswith(".") and top.name != ".ci"):
+            continue  # the demo's project is there where somebody keeps it
         for path in [top] if top.is_file() else sorted(top.rglob("*")):
             inside = path.relative_to(root).parts
             kept = not any(p in ("__pycache__", "dist", "build") or p[:2] == ".m" for p in inside)
