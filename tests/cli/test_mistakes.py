@@ -15,7 +15,7 @@ from waystage import __version__
 from waystage.cli import main as entry
 from waystage.cli.main import run
 from waystage.cli.show import table
-from waystage.cli.verbs import VERBS
+from waystage.cli.verbs import ELSEWHERE, VERBS
 
 
 def said(capfd: pytest.CaptureFixture[str], code: int, *words: str) -> str:
@@ -70,6 +70,9 @@ def test_a_directory_of_a_project_is_proved_with_it(
 
 def test_a_verb_of_other_tools_is_told_with_ours(capfd: pytest.CaptureFixture[str]) -> None:
     assert "Say: waystage history RUN" in said(capfd, 1, "logs")
+    assert not ELSEWHERE.keys() & VERBS.keys()
+    meant = {told.partition(" ")[0].rstrip(",") for told in ELSEWHERE.values()}
+    assert meant - {"--help"} <= VERBS.keys()
 
 
 def test_the_version_is_an_option_too(capfd: pytest.CaptureFixture[str]) -> None:

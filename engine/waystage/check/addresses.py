@@ -20,6 +20,7 @@ from waystage.check.subject import Subject, did_you_mean
 from waystage.errors import Problem
 from waystage.plugin import Plugin, Storage
 
+MISSING = "list it under connections: in waystage.yaml"
 ADDRESS = re.compile(r"([a-z][a-z0-9]*)://([a-z0-9][a-z0-9-]*)/([^{}]+)")
 
 
@@ -51,9 +52,8 @@ def _reached(
         where = f"for stage {stage}" if stage else "for states without a stage"
         if connection is None:
             text = f"there is no connection {name!r} {where}"
-            yield subject.problem(
-                "E-CONNECTION", path, text, did_you_mean(name, [c.name for c in known])
-            )
+            hint = did_you_mean(name, [c.name for c in known])
+            yield subject.problem("E-CONNECTION", path, text, hint or MISSING)
             return
         plugin = subject.catalog.get(connection.use)
         if plugin is None or not issubclass(plugin, Storage):
