@@ -32,7 +32,9 @@ class NoPrometheus(Exception):
 class RealPrometheus:
     """A Prometheus with these samples: per series its name with labels, and times with values."""
 
-    def __init__(self, place: Path, samples: Mapping[str, list[tuple[float, float]]]) -> None:
+    def __init__(
+        self, place: Path, samples: Mapping[str, list[tuple[float, float]]], port: int = 0
+    ) -> None:
         programs = [shutil.which(name) for name in ("prometheus", "promtool")]
         if None in programs:
             raise NoPrometheus("NOT TESTED: no prometheus (apt-get install prometheus)")
@@ -43,7 +45,7 @@ class RealPrometheus:
         fill = [tool, "tsdb", "create-blocks-from", "openmetrics", "samples", "data"]
         subprocess.run(fill, cwd=place, check=True, capture_output=True)
         with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
+            free.bind(("127.0.0.1", port))
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         command = [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from at_work import AtWork
+from prometheus_server import NoPrometheus, RealPrometheus
 
 GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "canary.md"
 HOUR = timedelta(minutes=70)
@@ -36,7 +39,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AtWork]:
     found.stop()
 
 
-def ask(work: AtWork, count: int) -> Counter[bool]:
+def ask(work: AtWork, count: int, to: str = "") -> Counter[bool]:
     """Send requests one by one, as customers do; count who was told a score, and who was not."""
     rows = work.daemon.store.placements(service=work.service)
     url = next(
@@ -44,12 +47,12 @@ def ask(work: AtWork, count: int) -> Counter[bool]:
         if (row.stage, row.role) == ("PROD", "champion")
     )  # fmt: skip
     told = Counter[bool]()
-    for number in range(count):
+    for _ in range(count):
         row = {"income": work.chance.gauss(0, 1), "age": work.chance.gauss(0, 1)}
         answer = work.daemon.connections.http.post(
-            f"{url}:predict",
+            f"{url}{to}:predict",
             json={"instances": [row]},
-            headers={"X-Request-Id": f"{count}-{number}"},
+            headers={"X-Request-Id": f"r{work.chance.getrandbits(60)}"},
         )
         assert answer.status_code == 200, answer.text
         told[answer.json()["predictions"][0]["score"] is not None] += 1
@@ -117,3 +120,77 @@ def test_a_canary_without_harm_takes_over_and_one_that_leaves_requests_unscored_
     ]
     (alarm,) = [each for each in messages if each["level"] == "alarm"]
     assert "credit 3 answers nobody any more: fail: unscored: effect +0." in alarm["text"]
+
+
+METRICS = """\
+          prometheus:
+            url: http://127.0.0.1:{port}
+            allow_private: true
+          metrics:
+            latency:
+              query: 'latency_seconds{{version="$side"}}'
+              direction: increase
+              tolerate: 9
+            unscored:
+              query: 'unscored{{version="$side"}}'
+              direction: increase
+              critical: true
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.heavy
+@pytest.mark.parametrize(("through", "outcome"), [("Identity", ""), ("Sqrt", "taken_back")])
+def test_a_real_prometheus_that_knows_the_requests_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, through: str, outcome: str
+) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def asking(project: dict[str, Any]) -> None:
+        connected(project)
+        file = tmp_path / "project" / "lifecycles" / "canary.yaml"
+        text, there = re.subn(
+            r" {10}metrics:\n( {12}.*\n)+", METRICS.format(port=port), file.read_text()
+        )
+        assert there == 1
+        file.write_text(text)
+
+    work = AtWork(tmp_path / "project", monkeypatch, "--with", "canary", change=asking)
+    server = None
+    try:
+        work.model("1", weight=0.5)
+        old = work.begin("rest-promotion", "1")
+        work.decide(old, "otto", "go")
+        work.comes_to(old, "serving")
+        work.model("2", weight=0.6, through=through)
+        run = begun(work, "2")
+        samples: dict[str, list[tuple[float, float]]] = {}
+        for _ in range(64):  # each minute some requests, as a scrape sees them
+            work.turn(timedelta(minutes=1))
+            at = work.clock.now().timestamp()
+            for role, version in (("champion", "credit/1"), ("challenger", "credit/2")):
+                began, told = time.perf_counter(), ask(work, 4, f"/labels/{role}")
+                took = (time.perf_counter() - began) / 4
+                for name, value in (("latency_seconds", took), ("unscored", told[False] / 4)):
+                    samples.setdefault(f'{name}{{version="{version}"}}', []).append((at, value))
+        place = tmp_path / "prometheus"
+        place.mkdir()
+        server = RealPrometheus(place, samples, port)
+        work.turn(timedelta(minutes=6))
+        if outcome:
+            work.ends(run, outcome)
+        else:
+            work.comes_to(run, "serving")
+        found = judged(work, run)
+        assert found["verdict"] == ("fail" if outcome else "pass"), found["why"]
+        assert found["metrics"]["latency"]["canary_points"] >= 50
+        assert work.where()["PROD"] == ("credit/1" if outcome else "credit/2")
+    except NoPrometheus as error:
+        pytest.skip(str(error))
+    finally:
+        work.stop()
+        if server is not None:
+            server.stop()
