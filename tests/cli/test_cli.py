@@ -93,7 +93,7 @@ def refused(capfd: pytest.CaptureFixture[str], arguments: list[str], *said: str)
 
 def waystage(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "waystage.cli.main", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
 def test_the_version_is_told(capfd: pytest.CaptureFixture[str]) -> None:

@@ -68,12 +68,12 @@ def main() -> None:
     catalog = {Act.use: Act}
     engine = Engine(store, definitions, catalog, SystemClock(), connections=World(), lease=0.5)
     engine.start()
-    run = engine.open(Opening(definition, "s", SNAPSHOT, "only", "me")).result(timeout=60)
+    run = engine.open(Opening(definition, "s", SNAPSHOT, "only", "me")).result(timeout=300)
     if len(sys.argv) > 3:
         row = store.run(run)
         assert row is not None
         mend = events.repair("retry", "first", {"reason": sys.argv[3]}, "otto")
-        engine.submit(row.no, mend).result(timeout=60)
+        engine.submit(row.no, mend).result(timeout=300)
     end = time.monotonic() + 120
     while (row := store.run(run)) is None or row.status != "ended":
         if store.incidents(run=run) and len(sys.argv) <= 3:

@@ -21,7 +21,7 @@ MIGRATOR = Path(__file__).with_name("migrator.py")
 def play(place: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(MIGRATOR), str(place)],
-        env=os.environ | environment, capture_output=True, text=True, timeout=60, check=False,
+        env=os.environ | environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
 
 

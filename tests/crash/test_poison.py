@@ -16,7 +16,7 @@ PLAYER = Path(__file__).with_name("poisonous.py")
 
 def play(place: Path, url: str, *more: str) -> int:
     command = [sys.executable, str(PLAYER), str(place), url, *more]
-    return subprocess.run(command, timeout=60, check=False).returncode
+    return subprocess.run(command, timeout=300, check=False).returncode
 
 
 def test_a_step_that_killed_its_daemon_three_times_is_not_called_again(tmp_path, database_url):

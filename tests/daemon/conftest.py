@@ -151,12 +151,12 @@ class Bench:
     def open(self, definition: Definition, key: str = "k", **more: Any) -> str:
         self.definitions._compiled[definition.hash] = definition
         opening = Opening(definition, "s", SNAPSHOT, key, "dana", **more)
-        return self.engine.open(opening).result(timeout=60)
+        return self.engine.open(opening).result(timeout=300)
 
     def send(self, run: str, event: Event) -> None:
         row = self.store.run(run)
         assert row is not None
-        self.engine.submit(row.no, event).result(timeout=60)
+        self.engine.submit(row.no, event).result(timeout=300)
 
     def turn(self, by: timedelta) -> None:
         self.clock.turn(by)

@@ -70,7 +70,7 @@ def test_a_daemon_that_is_started_anew_finds_the_call_again(cluster, hostile):
     hostile.until(lambda: hostile.lines("calls.txt"), 60)
     hostile.stop()
     daemon = hostile.start()
-    hostile.until(lambda: hostile.outcome(run) == "done", 60)
+    hostile.until(lambda: hostile.outcome(run) == "done", 300)
     assert hostile.lines("calls.txt") == [f"{run}/1/it"], "it was called once"
     assert daemon.store.run_body(run)["steps"]["it"]["pid"] != os.getpid()
 

@@ -90,7 +90,7 @@ def assert_whole(bench, run: str) -> None:
 def test_two_engines_do_everything_once_and_lose_nothing(two):
     first, second = two
     asked = [opening(bench, f"k{n}")[1] for n in range(120) for bench in two]
-    names = [future.result(timeout=60) for future in asked]
+    names = [future.result(timeout=300) for future in asked]
     assert names[::2] == names[1::2], "a key opens one run, whichever daemon is asked"
     assert len(first.store.runs(limit=1000)) == 120
     first.until(all_rest_in(first, "c"))

@@ -180,7 +180,7 @@ def overdue(place: Path, number: int) -> tuple[int, float]:
     clock = HandClock(datetime(2026, 3, 1, tzinfo=UTC))
     bare = BareEngine(f"sqlite:///{place / 'overdue.db'}", CATALOG, clock)
     definition, quick = bare.lifecycle(ONCE), bare.lifecycle(QUICK)
-    runs = [asked.result(timeout=60) for asked in
+    runs = [asked.result(timeout=300) for asked in
             [bare.asked(definition, f"k{n}") for n in range(number)]]  # fmt: skip
     bare.stop()
     clock.turn(timedelta(days=2))
@@ -276,7 +276,7 @@ class Process:
 
     def end(self) -> None:
         (self.place / "stop").touch()
-        self.process.wait(timeout=60)
+        self.process.wait(timeout=300)
         self.store.close()
 
 

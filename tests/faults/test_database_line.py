@@ -81,7 +81,7 @@ class Load:
         while not self.stopping.is_set():
             key = f"{self.name} {hand} {number}"
             try:
-                self.told[key] = self.bare.asked(definition, key).result(timeout=60)
+                self.told[key] = self.bare.asked(definition, key).result(timeout=300)
                 self.answered, number = time.monotonic(), number + 1
             except Unavailable:
                 self.again += 1

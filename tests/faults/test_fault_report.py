@@ -45,7 +45,7 @@ def test_what_a_run_leaves_behind_is_ended_and_nothing_else() -> None:
             assert each.stdout.readline() == b"up\n"
         (told,) = end_left_over("this run")
         assert told.startswith(f"{processes[0].pid} ")
-        assert processes[0].wait(timeout=60) < 0
+        assert processes[0].wait(timeout=300) < 0
         assert processes[1].poll() is None
     finally:
         for each in processes:

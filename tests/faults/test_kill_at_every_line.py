@@ -41,7 +41,7 @@ def tried(how: str, lifecycle: str, tries: int, bug: str = "") -> Iterator[dict[
         for process in processes:
             assert process.stdout is not None
             yield from map(json.loads, process.stdout)
-            assert process.wait(timeout=60) == 0
+            assert process.wait(timeout=300) == 0
     finally:
         for process in processes:
             process.terminate()  # it throws its directory away

@@ -121,7 +121,7 @@ def test_what_holds_is_told_when_the_commit_under_way_has_ended(
         while not waiting(store):
             assert not told.done(), "it was told what nobody can know yet"
         getattr(connection, ends)()
-        assert told.result(timeout=60) is (ends == "commit")
+        assert told.result(timeout=300) is (ends == "commit")
     assert store.holds(7, 1, HASH) is (ends == "commit")
     assert not store.holds(7, 1, b"\2" * 32)
 

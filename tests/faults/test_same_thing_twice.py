@@ -97,9 +97,9 @@ def orders_for(daemon: Daemon, each: int) -> list[dict[str, Any]]:
     runs = [daemon.engine.open(daemon.opening(asking, "s", snapshot, "otto", f"t{n}"))
             for n in range(each)]  # fmt: skip
     counter = daemon.engine.open(daemon.opening(counting, "s", snapshot, "otto", "counter"))
-    [run.result(timeout=60) for run in runs]
+    [run.result(timeout=300) for run in runs]
     start = {"lifecycle": "asking", "service": "s", "model": "credit", "version": "1"}
-    hit = {"name": "hit", "run": counter.result(timeout=60)}
+    hit = {"name": "hit", "run": counter.result(timeout=300)}
     tasks = [task.id for task in daemon.store.tasks(limit=10_000)]
     return [
         *({"path": "runs", "body": start | {"key": f"key {n}"}, "people": ["otto"]}

@@ -60,13 +60,13 @@ class BareEngine:
 
     def open(self, definition: Definition, key: str = "k", **params: Any) -> str:
         """Open a run and give its id."""
-        return self.asked(definition, key, **params).result(timeout=60)
+        return self.asked(definition, key, **params).result(timeout=300)
 
     def send(self, run: str, event: Event) -> None:
         """Deliver an event to a run."""
         row = self.store.run(run)
         assert row is not None
-        self.engine.submit(row.no, event).result(timeout=60)
+        self.engine.submit(row.no, event).result(timeout=300)
 
     def until(self, holds: Callable[[], Any], seconds: float = 60, pause: float = 0.005) -> None:
         """Wait until it holds."""

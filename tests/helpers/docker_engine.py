@@ -79,7 +79,7 @@ class DockerEngine:
             self.client.close()
         if hasattr(self, "_process"):
             self._process.terminate()
-            self._process.wait(timeout=60)
+            self._process.wait(timeout=300)
 
     def remove(self) -> None:
         """End the engine and throw everything away."""

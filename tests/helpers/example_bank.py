@@ -105,7 +105,7 @@ class Bank:
         """End the daemon."""
         if hasattr(self, "daemon"):
             self.daemon.send_signal(signal.SIGTERM)
-            self.daemon.wait(timeout=60)
+            self.daemon.wait(timeout=300)
 
     def connect(self) -> str:
         """Write the addresses in, as the README says; give what `validate` says then."""

@@ -118,7 +118,7 @@ class Told:
         if before:
             self.disk.fail()
         try:
-            self.engine.submit(row.no, signal).result(timeout=60)
+            self.engine.submit(row.no, signal).result(timeout=300)
             self.acknowledged.append(number)
         except Unavailable as error:
             if "nothing was changed" not in str(error):
@@ -156,7 +156,7 @@ def main(place: str, count: str, how: str) -> None:
     told = Told(Path(place), how)
     told.engine.start()
     opening = Opening(told.definition, "s", SNAPSHOT, "only", "me")
-    run = told.engine.open(opening).result(timeout=60)
+    run = told.engine.open(opening).result(timeout=300)
     plant()
     for number in range(int(count)):
         told.send(run, number)

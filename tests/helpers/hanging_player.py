@@ -85,12 +85,12 @@ def main() -> None:
     bare = BareEngine(url, {Act.use: Act}, lease=0.5, threads=16)
     definition = bare.lifecycle(TEXT)
     for asked in [bare.asked(definition, f"k{n}") for n in range(number)]:
-        asked.result(timeout=60)
+        asked.result(timeout=300)
     print("open", flush=True)
     while (left := bare.store.runs(status="open", limit=1)) and bare.engine.failure is None:
         for found in bare.store.incidents():  # a call that was cut off three times
             mend = events.repair("retry", found.state, {"reason": "it hung"}, "otto")
-            bare.engine.submit(found.no, mend).result(timeout=60)
+            bare.engine.submit(found.no, mend).result(timeout=300)
         time.sleep(0.1)
     bare.stop()
     sys.exit(f"stuck: {left} {bare.engine.failure}" if left else 0)

@@ -82,7 +82,7 @@ class KafkaCluster:
             {"bootstrap.servers": self.brokers, "group.id": "test.reader",
              "enable.auto.commit": False, "fetch.wait.max.ms": 50}
         )  # fmt: skip
-        known = reader.list_topics(topic, timeout=60).topics[topic].partitions
+        known = reader.list_topics(topic, timeout=300).topics[topic].partitions
         reader.assign([self._kafka.TopicPartition(topic, number, 0) for number in known])
         return reader
 
@@ -91,7 +91,7 @@ class KafkaCluster:
         reader = self._kafka.Consumer({"bootstrap.servers": self.brokers, "group.id": group})
         try:
             wanted = [self._kafka.TopicPartition(topic, number) for number in range(partitions)]
-            return [found.offset for found in reader.committed(wanted, timeout=60)]
+            return [found.offset for found in reader.committed(wanted, timeout=300)]
         finally:
             reader.close()
 

@@ -175,7 +175,7 @@ def see_to(daemon: Daemon, names: list[str]) -> None:
     for name in names:
         definition = daemon.definitions.by_name(name.rpartition("-")[0])
         opening = daemon.opening(definition, "s", SNAPSHOT, "dana", name)
-        opened[name] = daemon.engine.open(opening).result(timeout=60)
+        opened[name] = daemon.engine.open(opening).result(timeout=300)
     end = time.monotonic() + 120
     left = dict(opened)
     while left:
@@ -202,7 +202,7 @@ def mend(daemon: Daemon, run: str) -> None:
         note.touch()
         said = repairing(incident.id, how, Caller("otto", "test"), {"reason": "looked"})
         with suppress(Conflict):  # it is being tried again already
-            daemon.engine.act(said).result(timeout=60)
+            daemon.engine.act(said).result(timeout=300)
 
 
 def live(root: Path, names: list[str], catalog: dict[str, type[Acting]]) -> int:

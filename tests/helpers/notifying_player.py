@@ -84,7 +84,7 @@ def main() -> None:
     definition = daemon.definitions.by_name("telling")
     for n in range(number):
         opening = daemon.opening(definition, "s", SNAPSHOT, "dana", f"k{n}")
-        daemon.engine.open(opening).result(timeout=60)
+        daemon.engine.open(opening).result(timeout=300)
     while park(daemon, each) < number * each or unsent(daemon):
         clock.turn(timedelta(seconds=20))  # what failed is tried again soon
         time.sleep(0.05)
@@ -100,7 +100,7 @@ def park(daemon: Daemon, each: int) -> int:
     mended = [daemon.engine.submit(no, again) for no, times, closed in rows
               if times < each and closed < times]  # fmt: skip
     for done in mended:
-        done.result(timeout=60)
+        done.result(timeout=300)
     return sum(times for _, times, _ in rows)
 
 

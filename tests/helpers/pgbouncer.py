@@ -68,7 +68,7 @@ class PgBouncer:
     def close(self) -> None:
         """End it."""
         self._process.kill()
-        self._process.wait(timeout=60)
+        self._process.wait(timeout=300)
         shutil.rmtree(self._place, ignore_errors=True)
 
     def _wait(self) -> None:

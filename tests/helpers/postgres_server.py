@@ -108,7 +108,7 @@ class PostgresServer:
             subprocess.run(
                 [self._programs / "pg_basebackup", "-D", copy._data, "-R", "-X", "stream",
                  "--checkpoint=fast", "--no-sync", "-d", self.url("postgres")],
-                check=True, capture_output=True, timeout=60, **self._as_user,
+                check=True, capture_output=True, timeout=300, **self._as_user,
             )  # fmt: skip
             copy.start()
         except (OSError, subprocess.SubprocessError) as error:
@@ -155,7 +155,7 @@ class PostgresServer:
         subprocess.run(
             [self._programs / "initdb", "-D", self._data, "-U", USER, "--auth=trust",
              "--encoding=UTF8", "--no-sync", "--no-instructions"],
-            check=True, capture_output=True, timeout=60, **self._as_user,
+            check=True, capture_output=True, timeout=300, **self._as_user,
         )  # fmt: skip
 
     def _make_template(self) -> None:

@@ -178,7 +178,7 @@ class Passing(BaseHTTPRequestHandler):
         url = f"http://127.0.0.1:{self.target()}{self.path}"
         asked = urllib.request.Request(url, body, {"Content-Type": "application/json"})
         try:
-            with urllib.request.urlopen(asked, timeout=60) as told:
+            with urllib.request.urlopen(asked, timeout=300) as told:
                 status, content = told.status, told.read()
         except urllib.error.HTTPError as error:
             status, content = error.code, error.read()

@@ -160,7 +160,7 @@ class Side:
     def ended(self, within: float = 120) -> int:
         """Wait for its end; give the exit code."""
         code = self.process.wait(timeout=within)
-        self._reader.join(timeout=60)
+        self._reader.join(timeout=300)
         return code
 
     def close(self) -> None:
@@ -168,8 +168,8 @@ class Side:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.kill()
-        self.process.wait(timeout=60)
-        self._reader.join(timeout=60)
+        self.process.wait(timeout=300)
+        self._reader.join(timeout=300)
         if self.process.stdout is not None:
             self.process.stdout.close()
         if self._http is not None:

@@ -169,7 +169,7 @@ def test_more_reports_at_once_than_may_be_are_a_429_and_hold_up_nobody(
     with ThreadPoolExecutor(2) as pool:
         made = [pool.submit(api.ask, "GET", path) for path in paths]
         try:
-            assert all(begun.acquire(timeout=60) for _ in paths)
+            assert all(begun.acquire(timeout=300) for _ in paths)
             for path in (*paths, "monitors/ks/measure?service=credit-risk"):
                 answer = api.ask("GET", path)
                 assert (answer.status_code, answer.json()["code"]) == (429, "E-BUSY"), path

@@ -138,7 +138,7 @@ def test_a_run_that_changed_after_it_was_exported_stays(
 
     def exported(*given: Any) -> Path:
         path = export(*given)
-        aged.daemon.engine.act(late).result(timeout=60)
+        aged.daemon.engine.act(late).result(timeout=300)
         return path
 
     monkeypatch.setattr(retention, "_export", exported)

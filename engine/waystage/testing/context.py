@@ -206,7 +206,7 @@ def _authorities() -> ssl.SSLContext:
 
 
 def run_to_end(
-    step: Step, ctx: FakeContext, *, advance: timedelta | None = None, within: float = 30.0
+    step: Step, ctx: FakeContext, *, advance: timedelta | None = None, within: float = 120.0
 ) -> Done | Refused:
     """Call the step as the engine would until it is done or refused.
 

@@ -105,7 +105,7 @@ def test_containers_of_the_image_have_the_model(
         detach=True, network_mode="none",
     )  # fmt: skip
     try:  # what follows a log while its container ends may miss its end
-        assert container.wait(timeout=60)["StatusCode"] == 0
+        assert container.wait(timeout=300)["StatusCode"] == 0
         assert container.logs() == b"weights"
     finally:
         container.remove(force=True)

@@ -259,7 +259,7 @@ def test_many_silent_connections_keep_nobody_waiting(live: Live) -> None:
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(300)]
     try:
         assert live.http.post(
-            f"{live.url}:predict", json={"instances": [ROW]}, timeout=60
+            f"{live.url}:predict", json={"instances": [ROW]}, timeout=300
         ).status_code == 200  # fmt: skip
     finally:
         for each in silent:

@@ -208,7 +208,7 @@ def test_two_processes_append_and_label_at_once(log: ScoringLog) -> None:
     which = [log.use, log.model_dump_json()]
     commands = [[sys.executable, "-c", WRITER, *which, str(first)] for first in (0, 100)]
     writers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
-    new = [int(writer.communicate(timeout=60)[0]) for writer in writers]
+    new = [int(writer.communicate(timeout=300)[0]) for writer in writers]
     assert sum(new) == 300  # 100 request ids came from both, and counted once
     assert log.counts(WEEK) == (300, 300)
     assert log.grouped(WEEK).n_event.tolist() == [150]

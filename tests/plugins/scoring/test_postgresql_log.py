@@ -132,7 +132,7 @@ def test_two_who_count_the_same_day_do_not_stand_in_each_others_way(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=300)
     assert found == [200] * 6
 
 
@@ -189,7 +189,7 @@ def test_labels_and_requests_that_cross_each_other_find_each_other(
     labelling.start()
     for row in rows(count):
         postgresql.append([row])
-    labelling.join(timeout=60)
+    labelling.join(timeout=300)
     assert postgresql.counts(WEEK) == (count, count)
     assert postgresql.unknown() == 0
 
