@@ -76,7 +76,8 @@ class ContainerNode:
         """Throw away what no container runs, as kubelets do when their disk fills."""
         used = {each["ImageID"] for each in self.docker.api.containers(all=True)}
         for image in self.docker.images.list():
-            if image.id not in used and image.attrs.get("RepoDigests"):
+            # those without a tag were pulled by their digest; the others are the test's own
+            if image.id not in used and not image.tags and image.attrs.get("RepoDigests"):
                 self.docker.images.remove(image.id, force=True)
 
     def _work(self) -> None:
