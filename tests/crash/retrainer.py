@@ -163,7 +163,7 @@ def retrain(root: Path, url: str) -> None:
     opened = [
         daemon.start_run("retrain", "credit-risk", "credit", "1", "otto", key) for key in RUNS
     ]
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while any(daemon.store.run(run).status != "ended" for run in opened):
         parked = [each.message for each in daemon.store.incidents()]
         if parked or daemon.engine.failure or time.monotonic() > end:

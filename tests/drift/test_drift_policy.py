@@ -92,7 +92,7 @@ def test_a_place_that_hangs_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -
     def look_in(engine: Any, connections: Any, place: tuple[str, str]) -> int:
         looked.append(place[1])
         if place[1] == "hangs":
-            opened.wait(30)
+            opened.wait(120)
         if place[1] == "breaks":
             raise RuntimeError("no good")
         return 0

@@ -114,7 +114,7 @@ def test_an_answer_after_the_deadline_is_dropped_and_told(bare: BareEngine) -> N
 
     def late(ctx: Any) -> Done:
         entered.set()
-        assert leave.wait(30)
+        assert leave.wait(120)
         return Done({"late": True})
 
     Act.answer = late

@@ -259,7 +259,7 @@ class Process:
 
     def until(self, holds: Callable[[], Any]) -> None:
         """Wait until it holds."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while not holds():
             assert self.process.poll() is None, (self.place / "log").read_text()
             assert time.monotonic() < end, "nothing happens any more"

@@ -72,7 +72,7 @@ class Slow(Step):
         place = Path(sys.argv[1])
         with (place / "calls.txt").open("a") as file:
             file.write(f"{ctx.key}\n")
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while not (place / "go").exists() and time.monotonic() < end:
             time.sleep(0.02)
         return Done()

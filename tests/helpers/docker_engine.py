@@ -63,7 +63,7 @@ class DockerEngine:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 preexec_fn=end_with_parent,  # noqa: PLW1509  # one system call, no lock is taken
             )  # fmt: skip
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while True:
             if "API listen on" in (self._place / "log").read_text(errors="replace"):
                 self.client = docker.DockerClient(self.host)

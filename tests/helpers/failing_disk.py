@@ -129,7 +129,7 @@ class Told:
         self._settle(run)
 
     def _settle(self, run: str) -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while (row := self.store.run(run)) is None or row.places != ("rest",):
             if self.engine.fault:
                 self.faults += 1

@@ -180,7 +180,7 @@ class Evil(Step):
         return Waiting(timedelta(milliseconds=5), {"count": count + 1})
 
     def _heed(self, ctx: Any) -> Any:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while not ctx.cancelled and time.monotonic() < end:
             time.sleep(0.01)
         note(ctx, "heeded.txt")

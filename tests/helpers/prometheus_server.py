@@ -65,7 +65,7 @@ class RealPrometheus:
         self._process.wait()
 
     def _wait(self, log: Path) -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while True:
             try:
                 if httpx.get(f"{self.url}/-/ready", trust_env=False).status_code == 200:

@@ -105,7 +105,7 @@ class RealCluster:
             )
 
     def _await_api(self) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while time.monotonic() < deadline:
             try:
                 answer = self.kubelet.http.request(

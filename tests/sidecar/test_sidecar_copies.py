@@ -20,7 +20,7 @@ from waystage.sidecar.run import Settings, Sidecar
 
 CHAMPION = About("cc-fraud", "PROD", "fraud/3")
 CHALLENGER = About("cc-fraud", "PROD", "fraud/4", "challenger")
-PATIENCE = 60
+PATIENCE = 180
 
 
 class Taken:

@@ -46,7 +46,7 @@ class Process:
             self._process = subprocess.Popen(
                 self._command, env=self._env, stdout=said, stderr=said, stdin=subprocess.DEVNULL
             )
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while not self._answers():
             assert self._process.poll() is None, self._said.read_text()
             assert time.monotonic() < end, self._said.read_text()
@@ -55,7 +55,7 @@ class Process:
     def kill(self) -> None:
         assert self._process is not None
         self._process.kill()
-        self._process.wait(30)
+        self._process.wait(120)
 
     def end(self) -> int:
         assert self._process is not None
@@ -97,7 +97,7 @@ class Load(threading.Thread):
 
     def go_on(self, more: int) -> None:
         """Wait until some more requests were answered."""
-        wanted, end = self.answered + more, time.monotonic() + 60
+        wanted, end = self.answered + more, time.monotonic() + 180
         while self.answered < wanted:
             assert time.monotonic() < end
             time.sleep(0.005)
@@ -176,7 +176,7 @@ def test_no_answered_request_is_lost_and_none_is_doubled_whoever_is_killed(
 
 def delivered(port: int) -> dict[str, int]:
     """Wait until the daemon has everything; give the sidecar's health."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while True:
         found: dict[str, int] = httpx.get(
             f"http://127.0.0.1:{port}/waystage/health", trust_env=False

@@ -70,7 +70,7 @@ class Watched:
 
     def until(self, holds: Callable[[], Any]) -> None:
         """Wait until something holds, as long as a busy machine may take."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while not holds():
             assert time.monotonic() < end, "nothing happens any more"
             time.sleep(0.01)

@@ -67,7 +67,7 @@ def logged(ctx: FakeContext, role: str) -> dict[str, Any]:
 
 
 def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.02)

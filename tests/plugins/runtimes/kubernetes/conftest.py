@@ -159,7 +159,7 @@ def _on_real(cluster: RealCluster) -> Iterator[World]:
         cluster.kubelet.call("DELETE", f"{made.root(group)}/{plural}")
 
 
-def wait(what: Callable[[], Any], within: float = 60.0) -> Any:
+def wait(what: Callable[[], Any], within: float = 180.0) -> Any:
     """Ask until the answer is true, and give it."""
     deadline = time.monotonic() + within
     while not (found := what()):
