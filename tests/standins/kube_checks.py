@@ -115,12 +115,12 @@ def checked(kind: Kind, thing: Thing, live: Thing | None) -> None:
 
 
 def _names(kind: Kind, meta: Thing) -> list[Thing]:
-    name = meta.get("name") or meta.get("generateName", "") + "x"
-    if name == "x":
+    if not (meta.get("name") or meta.get("generateName")):
         return [cause("metadata.name", "Required value: name or generateName is required",
                       "FieldValueRequired")]  # fmt: skip
     if kind.group.startswith("rbac"):
         return []
+    name = meta.get("name") or meta["generateName"] + "x"  # a letter of those that are made up
     rule, most, told = (SHORT, 63, DNS) if kind.plural == "services" else (NAME, 253, SUBDOMAIN)
     if not re.fullmatch(rule, name) or len(name) > most:
         return [cause("metadata.name", f'Invalid value: "{name}": {told}')]
