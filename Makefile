@@ -57,8 +57,9 @@ layers: install  ## which part may import which
 docs: install  ## write docs/reference anew from the code
 	$(BIN)/python docs/generate.py
 
-bench: install $(PEER)/.ready  ## workload W1 beside its peer
+bench: install $(PEER)/.ready  ## workload W1 beside its peers, on SQLite and on PostgreSQL
 	$(BIN)/python benchmarks/w1.py
+	$(BIN)/python benchmarks/w1.py --backend postgresql
 
 $(PEER)/.ready: pyproject.toml constraints.txt
 	@test -x $(PEER)/bin/python || $(BIN)/python -m venv $(PEER)
