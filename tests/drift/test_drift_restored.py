@@ -6,8 +6,9 @@ import json
 from datetime import timedelta
 
 import pytest
+from world_of_files import FilesRuntime
 
-from waystage.daemon import gates, inventory, restoring
+from waystage.daemon import decisions, gates, inventory, restoring
 from waystage.daemon.drift import MOST
 from waystage.errors import Conflict, Forbidden, NotFound
 from waystage.people import OWN_TOKEN, Caller
@@ -259,8 +260,6 @@ def test_what_is_taken_out_meanwhile_is_not_brought_back(drifting, monkeypatch):
     work.file().unlink()
 
     def late(connections, row):
-        from waystage.daemon import decisions
-
         decisions.send_signal(work.daemon, "leave", {}, OTTO, run)
         work.until(lambda: work.daemon.store.run(run).status == "ended")
         return seen.model_copy(update={"phase": "absent"})
@@ -270,6 +269,24 @@ def test_what_is_taken_out_meanwhile_is_not_brought_back(drifting, monkeypatch):
     assert not work.file().exists()
     assert not any(line.startswith("restore/") for line in
                    (work.home / "applied").read_text().split())  # fmt: skip
+
+
+@pytest.mark.parametrize("on_drift", ["report", "restore"])
+def test_a_look_while_a_step_takes_it_out_alarms_nobody(drifting, monkeypatch, on_drift):
+    work = drifting(on_drift=on_drift)
+    run = work.begin()
+    told, delete, seen = work.messages(), FilesRuntime.delete, []
+
+    def taken(*given):
+        delete(*given)
+        work.look()  # it is gone, and the inventory does not know yet
+        seen.append((work.file().exists(), work.state))
+
+    monkeypatch.setattr(FilesRuntime, "delete", taken)
+    decisions.send_signal(work.daemon, "leave", {}, OTTO, run)
+    work.until(lambda: work.daemon.store.run(run).status == "ended")
+    work.look()
+    assert (seen, work.messages()) == ([(False, "ok")], told)
 
 
 def _handle(work):

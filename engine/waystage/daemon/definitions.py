@@ -101,7 +101,7 @@ class Definitions:
     def _compile(self, digest: str, spec: Lifecycle) -> Definition:
         with self._lock:
             if digest not in self._compiled:
-                definition = compile_lifecycle(spec, digest, self._changes)
+                definition = compile_lifecycle(spec, digest, self.changes)
                 _ = definition.machines  # built once, here, not in the hot path
                 if strange := self._unknown(definition):
                     self._strange[digest] = strange
@@ -116,6 +116,6 @@ class Definitions:
                 uses += [work.spec.use, *([undo.use] if undo else [])]
         return next((use for use in uses if use not in self._catalog), "")
 
-    def _changes(self, use: str) -> str:
-        """What a step does to its stage; one that nobody knows fails before it does anything."""
+    def changes(self, use: str) -> str:
+        """Say what a step does to its stage; one that nobody knows fails before it does a thing."""
         return str(getattr(self._catalog.get(use), "changes", "none"))

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from waystage.daemon import restoring
 from waystage.daemon.calls import plain
 from waystage.daemon.delivery import Delivery
-from waystage.daemon.drift import Judged, Kept, judge
+from waystage.daemon.drift import GONE, Judged, Kept, judge
 from waystage.daemon.restoring import Begun
+from waystage.daemon.stage_use import taking_out
 from waystage.errors import WaystageError
 from waystage.kernel import events
 from waystage.plugin import ELSEWHERE, Handle, Observation
@@ -63,6 +64,11 @@ class Look:
     def why(self) -> str:
         """What it says besides, where it is not well."""
         return "" if self.phase in GOOD else self.seen.message
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing of it is left."""
+        return self.seen.phase == "absent" or any(d.what in GONE for d in self.seen.differs)
 
     def judged(self, kept: Kept, now: Any) -> Judged:
         """Say what it means."""
@@ -174,6 +180,9 @@ def _observed(connections: Connections, row: PlacementRow) -> Observation:
 def _take_in(tx: Transaction, found: Look, connections: Connections) -> Begun | None:
     """Keep what a look showed, tell what changed by it, and begin what is to be done about it."""
     row = found.row
+    # asked first: once the step's answer is kept, the deployment is not in the inventory any more
+    if found.is_gone and taking_out(tx, row.service, row.stage):
+        return None  # the next look says whether it was the step
     drift = drift_of(tx.connection, row.id) if found.turn.holds(tx.connection) else None
     if drift is None:
         return None  # another daemon has looked since, or it was taken out meanwhile

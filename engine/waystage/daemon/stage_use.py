@@ -38,6 +38,12 @@ def restoring(tx: Transaction, service: str, stage: str) -> str:
     return ""
 
 
+def taking_out(tx: Transaction, service: str, stage: str) -> bool:
+    """Whether a step is at work that may have taken away what the inventory still has."""
+    uses = [o["use"] for o, _ in at_work(tx.connection, service) if o["stage"] == stage]
+    return any(tx.definitions.changes(use) == "back" for use in uses)
+
+
 def _changing(tx: Transaction, service: str, stage: str) -> Iterator[str]:
     mine = [each for each in tx.touched.values() if each.hot.run.service == service]
     for touched in mine:  # what this very transaction has ordered
