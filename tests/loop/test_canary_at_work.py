@@ -19,6 +19,7 @@ from prometheus_server import NoPrometheus, RealPrometheus
 
 GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "canary.md"
 HOUR = timedelta(minutes=70)
+pytestmark = pytest.mark.skipif(not GUIDE.is_file(), reason="the docs are not beside the tests")
 
 
 def connected(project: dict[str, Any]) -> None:
@@ -32,8 +33,6 @@ def connected(project: dict[str, Any]) -> None:
 @pytest.fixture
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AtWork]:
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-    if not GUIDE.is_file():
-        pytest.skip("the docs are not beside the tests")
     found = AtWork(tmp_path / "project", monkeypatch, "--with", "canary", change=connected)
     yield found
     found.stop()
