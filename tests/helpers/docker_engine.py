@@ -14,6 +14,7 @@ import subprocess
 import tarfile
 import tempfile
 import time
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -114,9 +115,12 @@ class DockerEngine:
 class Bridge:
     """A bridge of this machine with an address of its own; ports are published by a proxy."""
 
+    _made = count()
+
     def __init__(self) -> None:
-        self.name = f"ws{os.getpid() % 10**7:x}"
-        number = os.getpid() % 250
+        which = next(self._made)  # a process may have several at a time
+        self.name = f"ws{os.getpid() % 10**7:x}-{which % 100}"
+        number = (os.getpid() + 61 * which) % 250
         for words in (
             ("link", "add", self.name, "type", "bridge"),
             ("addr", "add", f"10.213.{number}.1/24", "dev", self.name),
