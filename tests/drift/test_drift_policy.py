@@ -13,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from waystage.daemon import inventory
-from waystage.daemon.drift import MOST, WINDOW, Kept, counted, judge, next_restore, standing
+from waystage.daemon.drift import (
+    MOST,
+    WINDOW,
+    Kept,
+    counted,
+    is_gone,
+    judge,
+    next_restore,
+    standing,
+)
 from waystage.plugin import Difference, Observation
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -49,10 +58,29 @@ def test_no_world_makes_what_is_unknown_gone_or_what_differs_well(
             assert (each.phase, each.differs) == ("ready", ())
         if each.differs or each.phase == "absent":
             assert judged.state == "drifted"
+            assert judged.kept.gone == is_gone(each, DIGEST)
         assert Kept.model_validate(judged.kept.to_json()) == judged.kept, "it is kept whole"
         assert standing(judged.kept, judged.state, "restore", now) is not None
         state, kept, phase = judged.state, judged.kept, each.phase
         now += timedelta(seconds=pause)
+
+
+@pytest.mark.parametrize(
+    ("phase", "what", "gone"),
+    [
+        ("absent", "", True),
+        ("failed", "container", True),  # somebody stopped it
+        ("degraded", "deleted", True),  # the Service that led to it
+        ("failed", "", False),  # it crashes as it was applied
+        ("ready", "replicas", False),
+        ("unknown", "", False),
+    ],
+)
+def test_gone_is_what_answers_no_more_since_somebody_changed_it(
+    phase: Any, what: str, gone: bool
+) -> None:
+    differs = (Difference(what=what, wanted="a", found="b"),) if what else ()
+    assert is_gone(Observation(phase=phase, differs=differs), DIGEST) is gone
 
 
 @given(st.lists(st.integers(1, 4000), min_size=1, max_size=200), st.booleans())

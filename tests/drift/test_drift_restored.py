@@ -12,6 +12,7 @@ from waystage.daemon import decisions, gates, inventory, restoring
 from waystage.daemon.drift import MOST
 from waystage.errors import Conflict, Forbidden, NotFound
 from waystage.people import OWN_TOKEN, Caller
+from waystage.plugin import Difference, Observation
 
 OTTO = Caller("otto", OWN_TOKEN)
 FREEZE = {"from": "2026-03-01T00:00", "to": "2026-03-05T00:00", "why": "quarter end"}
@@ -271,13 +272,22 @@ def test_what_is_taken_out_meanwhile_is_not_brought_back(drifting, monkeypatch):
                    (work.home / "applied").read_text().split())  # fmt: skip
 
 
-@pytest.mark.parametrize("on_drift", ["report", "restore"])
-def test_a_look_while_a_step_takes_it_out_alarms_nobody(drifting, monkeypatch, on_drift):
+ENDING = Observation(
+    phase="failed", reason="stopped", differs=(Difference(what="container", found="it is stopped"),)
+)
+
+
+@pytest.mark.parametrize(
+    ("on_drift", "left"), [("report", None), ("restore", None), ("restore", ENDING)]
+)
+def test_a_look_while_a_step_takes_it_out_alarms_nobody(drifting, monkeypatch, on_drift, left):
     work = drifting(on_drift=on_drift)
     run = work.begin()
     told, delete, seen = work.messages(), FilesRuntime.delete, []
 
     def taken(*given):
+        if left is not None:  # it is stopped first, and removed afterwards
+            monkeypatch.setattr(FilesRuntime, "observe", lambda *_: left)
         delete(*given)
         work.look()  # it is gone, and the inventory does not know yet
         seen.append((work.file().exists(), work.state))

@@ -66,9 +66,8 @@ def judge(
     """Say what a look means for a deployment that was `before`, and `last_phase` a look ago."""
     differs = _differs(seen, digest)
     if differs:
-        gone = seen.phase in ("absent", "failed") or any(each.what in GONE for each in differs)
         kept = _calmed(kept, before, now)
-        changed = {"differs": differs, "gone": gone, "restart": seen.restart,
+        changed = {"differs": differs, "gone": is_gone(seen, digest), "restart": seen.restart,
                    "starting_since": None}  # fmt: skip
         kept = kept.model_copy(update=changed)
         return Judged(state="drifted", why=kept.what, kept=kept)
@@ -83,6 +82,16 @@ def judge(
         cleared = kept.model_copy(update={"error": "", "begun": None, "asked_by": ""})
         return Judged(state="ok", why="", kept=cleared)
     return Judged(state="degraded", why=seen.message or seen.reason or seen.phase, kept=kept)
+
+
+def is_gone(seen: Observation, digest: str) -> bool:
+    """Say whether nothing answers any more where a deployment should be, because of a drift.
+
+    What failed as it was applied is not gone: it is there, and does not do well.
+    """
+    differs = _differs(seen, digest)
+    ended = seen.phase in ("absent", "failed") and differs != ()
+    return ended or any(each.what in GONE for each in differs)
 
 
 def _differs(seen: Observation, digest: str) -> tuple[Difference, ...]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from waystage.daemon import restoring
 from waystage.daemon.calls import plain
 from waystage.daemon.delivery import Delivery
-from waystage.daemon.drift import GONE, Judged, Kept, judge
+from waystage.daemon.drift import Judged, Kept, is_gone, judge
 from waystage.daemon.restoring import Begun
 from waystage.daemon.stage_use import taking_out
 from waystage.errors import WaystageError
@@ -67,8 +67,8 @@ class Look:
 
     @property
     def is_gone(self) -> bool:
-        """Whether nothing of it is left."""
-        return self.seen.phase == "absent" or any(d.what in GONE for d in self.seen.differs)
+        """Whether nothing of it answers any more."""
+        return is_gone(self.seen, self.row.digest)
 
     def judged(self, kept: Kept, now: Any) -> Judged:
         """Say what it means."""
