@@ -1,37 +1,68 @@
-"""What KServe does with a predictor in raw deployment mode, without the parts between."""
+"""What KServe does with a predictor in raw deployment mode, without autoscaler and ingress.
+
+After its controller: pods come by a Deployment `<name>-predictor` that the InferenceService owns.
+`status.observedGeneration` is that Deployment's and not the InferenceService's own, and until its
+release 0.15 an InferenceService was ready as long as the Deployment was available, also while old
+pods still answered. Both are played: they are what callers must not fall for.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import copy
 from typing import Any
 
-from kube_hand import Hand, conditions, is_going, is_ready
+from kube_hand import NAME, Hand, conditions, reference
 
 Thing = dict[str, Any]
-HASH = "pod-template-hash"
 SCALE = ("minReplicas", "maxReplicas", "scaleMetric", "scaleTarget")
+SERVICE, COMPONENT = "serving.kserve.io/inferenceservice", "component"
+NOT_YET = {"reason": "PredictorNotReady", "message": ""}
 
 
 def keep_inference(hand: Hand, thing: Thing) -> None:
-    """Make the pods of an InferenceService, and tell whether it is ready, and where."""
-    name, predictor = thing["metadata"]["name"], thing["spec"]["predictor"]
-    labels = {"serving.kserve.io/inferenceservice": name}
-    own = {name: value for name, value in predictor.items() if name not in SCALE}
-    mark = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:10]
-    for pod in hand.owned("", "pods", thing):
-        if pod["metadata"]["labels"].get(HASH) != mark and not is_going(pod):
-            hand.delete("", "pods", pod)
-    there = [pod for pod in hand.owned("", "pods", thing) if not is_going(pod)]
-    template = {"metadata": {"labels": labels}, "spec": own}
-    for _ in range(int(predictor.get("minReplicas", 1)) - len(there)):
-        if hand.pod(thing, template, {HASH: mark}, f"{name}-predictor-{mark}"):
-            break
-    pods = [pod for pod in hand.owned("", "pods", thing) if not is_going(pod)]
-    ready = bool(pods) and all(map(is_ready, pods))
-    told = {"type": "Ready", "status": str(ready), "reason": "", "message": ""}
-    address = {"url": f"http://{name}.{hand.namespace}.example"} if ready else {}
+    """Bring the Deployment of an InferenceService up to date, and tell what is told of it."""
+    status = _kept(hand, _deployment(thing)).get("status") or {}
+    told = {each["type"]: each for each in status.get("conditions") or ()}
+    available = told.get("Available") or {}
+    ready = available.get("status") == "True"
+    why = {"reason": str(available.get("reason", "")), "message": ""} if not ready else {}
+    parts = [
+        {"type": "PredictorReady", "status": str(ready)} | why,
+        {"type": "IngressReady", "status": str(ready)} | ({} if ready else NOT_YET),
+        {"type": "Ready", "status": str(ready)} | why,
+    ]
+    before, meta = thing.get("status") or {}, thing["metadata"]
+    url = f"http://{meta['name']}-{hand.namespace}.example" if ready else before.get("url")
     hand.change("serving.kserve.io", "inferenceservices", thing, status={
-        "observedGeneration": thing["metadata"]["generation"],
-        "conditions": conditions(thing, told),
-    } | address)  # fmt: skip
+        "observedGeneration": status.get("observedGeneration", 0),
+        "conditions": conditions(thing, *parts),
+    } | ({"url": url} if url else {}))  # fmt: skip
+
+
+def _deployment(thing: Thing) -> Thing:
+    meta, predictor = thing["metadata"], copy.deepcopy(thing["spec"]["predictor"])
+    name = f"{meta['name']}-predictor"
+    labels = {**(meta.get("labels") or {}), SERVICE: meta["name"], COMPONENT: "predictor"}
+    chosen = {"app": f"isvc.{name}"}
+    notes = dict(meta.get("annotations") or {})
+    spec = {key: value for key, value in predictor.items() if key not in SCALE}
+    pods = {"metadata": {"labels": labels | chosen, "annotations": notes}, "spec": spec}
+    return {
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": name, "labels": labels | chosen, "annotations": notes,
+                     "ownerReferences": [reference(thing)]},
+        "spec": {"replicas": int(predictor.get("minReplicas", 1)), "template": pods,
+                 "selector": {"matchLabels": chosen}},
+    }  # fmt: skip
+
+
+def _kept(hand: Hand, wanted: Thing) -> Thing:
+    """Make the Deployment, or change it where trying says that something would change."""
+    live = hand.store.all("apps", "deployments", hand.namespace).get(wanted["metadata"]["name"])
+    if live is None:
+        return hand.create("apps", "deployments", wanted)
+    place = ("apps", "deployments", hand.namespace)
+    tried = hand.store.replace(place, copy.deepcopy(live | wanted), NAME, dry=True)
+    if tried["spec"] == live["spec"]:
+        return live
+    return hand.change("apps", "deployments", live, spec=wanted["spec"])

@@ -16,7 +16,7 @@ from waystage_plugins.runtimes.kubernetes import KServe, cluster
 from waystage_plugins.runtimes.kubernetes.inference import inference_service
 from waystage_plugins.runtimes.kubernetes.rbac import manifests
 
-from .conftest import BOTH, ROW, World, wait
+from .conftest import BOTH, IMAGE, ROW, World, wait
 
 Spec = Callable[..., DeploySpec]
 GROUP = "serving.kserve.io/v1beta1"
@@ -30,7 +30,7 @@ def runtime_of(world: World, **more: Any) -> KServe:
 
 def test_it_holds_to_the_contract_of_runtimes(world: World, ctx: FakeContext, spec: Spec) -> None:
     seen = check_online_runtime(runtime_of(world, replicas=2), ctx, spec())
-    assert seen.endpoints[0].url.endswith(".models.example/v1/models/credit-risk")
+    assert seen.endpoints[0].url.endswith("-models.example/v1/models/credit-risk")
     assert world.names() == set()
 
 
@@ -72,6 +72,35 @@ def test_a_pod_that_cannot_run_is_told(
     handle = runtime.apply(ctx, spec())
     wait(lambda: runtime.observe(ctx, handle).reason == reason)
     assert runtime.observe(ctx, handle).phase == phase
+
+
+def test_what_kserve_observed_is_its_deployments_generation_and_nothing_is_read_from_it(
+    world: World, ctx: FakeContext, spec: Spec
+) -> None:
+    runtime = runtime_of(world)
+    handle = runtime.apply(ctx, spec())
+    wait_until_ready(runtime, ctx, handle)
+    path = f"{world.root(GROUP)}/inferenceservices/{handle.ref['name']}"
+    world.change(path, {"spec": {"predictor": {"maxReplicas": 4}}})  # no business of pods
+    (made,) = world.all("inferenceservices", GROUP)
+    assert (made["metadata"]["generation"], made["status"]["observedGeneration"]) == (2, 1)
+    assert runtime.observe(ctx, handle).phase == "ready"
+
+
+def test_what_old_pods_answer_does_not_make_another_image_ready(
+    world: World, ctx: FakeContext, spec: Spec
+) -> None:
+    runtime = runtime_of(world)
+    wait_until_ready(runtime, ctx, runtime.apply(ctx, spec()))
+    other = IMAGE.replace("a" * 64, "b" * 64)
+    world.kubelet.plans["b" * 64] = "wait"
+    handle = runtime.apply(ctx, spec(image=other))
+    (made,) = world.all("inferenceservices", GROUP)
+    assert {c["type"]: c["status"] for c in made["status"]["conditions"]}["Ready"] == "True"
+    assert runtime.observe(ctx, handle).phase == "pending"
+    world.kubelet.plans.clear()
+    wait_until_ready(runtime, ctx, handle)
+    assert {pod["spec"]["containers"][0]["image"] for pod in world.all("pods")} == {other}
 
 
 def test_requests_are_not_shared(world: World, ctx: FakeContext, spec: Spec) -> None:
