@@ -112,18 +112,6 @@ def test_values_agree_with_scikit_learn(rows: list[Row]) -> None:
     assert accuracy_of(rows) == pytest.approx(metrics.accuracy_score(events, called))
 
 
-def test_the_brier_example_of_scikit_learns_documentation_comes_out() -> None:
-    assert brier_of([(10, 0), (90, 1), (80, 1), (30, 0)]) == pytest.approx(0.0375)
-
-
-def test_the_calibration_example_of_scikit_learns_documentation_comes_out() -> None:
-    # calibration_curve(y, p, n_bins=3): true 0, 0.5, 1 against predicted 0.2, 0.525, 0.85
-    rows = [(10, 0), (20, 0), (30, 0), (40, 0), (65, 1), (70, 1), (80, 1), (90, 1), (100, 1)]
-    bins = calibration.binned(*counted(rows), 3, "width")
-    assert bins.observed == pytest.approx([0, 0.5, 1])
-    assert bins.predicted == pytest.approx([0.2, 0.525, 0.85])
-
-
 def test_lift_is_the_rate_at_the_top_over_the_rate_of_all() -> None:
     # ten rows, three events; the best three hold two events
     rows = [

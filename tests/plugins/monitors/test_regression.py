@@ -45,12 +45,6 @@ def predicted(ctx: FakeContext, pairs: list[tuple[float | None, float | None]]) 
     )
 
 
-def test_the_examples_of_scikit_learns_documentation_come_out() -> None:
-    found = regression.errors(zip([2.5, 0.0, 2, 8], [3, -0.5, 2, 7], strict=True))
-    assert found.r2 == pytest.approx(0.948608137)
-    assert found.rmse == pytest.approx(0.612372436)
-
-
 @given(PAIRS)
 def test_the_powers_are_those_of_their_definitions(pairs: list[tuple[float, float]]) -> None:
     predicted, true = np.array(pairs).T
