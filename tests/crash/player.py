@@ -8,7 +8,9 @@ per key looks there first, as a real one asks the world.
 
 from __future__ import annotations
 
+import itertools
 import os
+import signal
 import sys
 import time
 from datetime import timedelta
@@ -26,7 +28,8 @@ from waystage.daemon.opening import Opening
 from waystage.kernel import compile_lifecycle
 from waystage.plugin import Done, Step, Waiting
 from waystage.spec.load import parse_lifecycle
-from waystage.store import Store
+from waystage.store import Store, database
+from waystage.store.commit import Batch, Statements
 
 TEXT = """
 lifecycle: crashed
@@ -124,11 +127,27 @@ def see_to_its_end(engine: Engine, store: Store, run: str) -> None:
         time.sleep(0.005)
 
 
+def stop_after_writing(number: int) -> None:
+    """Stop this process once, when so many moves of runs are written and not committed yet."""
+    right, moves = Statements.write, itertools.count(1)
+
+    def write(self: Statements, connection: Any, batch: Batch) -> bool:
+        written = right(self, connection, batch)
+        if batch.update_runs and batch.put_work and next(moves) == number:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return written
+
+    Statements.write = write
+
+
 def main() -> None:
     """Open the run, or take it up where a crash left it, and see it to its end."""
     planted.plant()
     if "WAYSTAGE_NO_QUARANTINE" in os.environ:  # who kills daemons at will is not the steps' fault
         workers.POISON = 1_000_000
+    database.HANGS = int(os.environ.get("WAYSTAGE_HANGS", database.HANGS))
+    if "WAYSTAGE_STOPS" in os.environ:
+        stop_after_writing(int(os.environ["WAYSTAGE_STOPS"]))
     loaded = parse_lifecycle(TEXT)
     definition = compile_lifecycle(loaded.spec, loaded.digest)
     store = Store(sys.argv[2])

@@ -49,7 +49,28 @@ def test_daemons_that_are_stopped_and_woken_in_turn_do_everything_once(
     for player in players:
         _, said = player.communicate(timeout=180)
         assert player.returncode == 0, said
-    store = Store(postgres_url)
+    all_done_once(postgres_url)
+
+
+def test_a_daemon_stopped_in_a_transaction_holds_the_others_up_for_a_while_only(
+    shared_postgres, postgres_url, tmp_path
+):
+    environment = os.environ | {"WAYSTAGE_HANGS": "1", "WAYSTAGE_NO_QUARANTINE": "1"}
+    command = [sys.executable, str(PLAYER), str(tmp_path), postgres_url, str(RUNS)]
+    hanging = subprocess.Popen(command, env=environment | {"WAYSTAGE_STOPS": "5"})
+    try:
+        os.waitid(os.P_PID, hanging.pid, os.WSTOPPED)
+        other = subprocess.run(command, env=environment, timeout=300, check=False)
+        assert other.returncode == 0, "it goes on while the first still hangs"
+        all_done_once(postgres_url)
+    finally:
+        hanging.send_signal(signal.SIGCONT)
+    assert hanging.wait(timeout=300) == 0, "what it had written is gone: it looks, and goes on"
+    all_done_once(postgres_url)
+
+
+def all_done_once(url: str) -> None:
+    store = Store(url)
     runs = [run for run in store.runs(limit=1000) if run.lifecycle == "crashed"]
     assert len(runs) == RUNS
     for run in runs:

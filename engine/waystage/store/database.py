@@ -25,6 +25,9 @@ PATIENCE = {
     "tcp_user_timeout": 15_000,
     "client_encoding": "utf8",  # whatever the machine's or the database's own is
 }  # fmt: skip
+# that a transaction of the writer may take in all: what hangs in it holds rows of the others
+HANGS = 30
+KNOWS_LIMIT = 170_000  # PostgreSQL 17 has `transaction_timeout`
 
 
 # what SQLite says of a file whose bytes are not what they were
@@ -104,6 +107,18 @@ def _postgresql(parsed: URL, session: bool) -> Engine:
     return engine
 
 
+def for_writing(engine: Engine) -> Engine:
+    """Give where the writer's connection comes from, whose transactions must not hang.
+
+    What reads for long or migrates has no such limit, so it takes its connection elsewhere.
+    """
+    if engine.dialect.name != "postgresql" or not has_sessions(engine):
+        return engine
+    own = _postgresql(engine.url, session=True)
+    event.listen(own, "connect", _limited)
+    return own
+
+
 def has_sessions(engine: Engine) -> bool:
     """Whether a connection keeps its session from one transaction to the next."""
     return bool(engine.get_execution_options().get("session", True))
@@ -122,6 +137,15 @@ def _postgresql_settings(connection: Any, _record: Any) -> None:
     )
     # a daemon that hangs in a transaction must not hold the others' rows for long
     connection.execute("SELECT set_config('idle_in_transaction_session_timeout', '15s', false)")
+    connection.autocommit = False
+
+
+def _limited(connection: Any, _record: Any) -> None:
+    if connection.info.server_version < KNOWS_LIMIT:
+        return
+    connection.autocommit = True
+    # the timeout of idle transactions does not see one whose last words were a pipeline's
+    connection.execute(f"SELECT set_config('transaction_timeout', '{HANGS}s', false)")
     connection.autocommit = False
 
 

@@ -38,5 +38,7 @@ def together(connection: Connection) -> AbstractContextManager[Any]:
 
 def asked(connection: Connection, text: str, parameters: Any) -> list[Any]:
     """Ask; the transaction's BEGIN goes along with its first question."""
-    with told(connection), together(connection):
-        return list(driver_of(connection).execute(text, parameters).fetchall())
+    with told(connection):
+        with together(connection):
+            cursor = driver_of(connection).execute(text, parameters)
+        return list(cursor.fetchall())  # inside, the answer and the block's end were two trips

@@ -17,7 +17,7 @@ from waystage.store.address import address
 from waystage.store.backup import refuse_damaged
 from waystage.store.codec import dump, load
 from waystage.store.commit import Statements
-from waystage.store.database import has_sessions, open_database
+from waystage.store.database import for_writing, has_sessions, open_database
 from waystage.store.filelock import FileLock
 from waystage.store.foreign import Foreign
 from waystage.store.log_room import lay_out_log
@@ -40,6 +40,7 @@ class Store(WorkStore):
         self.kept_definitions: set[str] = set()  # known to be committed; none is ever removed
         self.shared = self.engine.dialect.name != "sqlite"
         self._lock = _file_lock(url)
+        self._writers = for_writing(self.engine)
         self._writer: Connection | None = None
         self._fresh_until = 0.0  # by the monotonic clock
 
@@ -56,6 +57,7 @@ class Store(WorkStore):
     def close(self) -> None:
         """Let go of the database."""
         self._let_go()
+        self._writers.dispose()
         self.engine.dispose()
         if self._lock is not None:
             self._lock.release()
@@ -75,7 +77,7 @@ class Store(WorkStore):
         if time.monotonic() > self._fresh_until:
             self._let_go()
         if self._writer is None:
-            self._writer = self.engine.connect()
+            self._writer = self._writers.connect()
         try:
             with self._writer.begin():
                 yield self._writer
@@ -87,7 +89,8 @@ class Store(WorkStore):
 
     def _turn_away(self, error: BaseException) -> None:
         if shared.only_reads(error):
-            self.engine.dispose()  # all its connections are to a server that writes no more
+            for engine in (self.engine, self._writers):
+                engine.dispose()  # all its connections are to a server that writes no more
 
     def _let_go(self) -> None:
         if self._writer is not None:
