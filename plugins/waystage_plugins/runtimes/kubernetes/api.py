@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 Thing = dict[str, Any]
 # a 403 that is no matter of rights: it may pass
-PASSING = ("exceeded quota", "because it is being terminated")
+PASSING = ("exceeded quota", "status unknown for quota", "because it is being terminated")
+POLICY = ("admission webhook", "denied the request")  # a 403 of a policy engine's
+UNKNOWN_FIELD = "failed to create typed patch object"  # told as if the cluster were at fault
 TIMEOUT = (5.0, 30.0)  # seconds to connect, and between two bytes
 
 
@@ -157,6 +159,8 @@ def failure(
     named = f"{what} {name}".strip() + f" in {namespace}"
     if status == 401:
         return Retryable(f"the cluster does not take the token (401): {told}")
+    if status == 403 and all(words in told for words in POLICY):
+        return Hopeless(f"a policy of the cluster keeps from {verb} {named}: {told}")
     if status == 403 and not any(words in told for words in PASSING):
         return NotAllowed(
             f"this account may not {verb} {named}: {told}; the Role that it needs is in "
@@ -168,7 +172,7 @@ def failure(
             f"{named}: somebody else has taken {fields}; undo that, or say take_over: true "
             f"in the runtime's settings"
         )
-    if status in (400, 404, 405, 415, 422):
+    if status in (400, 404, 405, 415, 422) or UNKNOWN_FIELD in told:
         return Hopeless(f"the cluster refuses to {verb} {named}: {told}")
     return Retryable(f"{verb} {named}: HTTP {status}: {told}")
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
-from waystage.errors import Hopeless, WaystageError
+from waystage.errors import Hopeless, Retryable, WaystageError
 from waystage.plugin import DeploySpec, Handle, OnlineRuntime, Services
 from waystage_plugins.images.login import Registry
 from waystage_plugins.images.sameness import same_image
@@ -100,6 +100,11 @@ class ImageServing(Cluster, OnlineRuntime):
             raise Hopeless(
                 f"{kind.name} {name} in {api.namespace} is there already and not of owner "
                 f"{self.owner}; it is left alone"
+            )
+        if there is not None and "deletionTimestamp" in there["metadata"]:
+            raise Retryable(
+                f"{kind.name} {name} in {api.namespace} is being taken away; it is made anew once "
+                f"it is gone"
             )
         force = self.take_over or taken_back(kind, there, self.autoscale)
         api.apply(kind, handed_over(kind, manifest, there, self.autoscale), force=force)

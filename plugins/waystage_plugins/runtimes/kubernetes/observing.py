@@ -42,7 +42,7 @@ def observe_deployment(api: Api, ref: Thing, same: Same) -> Observation:
         return _seen("pending", "rollout", "the cluster has not begun with it yet", told)
     conditions = {each["type"]: each for each in status.get("conditions", ())}
     if trouble := refused_pods(conditions):
-        return _troubled(trouble, status, told)
+        return _kept_out(trouble, status, conditions, told)
     pods = pods_of(api, ref["name"])
     if other := other_image(pods, ref["image"], same):
         return _seen("degraded", "digest_mismatch", other, told | {"digest": None})
@@ -75,6 +75,15 @@ def _incomplete(
     # pods that nothing is wrong with are on their way, also where others ran before them
     phase: Phase = _unsettled(status, progress) if available else "pending"
     return _seen(phase, "starting", message, told)
+
+
+def _kept_out(
+    trouble: Trouble, status: Thing, conditions: dict[str, Thing], told: Thing
+) -> Observation:
+    progress = (conditions.get("Progressing") or {}).get("reason")
+    if trouble.lasting or progress == LATE:
+        return _troubled(trouble, status, told)
+    return _seen(_unsettled(status, progress), trouble.reason, trouble.message, told)
 
 
 def _unsettled(status: Thing, progress: object) -> Phase:

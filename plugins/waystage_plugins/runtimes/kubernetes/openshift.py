@@ -10,6 +10,7 @@ from pydantic import Field
 from waystage.errors import Hopeless, Retryable
 from waystage.plugin import (
     Context,
+    DeploySpec,
     Difference,
     Handle,
     JsonObject,
@@ -23,9 +24,11 @@ from waystage_plugins.runtimes.kubernetes.cluster import LABEL
 from waystage_plugins.runtimes.kubernetes.foreign import shares
 from waystage_plugins.runtimes.kubernetes.kinds import IMAGE_STREAM, ROUTE, Kind
 from waystage_plugins.runtimes.kubernetes.manifests import Plan
+from waystage_plugins.runtimes.kubernetes.names import shared_name
 from waystage_plugins.runtimes.kubernetes.serving import ClusterServing
 
 Thing = dict[str, Any]
+LONGEST_LABEL = 63  # of one part of a host's name
 
 
 class OpenShiftServing(ClusterServing):
@@ -62,6 +65,17 @@ class OpenShiftServing(ClusterServing):
     def place(self) -> str:
         """The namespace."""
         return self.project
+
+    def check(self, spec: DeploySpec) -> list[str]:
+        """Say, offline, why this could never run."""
+        host = f"{shared_name(spec.service, spec.stage)}-{self.project}"  # as the router names it
+        if self.domain or len(host) <= LONGEST_LABEL:
+            return super().check(spec)
+        told = (
+            f"the Route's host would begin with {host}, which has more than {LONGEST_LABEL} "
+            f"characters; say domain:, or take shorter names"
+        )
+        return [*super().check(spec), told]
 
     def set_traffic(self, ctx: Services, handle: Handle, percent: int = 100) -> None:
         """Send this share of the service's requests here, the others to the champion."""

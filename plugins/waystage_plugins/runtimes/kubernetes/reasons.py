@@ -23,7 +23,15 @@ PASSING = re.compile(
     r"timeout|timed out|deadline exceeded|connection (?:refused|reset)|server misbehaving"
     r"|too many requests|unexpected eof|service unavailable|bad gateway|\b(?:429|50[0234])\b"
 )
+# refusals that controllers try again by themselves: an account or users of a namespace that is
+# new, a quota that two pods wrote at once or that is not counted yet, a webhook that is away
+SOON = re.compile(
+    r"error looking up service account|retry after the service account is created"
+    r"|unable to find annotation openshift\.io/|the object has been modified"
+    r"|status unknown for quota|failed (?:calling|to call) (?:\w+ )?webhook|etcdserver"
+)
 DIGEST = re.compile(r"[0-9a-f]{64}")  # whose digits are no status
+QUOTA = re.compile(r"(?:exceeded|failed) quota.*", re.DOTALL)
 AS_ROOT = "runAsNonRoot and image"  # a kubelet's words for an image that names no user
 
 
@@ -61,11 +69,19 @@ def refused_pods(conditions: dict[str, Thing]) -> Trouble | None:
 
 def denied_pods(told: str) -> Trouble:
     """Say why pods were not let in, by the words of whoever refused them."""
-    if "exceeded quota" in told:
-        return Trouble("quota", "quota: " + told[told.index("exceeded quota") :], True)
+    if SOON.search(told):
+        return Trouble("not_created", f"pods are not created yet: {told}", False)
+    if quota := QUOTA.search(told):
+        return Trouble("quota", f"quota: {quota[0]}{_unlimited(told)}", True)
     if "security context constraint" in told or "violates PodSecurity" in told:
         return Trouble("forbidden", f"not admitted: {told}", True)
     return Trouble("not_created", f"pods are not created: {told}", True)
+
+
+def _unlimited(told: str) -> str:
+    """Say what a quota wants of pods that name no limit for the processor."""
+    wanted = "must specify" in told and "limits.cpu" in told
+    return '; say resources: {cpu_limit: "2"}, or any other' if wanted else ""
 
 
 def _config(waiting: Thing) -> str:

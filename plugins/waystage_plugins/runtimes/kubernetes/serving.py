@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from waystage.errors import Hopeless, Retryable
 from waystage.plugin import (
@@ -51,6 +51,15 @@ class ClusterServing(ImageServing):
     scoring_log: ScoringSidecar | None = Field(
         default=None, description="tell the project's scoring log what is answered"
     )
+
+    @model_validator(mode="after")
+    def _nodes_can_be_emptied(self) -> ClusterServing:
+        if self.autoscale is None and (self.min_available or 0) >= self.replicas:
+            raise ValueError(
+                f"min_available: {self.min_available} of replicas: {self.replicas} would let no "
+                f"node be emptied, which holds up the cluster's upgrades; say fewer, or more pods"
+            )
+        return self
 
     def check(self, spec: DeploySpec) -> list[str]:
         """Say, offline, why this could never run."""

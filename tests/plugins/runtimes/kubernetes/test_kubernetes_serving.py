@@ -289,6 +289,23 @@ def test_what_the_cluster_has_not_begun_with_is_not_ready_by_what_ran_before(
     wait_until_ready(runtime, ctx, handle)
 
 
+@BOTH
+def test_what_is_just_being_taken_away_is_not_applied_to(
+    world: World, ctx: FakeContext, spec: Spec
+) -> None:
+    """Applied to, it would look made and be gone a moment later."""
+    runtime = world.serving()
+    handle = runtime.apply(ctx, spec())
+    path = f"{world.root('apps/v1')}/deployments/{handle.ref['name']}"
+    world.change(path, {"metadata": {"finalizers": ["example.com/held"]}})
+    runtime.delete(ctx, handle)
+    with pytest.raises(Retryable, match=r"Deployment .* in .* is being taken away"):
+        runtime.apply(ctx, spec())
+    world.change(path, {"metadata": {"finalizers": None}})
+    wait(lambda: runtime.observe(ctx, handle).phase == "absent")
+    wait_until_ready(runtime, ctx, runtime.apply(ctx, spec()))
+
+
 def test_what_took_the_name_of_the_one_that_was_looked_at_is_not_deleted(
     world: World, ctx: FakeContext, spec: Spec
 ) -> None:

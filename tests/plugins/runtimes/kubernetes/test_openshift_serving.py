@@ -174,6 +174,30 @@ def test_settings_that_cannot_be_meant_are_refused(wrong: dict[str, Any]) -> Non
         OpenShiftServing.model_validate(good | wrong)
 
 
+def test_a_host_that_no_router_takes_is_told_without_a_cluster(spec: Spec) -> None:
+    """Routers make the first part of the host of the Route's and the project's name."""
+    told = {"api": "https://api.example:6443", "token": {"secret": "env/T"}}
+    fits, long = "p" * (63 - len("ws-credit-risk-prod-")), "p" * 63
+    assert OpenShiftServing.model_validate(told | {"project": fits}).check(spec()) == []
+    (why,) = OpenShiftServing.model_validate(told | {"project": f"{fits}p"}).check(spec())
+    assert why.startswith(f"the Route's host would begin with ws-credit-risk-prod-{fits}p, which")
+    named = told | {"project": long, "domain": "models.example"}
+    assert OpenShiftServing.model_validate(named).check(spec()) == []
+
+
+@pytest.mark.parametrize(
+    ("replicas", "least", "fine"), [(2, 1, True), (1, 1, False), (2, 3, False)]
+)
+def test_a_budget_lets_nodes_be_emptied(replicas: int, least: int, fine: bool) -> None:
+    told = {"api": "https://api.example:6443", "token": {"secret": "env/T"}, "project": "models",
+            "replicas": replicas, "min_available": least}  # fmt: skip
+    if fine:
+        assert OpenShiftServing.model_validate(told).min_available == least
+        return
+    with pytest.raises(ValueError, match="would let no node be emptied"):
+        OpenShiftServing.model_validate(told)
+
+
 def test_a_route_that_is_taken_in_meanwhile_is_not_told_by_the_address_of_before(
     world: World, ctx: FakeContext, spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,17 +1,23 @@
-"""What kubelets, CRI-O and containerd write into the status of pods, and what is told of it."""
+"""What clusters write into answers and the status of pods, and what is told of it."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from waystage.errors import Retryable
-from waystage_plugins.runtimes.kubernetes.api import Api
+from waystage.errors import Hopeless, Retryable
+from waystage_plugins.runtimes.kubernetes.api import Api, NotAllowed, failure
 from waystage_plugins.runtimes.kubernetes.inference import observe_inference
 from waystage_plugins.runtimes.kubernetes.job_status import job_status
 from waystage_plugins.runtimes.kubernetes.kinds import Kind
-from waystage_plugins.runtimes.kubernetes.observing import last_line, other_image, pods_of
+from waystage_plugins.runtimes.kubernetes.observing import (
+    last_line,
+    observe_deployment,
+    other_image,
+    pods_of,
+)
 from waystage_plugins.runtimes.kubernetes.reasons import Trouble, pod_trouble
 
 Thing = dict[str, Any]
@@ -194,3 +200,98 @@ def test_a_job_that_a_queue_holds_back_says_what_it_waits_for() -> None:
     status, lasting = job_status(Told(), job)
     assert (status.phase, lasting) == ("pending", False)
     assert "suspended" in status.message
+
+
+FORBIDDEN = 'pods "ws-credit-risk-prod-1-" is forbidden: '
+
+
+class NotMade(Told):
+    """A cluster that has a Deployment and makes no pods of it."""
+
+    def __init__(self, why: str, progress: str, available: int) -> None:
+        super().__init__()
+        conditions = [{"type": "ReplicaFailure", "status": "True", "message": why},
+                      {"type": "Progressing", "status": "True", "reason": progress}]  # fmt: skip
+        containers = [{"name": "model", "image": IMAGE}]
+        self.live = {
+            "metadata": {"name": "x", "generation": 1, "labels": {"waystage.dev/owner": "me"}},
+            "spec": {"replicas": 1, "template": {"spec": {"containers": containers}}},
+            "status": {"observedGeneration": 1, "conditions": conditions,
+                       "availableReplicas": available},
+        }  # fmt: skip
+
+    def get(self, kind: Kind, name: str) -> Thing | None:
+        return self.live
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        # namespaces and projects that are new
+        f'{FORBIDDEN}error looking up service account models/default: serviceaccount "default" '
+        "not found",
+        f'{FORBIDDEN}error fetching namespace "models": unable to find annotation '
+        "openshift.io/sa.scc.uid-range",
+        # a quota that two pods wrote at once, or that nobody has counted yet
+        'Operation cannot be fulfilled on resourcequotas "few": the object has been modified; '
+        "please apply your changes to the latest version and try again",
+        f"{FORBIDDEN}status unknown for quota: few, resources: limits.cpu",
+        'Internal error occurred: failed calling webhook "pods.mesh.example": failed to call '
+        'webhook: Post "https://mesh.example.svc:443/": no endpoints available for service "mesh"',
+    ],
+)
+def test_pods_that_are_refused_for_a_moment_are_waited_for(why: str) -> None:
+    ref = {"name": "x", "owner": "me", "image": IMAGE, "replicas": 1}
+    told = observe_deployment(NotMade(why, "ReplicaSetUpdated", 0), ref, nobody)
+    assert (told.phase, told.reason) == ("pending", "not_created")
+    assert told.message == f"pods are not created yet: {why}"
+    late = observe_deployment(NotMade(why, "ProgressDeadlineExceeded", 0), ref, nobody)
+    assert late.phase == "failed", "a person learns of it when the time is over"
+    lost = observe_deployment(NotMade(why, "NewReplicaSetAvailable", 1), ref, nobody)
+    assert lost.phase == "degraded"
+
+
+@pytest.mark.parametrize(
+    ("why", "reason", "says"),
+    [
+        ("exceeded quota: few, requested: pods=1, used: pods=4, limited: pods=4", "quota",
+         "quota: exceeded quota: few, requested: pods=1, used: pods=4, limited: pods=4"),
+        ("failed quota: few: must specify limits.cpu for: model", "quota",
+         "quota: failed quota: few: must specify limits.cpu for: model; say resources: "
+         '{cpu_limit: "2"}, or any other'),
+        ("maximum memory usage per Container is 1Gi, but limit is 2Gi", "not_created",
+         f"pods are not created: {FORBIDDEN}maximum memory usage per Container is 1Gi, but limit "
+         "is 2Gi"),
+    ],
+)  # fmt: skip
+def test_pods_that_are_refused_for_good_are_told_at_once(why: str, reason: str, says: str) -> None:
+    ref = {"name": "x", "owner": "me", "image": IMAGE, "replicas": 1}
+    told = observe_deployment(NotMade(FORBIDDEN + why, "ReplicaSetUpdated", 0), ref, nobody)
+    assert (told.phase, told.reason, told.message) == ("failed", reason, says)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "kind", "says"),
+    [
+        # a policy engine's answer is no matter of Roles
+        (403, 'admission webhook "validation.gatekeeper.sh" denied the request: [replicas] too few',
+         Hopeless, "a policy of the cluster keeps from patch deployments x in models"),
+        (403, 'deployments.apps "x" is forbidden: User "w" cannot patch resource "deployments"',
+         NotAllowed, "this account may not patch deployments x"),
+        (403, 'services "x" is forbidden: status unknown for quota: few, resources: services',
+         Retryable, "status unknown for quota"),
+        # an older cluster does not know a field, and blames itself for it
+        (500, "failed to create typed patch object (models/x; apps/v1, Kind=Deployment): "
+         ".spec.template.spec.hostUsers: field not declared in schema",
+         Hopeless, "the cluster refuses to patch deployments x in models: failed to create typed"),
+        (500, "Internal error occurred: etcdserver: request timed out", Retryable, "HTTP 500"),
+        (429, "Too many requests, please try again later.", Retryable, "HTTP 429"),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_told_apart_from_a_missing_right_and_from_a_bad_moment(
+    status: int, message: str, kind: type, says: str
+) -> None:
+    text = json.dumps({"kind": "Status", "message": message, "code": status})
+    error = failure(status, text, "patch", "deployments", "x", "models")
+    assert type(error) is kind
+    assert says in str(error)
