@@ -31,8 +31,8 @@ $(READY): pyproject.toml constraints.txt
 help:  ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' Makefile | expand -t 13
 
-demo: install  ## the whole loop on this machine; KEEP=1 leaves project and daemon running
-	@$(BIN)/waystage demo $(if $(KEEP),--keep)
+demo: install  ## the whole loop on this machine; KEEP=1 leaves it running, STOP=1 ends that
+	@$(BIN)/waystage demo $(if $(KEEP),--keep) $(if $(STOP),--stop)
 
 test: install  ## the tests; parts that need something more say so when they do not run
 	$(BIN)/python -m pytest -n $(WORKERS)

@@ -184,6 +184,24 @@ def test_a_narrow_terminal_breaks_no_word(
     assert ("lifecycle:" in told) == (columns < 60), "line by line"
 
 
+def test_what_is_too_wide_is_broken_and_never_cut_off(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    long = "promote.DEV.deploy —done→ promote.DEV.soak"
+    rows = [[1, "2026-11-22 02:46", "vera (own token)", f"artifact={'a' * 32} {long}"],
+            [2, "2026-11-22 02:46", "engine", "b" * 100]]  # fmt: skip
+    table("History", ["#", "at", "who", "what"], rows)
+    told = capsys.readouterr().out
+    assert max(map(len, told.splitlines())) <= 80
+    assert told.count("b") == 100, "all of a word that no column can hold"
+    assert all(word in told for word in long.split())
+    table(
+        "History", ["#", "at", "who", "what"], [[1, "2026-11-22 02:46", "vera (own token)", long]]
+    )
+    assert "2026-11-22 02:46   vera (own token)" in capsys.readouterr().out, "short cells are whole"
+
+
 def test_a_terminal_without_our_letters_gets_others(project: Path) -> None:
     found = waystage(project, "validate", "--help", PYTHONIOENCODING="ascii")
     assert found.returncode == 0

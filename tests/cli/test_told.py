@@ -15,10 +15,11 @@ def row(kind: str, name: str, data: dict[str, Any], *records: list[str]) -> dict
 
 
 def test_a_step_tells_what_it_brought_and_long_values_are_cut() -> None:
-    output = {"digest": DIGEST, "ks": 0.3141592653, "files": 1, "notes": ["a"], "url": ""}
+    output = {"digest": DIGEST, "ks": 0.3141592653, "path": f"/far/away/{'x' * 30}.tar",
+              "files": 1, "notes": ["a"], "url": ""}  # fmt: skip
     lines = list(told(row("step.done", "1", output, ["moved", "prebuild", "done", "approve"])))
     assert lines == [
-        f"prebuild: step 2 done: digest={DIGEST[:31]}…, ks=0.314159, files=1",
+        f"prebuild: step 2 done: digest={DIGEST[:24]}…, ks=0.314159, path=…{'x' * 22}.tar, files=1",
         "prebuild —done→ approve",
     ]
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import click
 
 from waystage.cli.place import find_project
-from waystage.cli.show import clean, emit_json, json_option
+from waystage.cli.show import emit_json, json_option, paragraph
 from waystage.errors import EXIT_FINE, EXIT_REFUSED
 
 MARKS = {"good": "ok   ", "note": "note ", "wrong": "WRONG"}
@@ -30,9 +30,9 @@ def doctor_verb(ctx: click.Context, as_json: bool) -> int:
         emit_json({"wrong": count["wrong"], "found": [asdict(each) for each in found]})
     else:
         for each in found:
-            click.echo(f"{MARKS[each.level]}  {each.area}: {clean(each.said)}")
+            paragraph(f"{MARKS[each.level]}  ", f"{each.area}: {each.said}")
             if each.cure:
-                click.echo(f"         → {clean(each.cure)}")
+                paragraph("         → ", each.cure)
         wrong = count["wrong"]
         click.echo(f"{wrong} {'thing is' if wrong == 1 else 'things are'} wrong."
                    if wrong else "Nothing is wrong.")  # fmt: skip

@@ -72,7 +72,7 @@ def measurements_verb(
         emit_json(rows)
         return
     shown = [
-        (r["monitor"], r["snapshot"], f"{r['start'][:10]} – {r['end'][:10]}", _value(r["body"]),
+        (r["monitor"], r["snapshot"], f"{r['start'][:10]}/{r['end'][:10]}", _value(r["body"]),
          r["verdict"], _why(r["body"]))
         for r in rows
     ]  # fmt: skip
@@ -106,7 +106,11 @@ def _endpoints(row: dict[str, Any]) -> list[str]:
 def _value(body: dict[str, Any]) -> str:
     if body.get("value") is None:
         return "–"
-    text = f"{body['value']:.3f}"
-    if body.get("low") is not None and body.get("high") is not None:
-        text += f" [{body['low']:.3f}, {body['high']:.3f}]"
-    return text
+    value, low, high = body["value"], body.get("low"), body.get("high")
+    if low is None or high is None or low == value == high:  # a count is what it is
+        return _number(value)
+    return f"{_number(value)} [{_number(low)}, {_number(high)}]"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if float(value).is_integer() and abs(value) > 1 else f"{value:.3f}"

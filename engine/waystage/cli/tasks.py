@@ -23,10 +23,19 @@ def tasks_verb(ctx: click.Context, everything: bool, as_json: bool) -> None:
         return
     rows = [
         (t["id"], t["run"], t["body"]["title"], ", ".join(t["body"]["for"]),
-         t["outcome"] or " | ".join(t["body"]["outcomes"]), when(t["body"].get("due")))
+         _answers(t), when(t["body"].get("due")))
         for t in tasks
     ]  # fmt: skip
     table("Tasks", ("task", "run", "title", "for", "answers", "due"), rows)
+
+
+def _answers(task: dict[str, Any]) -> str:
+    """Say what can be answered, or what was answered and by whom."""
+    if task["status"] == "open":
+        return " | ".join(task["body"]["outcomes"])
+    if task["status"] == "left":
+        return "none: the run went on"
+    return ", by ".join(filter(None, (task["outcome"], task["closed_by"])))
 
 
 @click.command("claim")

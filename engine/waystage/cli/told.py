@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-SHORT = 32
+SHORT = 32  # letters of name=value: what fits beside time and person in 80 columns
 FIGURES = 4
 
 
@@ -34,16 +34,20 @@ def _answer(record: list[str], data: dict[str, Any]) -> str:
 def figures(values: dict[str, Any], many: int = FIGURES) -> str:
     """Give the first plain values by name, long ones shortened; the whole is in `--json`."""
     plain = [
-        f"{name}={_short(value)}"
+        _short(name, value)
         for name, value in values.items()
         if isinstance(value, str | int | float) and value != ""
     ]
     return ", ".join(plain[:many])
 
 
-def _short(value: str | float) -> str:
+def _short(name: str, value: str | float) -> str:
+    """Write `name=value`; of a path the end is kept, of anything else the beginning."""
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= SHORT else f"{text[: SHORT - 1]}…"
+    room = max(SHORT - len(name) - 1, SHORT // 2)
+    if len(text) > room:
+        text = f"…{text[1 - room :]}" if text.startswith("/") else f"{text[: room - 1]}…"
+    return f"{name}={text}"
 
 
 def _record(record: list[str]) -> str:

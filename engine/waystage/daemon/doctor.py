@@ -36,6 +36,7 @@ LATE = timedelta(minutes=5)
 SKEW = timedelta(seconds=5)
 TIGHT_BYTES, FULL_BYTES = 2 << 30, 200 << 20
 BIG_LOG_BYTES = 1 << 30
+HERE = "doctor looks it up from this shell: set here what the daemon is started with"
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,9 +281,14 @@ def _connections(files: ProjectFiles, catalog: Mapping[str, type[Plugin]]) -> It
     try:
         for name, use, settings in connected(files):
             with _overheard() as warnings:
-                problems = [*_secrets(connections, settings), *_asked(connections, use, settings)]
+                unknown = list(_secrets(connections, settings))
+                asked = [each for each in _asked(connections, use, settings) if each not in unknown]
+            problems = [*unknown, *asked]
             for problem in problems:
-                yield Found(name, "wrong", problem, f"see `waystage plugins {use}`")
+                here = problem in unknown and problem.startswith("secret env/")
+                yield Found(
+                    name, "wrong", problem, HERE if here else f"see `waystage plugins {use}`"
+                )
             for warning in warnings:
                 yield Found(name, "wrong", warning, "see the text")
             if not problems and not warnings:

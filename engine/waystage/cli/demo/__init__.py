@@ -10,8 +10,9 @@ import click
 @click.command("demo")
 @click.argument("directory", type=click.Path(path_type=Path), default=Path("demo-project"))
 @click.option("--keep", is_flag=True, help="Leave the project and its daemon running.")
-def demo_verb(directory: Path, keep: bool) -> int:
+@click.option("--stop", is_flag=True, help="Play nothing; end what --keep left running.")
+def demo_verb(directory: Path, keep: bool, stop: bool) -> int:
     """Play a model's life: approve, deploy, watch, retrain, replace."""
-    from waystage.cli.demo.story import play
+    from waystage.cli.demo.story import end_kept, play
 
-    return play(directory, keep=keep)
+    return end_kept(directory) if stop else play(directory, keep=keep)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,14 @@ def play(directory: Path, *, keep: bool) -> int:
         _end(world)
         raise
     _farewell(screen, world, keep=keep)
+    return EXIT_FINE
+
+
+def end_kept(directory: Path) -> int:
+    """End the daemon and the model servers that a demo was told to keep."""
+    screen, world = Screen(), World(directory)
+    world.end_kept()
+    screen.say(f"Nothing of the demo runs any more; its project stays in [bold]{world.root}[/].")
     return EXIT_FINE
 
 
@@ -218,7 +227,8 @@ def _report(story: Story) -> None:
 def _path(world: World, run: str) -> str:
     places: list[str] = []
     for row in world.api(f"runs/{run}/history"):
-        places += [record[3] for record in row["records"] if record[0] == "moved"]
+        moves = [record for record in row["records"] if record[0] == "moved"]
+        places += [place for _, state, _, to in moves for place in (state, to)]
     short = [places[0]] if places else []
     for place in places[1:]:
         if place != short[-1] and place not in short[-4:]:
@@ -241,18 +251,36 @@ def _end(world: World) -> None:
 
 
 def _farewell(screen: Screen, world: World, *, keep: bool) -> None:
+    words: tuple[str, ...]
     if keep:
         screen.say(f"\n  Project and daemon go on in [bold]{world.root}[/]. Look further:")
-        further = ("list", f"history {SERVICE}-1", "tasks --all", "measurements",
-                   f"report {SERVICE}", "plugins")  # fmt: skip
-        for words in further:
-            screen.say(f"  waystage --project {world.root.name} {words}")
-        return
-    _end(world)
-    screen.say(
-        f"\n  The project stays in [bold]{world.root}[/]; its daemon has ended. Look further:"
-    )
-    screen.say(f"  waystage --project {world.root.name} history {SERVICE}-1")
-    screen.say(f"  waystage --project {world.root.name} measurements {SERVICE}")
-    screen.say(f"  waystage --project {world.root.name} evidence {SERVICE}")
-    screen.say("  make demo KEEP=1  leaves everything running.")
+        words = ("list", f"history {SERVICE}-1", "tasks --all", "measurements", f"where {SERVICE}")
+    else:
+        _end(world)
+        screen.say(
+            f"\n  The project stays in [bold]{world.root}[/]; its daemon has ended. Look further:"
+        )
+        words = (f"history {SERVICE}-1", f"measurements {SERVICE}", f"evidence {SERVICE}")
+    for each in words:
+        screen.say(f"  {_verb(world)} {each}")
+    screen.say(f"  open the page {_near(world.root / 'report.html')} in a browser")
+    if keep:
+        screen.say("make demo STOP=1  ends daemon and model servers. What it sends until then "
+                   "waits: the receiver of its messages ended with the demo.")  # fmt: skip
+    else:
+        screen.say("make demo KEEP=1  leaves everything running.")
+
+
+def _verb(world: World) -> str:
+    """Give what to type before a verb: the program as the shell finds it from here."""
+    program = Path(sys.executable).parent / "waystage"
+    found = shutil.which("waystage")
+    known = found is not None and Path(found).resolve() == program.resolve()
+    name = "waystage" if known or not program.exists() else _near(program)
+    return f"{name} --project {_near(world.root)}"
+
+
+def _near(path: Path) -> str:
+    """Write a path from here, if it is below."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

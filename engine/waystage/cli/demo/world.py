@@ -117,6 +117,13 @@ class World:
         self.receiver.stop()
         self.http.close()
 
+    def end_kept(self) -> None:
+        """End what a demo of before left running; its project stays."""
+        if not (self.root / MARKER).exists():
+            raise Conflict(f"{self.root} is no demo's project; say which directory")
+        self._end_project()
+        self.receiver.stop()
+
     def _end_project(self) -> None:
         placed = json.loads(self.waystage("where", "--json"))  # without a daemon too
         stop_daemon(self.root)
