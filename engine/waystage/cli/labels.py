@@ -19,6 +19,7 @@ BATCH = 2000
 PATIENCE = 120.0  # seconds, for a daemon that has much to write
 PAUSE = 0.5
 IMPORT = "import"
+EVENT, VALUE = "event", "value"  # how an event came out; a number, as it turned out
 
 
 @click.command("labels")
@@ -28,8 +29,9 @@ IMPORT = "import"
 def labels_verb(ctx: click.Context, what: tuple[str, ...], as_json: bool) -> None:
     """Tell how requests came out: a CSV with request_id, event (0 or 1), at.
 
-    It may be told again: a label that is there already changes nothing, and of several for one
-    request the one with the latest `at` stands.
+    For a regression the column `value` stands in place of `event`: the number that was predicted,
+    as it turned out. It may be told again: what is there already changes nothing, and of several
+    for one request the one with the latest `at` stands.
     """
     file, client = _file(what), Client(ctx)
     told = changed = 0
@@ -68,8 +70,12 @@ def _sent(client: Client, batch: list[dict[str, Any]]) -> dict[str, Any]:
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
     with file.open(newline="", encoding="utf-8-sig") as source:
         reader = csv.DictReader(source)
-        missing = {"request_id", "event", "at"} - set(reader.fieldnames or ())
-        if missing:
-            raise click.UsageError(f"{file}: the columns {', '.join(sorted(missing))} are missing")
-        for r in reader:
-            yield {"request_id": r["request_id"], "event": r["event"], "at": r["at"]}
+        columns = {*(reader.fieldnames or ())}
+        if {EVENT, VALUE} <= columns:
+            raise click.UsageError(f"{file}: has {EVENT} and {VALUE}; tell them in two files")
+        what = VALUE if VALUE in columns else EVENT
+        wanted = ("request_id", what, "at")
+        if missing := sorted({*wanted} - columns):
+            raise click.UsageError(f"{file}: the columns {', '.join(missing)} are missing")
+        for row in reader:
+            yield {name: row[name] for name in wanted}

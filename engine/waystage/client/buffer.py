@@ -84,6 +84,11 @@ class ScoringClient:
         told = (at or datetime.now(UTC)).isoformat()
         self._take("labels", {"request_id": request_id, "event": event, "at": told})
 
+    def true_value(self, request_id: str, value: float, at: datetime | None = None) -> None:
+        """Take what the number that a regression predicted turned out to be."""
+        told = (at or datetime.now(UTC)).isoformat()
+        self._take("labels", {"request_id": request_id, "value": value, "at": told})
+
     def flush(self, seconds: float = 30.0) -> bool:
         """Wait until all that was taken is with the daemon; False if that takes longer."""
         with self._changed:

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from waystage.errors import Busy, Unavailable, WaystageError
-from waystage.plugin import Label, ScoredRow, ScoringLog
+from waystage.plugin import Label, Outcome, ScoredRow, ScoringLog
 
 log = logging.getLogger("waystage.daemon")
 MOST_WAITING = 50_000  # rows and labels that wait to be written, of all senders together
@@ -25,11 +25,12 @@ TOGETHER = 10_000  # rows in one transaction
 class _Order:
     rows: list[ScoredRow] = field(default_factory=list)
     labels: list[Label] = field(default_factory=list)
+    values: list[Outcome] = field(default_factory=list)
     kept: Future[int] = field(default_factory=Future)
 
     @property
     def size(self) -> int:
-        return len(self.rows) + len(self.labels)
+        return len(self.rows) + len(self.labels) + len(self.values)
 
 
 @dataclass
@@ -57,9 +58,9 @@ class Intake:
         """Give what is done once the rows are durable: their number. Raises `Busy` when full."""
         return self._take(_Order(rows=rows))
 
-    def labels(self, labels: list[Label]) -> Future[int]:
-        """Give what is done once the labels are durable: how many of them changed something."""
-        return self._take(_Order(labels=labels))
+    def labels(self, labels: list[Label], values: list[Outcome] | None = None) -> Future[int]:
+        """Give what is done once labels and true values are durable: how many changed something."""
+        return self._take(_Order(labels=labels, values=values or []))
 
     def close(self) -> None:
         """Write what waits, and take nothing more."""
@@ -121,8 +122,11 @@ class Intake:
 
     def _write(self, orders: list[_Order]) -> None:
         target = self._target()
-        if orders[0].labels:
-            self._done(orders[0], target.label(orders[0].labels))
+        if not orders[0].rows:
+            told = orders[0]
+            changed = target.label(told.labels) if told.labels else 0
+            changed += target.outcomes(told.values) if told.values else 0
+            self._done(told, changed)
             return
         target.append(row for order in orders for row in order.rows)
         for order in orders:

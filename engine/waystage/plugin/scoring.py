@@ -159,6 +159,13 @@ class ScoringLog(Plugin):
         """Stream (score, true value or None) of all rows; a score that is not finite is None."""
         raise Hopeless(f"{self.use} keeps no true values, only labels")
 
+    def valued_rows(self, which: Slice) -> Iterator[Sequence[object]]:
+        """Stream (request_id, at, score, inputs, true value), by time then request id.
+
+        Only rows with a true value come.
+        """
+        raise Hopeless(f"{self.use} keeps no true values, only labels")
+
     def foreign(self, request_ids: Sequence[str], service: str) -> list[str]:
         """Give those of the request ids that are known, but of other services alone.
 

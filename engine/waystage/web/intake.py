@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 from starlette.concurrency import run_in_threadpool
 
 from waystage.errors import Forbidden
 from waystage.people import Caller, need_right
-from waystage.plugin import Label, Role, ScoredRow
+from waystage.plugin import Label, Outcome, Role, ScoredRow
 from waystage.web.guard import caller_of
 from waystage.web.models import Body, Object
 
@@ -49,15 +49,28 @@ class Scores(Body):
 
 
 class LabelRow(Body):
-    """What became of a request: 1 the event, 0 not; `at` without a zone is UTC."""
+    """What became of a request: 1 the event, 0 not; or the true value of what was predicted.
+
+    `at` without a zone is UTC.
+    """
 
     request_id: str = Field(max_length=200)
-    event: int = Field(ge=0, le=1)
+    event: int | None = Field(default=None, ge=0, le=1)
+    value: float | None = Field(default=None, allow_inf_nan=False)
     at: datetime
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> LabelRow:
+        if (self.event is None) == (self.value is None):
+            raise ValueError(
+                "needs either event (0 or 1: it came out so) or value (the number that a "
+                "regression predicted, as it turned out)"
+            )
+        return self
 
 
 class Labels(Body):
-    """Some labels; of several for one request the one with the latest `at` stands."""
+    """Some labels or true values; of several for one request the one with the latest `at` stands."""
 
     labels: list[LabelRow] = Field(max_length=AT_ONCE)
 
@@ -77,9 +90,18 @@ def intake_routes(app: FastAPI, daemon: Daemon) -> None:
     async def labels(request: Request, body: Labels) -> Any:
         _may_write(daemon, caller_of(request))
         await _own_requests(daemon, caller_of(request), body)
-        told = [Label(row.request_id, row.event, _zoned(row.at)) for row in body.labels]
-        changed = await asyncio.wrap_future(daemon.intake.labels(told)) if told else 0
-        return {"changed": changed}
+        if not body.labels:
+            return {"changed": 0}
+        events, values = _told(body)
+        return {"changed": await asyncio.wrap_future(daemon.intake.labels(events, values))}
+
+
+def _told(body: Labels) -> tuple[list[Label], list[Outcome]]:
+    events = [Label(row.request_id, row.event, _zoned(row.at))
+              for row in body.labels if row.event is not None]  # fmt: skip
+    values = [Outcome(row.request_id, row.value, _zoned(row.at))
+              for row in body.labels if row.value is not None]  # fmt: skip
+    return events, values
 
 
 def _may_write(daemon: Daemon, caller: Caller) -> None:

@@ -126,7 +126,13 @@ class PostgresqlScoringLog(ScoringLog):
 
     def valued(self, which: Slice) -> Iterator[tuple[float | None, float | None]]:
         """Stream (score, true value or None) of all rows; a score that is not finite is None."""
+        keeping.take_values(self._place)
         return reading.valued(self._place, which)
+
+    def valued_rows(self, which: Slice) -> Iterator[Sequence[object]]:
+        """Stream (request_id, at, score, inputs, true value) of the rows that have a true value."""
+        keeping.take_values(self._place)
+        yield from reading.valued_rows(self._place, which)
 
     def foreign(self, request_ids: Sequence[str], service: str) -> list[str]:
         """Give those of the request ids that are known, but of other services alone."""

@@ -25,6 +25,10 @@ SELECT MAX(l.at) FROM ({rows}) r JOIN label l ON l.request_id = r.request_id
 VALUED = """
 SELECT score, value FROM ({rows}) r LEFT JOIN outcome o ON o.request_id = r.request_id
 """
+VALUED_ROWS = """
+SELECT r.request_id, r.at, score, inputs, value
+FROM ({rows}) r JOIN outcome o ON o.request_id = r.request_id ORDER BY r.at, r.request_id
+"""
 
 
 def query(template: str, which: Slice, *, labelled: bool = False) -> tuple[str, dict[str, object]]:

@@ -154,6 +154,14 @@ class SqliteScoringLog(ScoringLog):
             for score, value in connection.execute(*select.query(select.VALUED, which)):
                 yield (score if score is not None and isfinite(score) else None), value
 
+    def valued_rows(self, which: Slice) -> Iterator[Sequence[object]]:
+        """Stream (request_id, at, score, inputs, true value) of the rows that have a true value."""
+        with opened(self.path) as connection:
+            connection.execute(OUTCOME)
+            found = connection.execute(*select.query(select.VALUED_ROWS, which))
+            for request_id, at, score, inputs, value in found:
+                yield request_id, instant(at), score, DECODE(inputs), value
+
     def foreign(self, request_ids: Sequence[str], service: str) -> list[str]:
         """Give those of the request ids that are known, but of other services alone."""
         with opened(self.path) as connection:

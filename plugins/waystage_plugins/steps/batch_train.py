@@ -28,21 +28,28 @@ from waystage_plugins.steps.commit import COMMIT, commit_of
 from waystage_plugins.steps.data import bring, unchanged
 from waystage_plugins.steps.jobs import follow, job_name
 from waystage_plugins.steps.metrics import read_metrics
-from waystage_plugins.steps.window import Frozen, freeze
+from waystage_plugins.steps.window import Frozen, Target, freeze
 from waystage_plugins.storage.address import Address
 
 
 class Data(Value):
     """Which part of the scoring log: `length` up to `label_delay` before now.
 
-    The share `holdout` of the requests, always the same ones, is left for `challenger.compare`
-    with the same `holdout`.
+    `target` is what is learnt: `event`, how a request came out (0 or 1), or `value`, what the
+    number that a regression predicted turned out to be. The share `holdout` of the requests,
+    always the same ones, is left for `challenger.compare` with the same `holdout`.
     """
 
     length: timedelta = Field(default=timedelta(days=90), gt=timedelta())
     label_delay: timedelta = Field(default=timedelta(), ge=timedelta())
     stage: str | None = None
     holdout: float = Field(default=0.0, ge=0, lt=1)
+    target: Target = "event"
+
+    @property
+    def known(self) -> str:
+        """What a row needs to be learnt from, in words."""
+        return "label" if self.target == "event" else "true value"
 
 
 class Budget(Value):
@@ -80,9 +87,9 @@ class Train(Step):
             cooldown: P30D
             budget: {trainings: 4, per: P365D}
 
-    The job finds the labelled rows as CSV in `WAYSTAGE_INPUT_DATA`, the files of the run's
-    snapshot in `WAYSTAGE_INPUT_PARENT` and its manifest as JSON in `WAYSTAGE_INPUT_SNAPSHOT`.
-    `inputs` names more of them by address, as `batch.run` does.
+    The job finds the rows with a label (`data.target: value`: with a true value) as CSV in
+    `WAYSTAGE_INPUT_DATA`, the files of the run's snapshot in `WAYSTAGE_INPUT_PARENT` and its
+    manifest as JSON in `WAYSTAGE_INPUT_SNAPSHOT`. `inputs` names more of them by address, as `batch.run` does.
     It writes the model's files and their `manifest.yaml` to `WAYSTAGE_OUTPUT`, or to `model/`
     below it. `data.stage` says whose requests to take; the default is the state's stage.
     `metrics.file` is a file below `WAYSTAGE_OUTPUT` with more metrics than the manifest's.
@@ -108,9 +115,10 @@ class Train(Step):
     class Output(BaseModel):
         """The directory with the trained model, its metrics, and what it was trained on.
 
-        `data` is the digest of the labelled rows, `coverage` the share of the window's requests
-        that have a label, `inputs` has the digests of the other inputs. `commit` is what the
-        project's directory was a checkout of when the job began, if it was one.
+        `data` is the digest of the rows, `events` how many of their labels are 1, `coverage` the
+        share of the window's requests that have a label, or a true value. `inputs` has the
+        digests of the other inputs. `commit` is what the project's directory was a checkout of
+        when the job began, if it was one.
         """
 
         artifact: str
@@ -185,8 +193,14 @@ class Train(Step):
         end = ctx.now - self.data.label_delay
         stage = self.data.stage or need_stage(ctx)
         which = Slice(ctx.service, stage, end - self.data.length, end)
-        frozen = freeze(ctx.scoring_log, which, ctx.snapshot.inputs, ctx.scratch, self.data.holdout)
+        frozen = freeze(
+            ctx.scoring_log, which, ctx.snapshot.inputs, ctx.scratch, self.data.holdout,
+            self.data.target,
+        )  # fmt: skip
         _commit(ctx)
+        return self._enough(frozen)
+
+    def _enough(self, frozen: Frozen) -> Frozen | Refused:
         counts: JsonObject = {
             "rows": frozen.rows,
             "events": frozen.events,
@@ -194,17 +208,21 @@ class Train(Step):
         }
         if frozen.rows < self.minimum_rows:
             return Refused(
-                f"{frozen.rows} labelled rows are fewer than the {self.minimum_rows} needed",
+                f"{frozen.rows} rows with a {self.data.known} are fewer than the "
+                f"{self.minimum_rows} needed",
                 output=counts,
             )
         if frozen.coverage < self.minimum_coverage:
             return Refused(
-                f"{frozen.coverage:.1%} of the window's requests have a label, fewer than the "
-                f"{self.minimum_coverage:.1%} needed",
+                f"{frozen.coverage:.1%} of the window's requests have a {self.data.known}, fewer "
+                f"than the {self.minimum_coverage:.1%} needed",
                 output=counts,
             )
-        if frozen.events in (0, frozen.rows):
-            return Refused("all labelled rows came out the same; nothing can be learnt", counts)
+        if not frozen.varied:
+            return Refused(
+                f"all rows with a {self.data.known} came out the same; nothing can be learnt",
+                counts,
+            )
         return frozen
 
     def _job(self, ctx: Context, frozen: Frozen) -> Job:

@@ -176,6 +176,19 @@ def test_labels_may_be_inserted_by_sql(postgresql: PostgresqlScoringLog) -> None
         sql(postgresql, "INSERT INTO label_inbox (request_id, event) VALUES ('r2', 2)")
 
 
+def test_true_values_may_be_inserted_by_sql(postgresql: PostgresqlScoringLog) -> None:
+    postgresql.append(rows(3))
+    sql(
+        postgresql,
+        "INSERT INTO value_inbox (request_id, value, at) VALUES ('r0', 1.5, '2026-02-01'), "
+        "('r0', 9, '2026-01-01'), ('r1', -2, now()), ('nobody', 3, now())",
+    )
+    assert [(row[0], row[4]) for row in postgresql.valued_rows(WEEK)] == [("r0", 1.5), ("r1", -2)]
+    assert sql(postgresql, "SELECT count(*) FROM value_inbox") == [(0,)]
+    with pytest.raises(psycopg.errors.CheckViolation):
+        sql(postgresql, "INSERT INTO value_inbox (request_id, value) VALUES ('r2', 'NaN')")
+
+
 def test_labels_and_requests_that_cross_each_other_find_each_other(
     postgresql: PostgresqlScoringLog,
 ) -> None:

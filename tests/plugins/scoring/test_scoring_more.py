@@ -73,6 +73,8 @@ def test_a_log_that_knows_no_true_values_says_so(tmp_path: Path) -> None:
         log.outcomes([Outcome("r0", 1.5, START)])
     with pytest.raises(Hopeless, match="keeps no true values"):
         list(log.valued(WEEK))
+    with pytest.raises(Hopeless, match="keeps no true values"):
+        log.valued_rows(WEEK)
     with pytest.raises(Hopeless, match="does not tell when labels came"):
         log.newest_label(WEEK)
 
@@ -90,6 +92,17 @@ def test_true_values_stand_beside_their_scores(sqlite: SqliteScoringLog) -> None
     assert sorted(sqlite.valued(WEEK), key=str) == sorted(
         [(0.5, 1.5), (0.25, None), (0.5, None), (None, -2.0), (None, None), (None, None)], key=str
     )
+
+
+def test_rows_with_a_true_value_come_by_time_with_their_inputs(sqlite: SqliteScoringLog) -> None:
+    early = replace(ROW, request_id="z", at=START, score=0.75, inputs={"income": 1.5})
+    sqlite.append([replace(early, request_id="a", at=START + timedelta(hours=1)), early])
+    told = [Outcome(name, value, START) for name, value in (("a", 7.5), ("z", -2), ("unknown", 1))]
+    sqlite.outcomes(told)
+    assert list(sqlite.valued_rows(WEEK)) == [
+        ("z", START, 0.75, {"income": 1.5}, -2.0),
+        ("a", START + timedelta(hours=1), 0.75, {"income": 1.5}, 7.5),
+    ]
 
 
 def test_of_two_true_values_the_later_stays_in_whatever_order_they_come(

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from waystage.errors import Hopeless, Retryable
-from waystage.plugin import Done, Label, Refused, ScoredRow, Waiting
+from waystage.plugin import Done, Label, Outcome, Refused, ScoredRow, Waiting
 from waystage.testing import FakeContext, check_step, run_to_end
 from waystage_plugins.monitors.split import is_holdout
 from waystage_plugins.scoring.sqlite import SqliteScoringLog
@@ -140,7 +140,7 @@ def test_too_few_labelled_rows_are_refused_before_a_job_starts(
 ) -> None:
     answer = run_to_end(train(minimum_rows=181), ctx)
     assert answer == Refused(
-        "180 labelled rows are fewer than the 181 needed",
+        "180 rows with a label are fewer than the 181 needed",
         {"rows": 180, "events": 40, "coverage": 0.9},
     )
     assert list(home.iterdir()) == []
@@ -153,6 +153,28 @@ def test_data_without_a_nonevent_are_refused(ctx: FakeContext) -> None:
     answer = run_to_end(train(), ctx)
     assert isinstance(answer, Refused)
     assert "came out the same" in answer.why
+
+
+def test_a_regression_is_trained_on_true_values(ctx: FakeContext) -> None:
+    told = [Outcome(f"r{n}", n / 2, ctx.now) for n in range(120)]
+    SqliteScoringLog(path=ctx.project / "scores.db").outcomes(told)
+    answer = run_to_end(train(data=Data(target="value")), ctx)
+    assert isinstance(answer, Done)
+    assert isinstance(answer.output, Train.Output)
+    assert (answer.output.rows, answer.output.events, answer.output.coverage) == (120, 0, 0.6)
+    rows = data_of(ctx)
+    assert list(rows[0]) == ["income", "owner", "value"]
+    assert {float(row["income"]): float(row["value"]) for row in rows} == {
+        n + 0.5: n / 2 for n in range(120)
+    }
+
+
+def test_true_values_that_are_all_alike_teach_nothing(ctx: FakeContext) -> None:
+    told = [Outcome(f"r{n}", 7.5, ctx.now) for n in range(120)]
+    SqliteScoringLog(path=ctx.project / "scores.db").outcomes(told)
+    answer = run_to_end(train(data=Data(target="value")), ctx)
+    assert isinstance(answer, Refused)
+    assert answer.why == "all rows with a true value came out the same; nothing can be learnt"
 
 
 def test_a_model_without_columns_cannot_be_trained(ctx: FakeContext) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from waystage_plugins.scoring.encode import microseconds
 from waystage_plugins.scoring.postgres.connect import Place, connected, within
 from waystage_plugins.scoring.postgres.counting import counted_elsewhere, roll_up
 from waystage_plugins.scoring.postgres.tables import drop_day, lock_labels, lock_shape
-from waystage_plugins.scoring.postgres.writing import day_of, take_inbox
+from waystage_plugins.scoring.postgres.writing import day_of, take_inbox, take_value_inbox
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -33,6 +34,10 @@ WITH gone AS (DELETE FROM request WHERE day = %(day)s RETURNING request_id), los
 SELECT count(*) FROM gone
 """
 UNKNOWN = "DELETE FROM label WHERE NOT known AND at < %s"
+UNKNOWN_VALUES = """
+DELETE FROM true_value v WHERE at < %s
+AND NOT EXISTS (SELECT FROM request r WHERE r.request_id = v.request_id)
+"""
 WAITING = """
 SELECT DISTINCT day, place FROM changed WHERE day < %s ORDER BY day DESC, place LIMIT %s
 """
@@ -40,9 +45,18 @@ SELECT DISTINCT day, place FROM changed WHERE day < %s ORDER BY day DESC, place 
 
 def take_labels(place: Place) -> int:
     """Take all labels that somebody inserted by SQL; answers how many."""
+    return _taken(take_inbox, place)
+
+
+def take_values(place: Place) -> int:
+    """Take all true values that somebody inserted by SQL; answers how many."""
+    return _taken(take_value_inbox, place)
+
+
+def _taken(take: Callable[[Connection[Any], Place, int], int], place: Place) -> int:
     taken = 0
     with connected(place) as connection:
-        while some := take_inbox(connection, place, INBOX_AT_ONCE):
+        while some := take(connection, place, INBOX_AT_ONCE):
             taken += some
     return taken
 
@@ -50,6 +64,7 @@ def take_labels(place: Place) -> int:
 def tend(place: Place, now: datetime, keep: timedelta | None) -> Tended:
     """Take labels in, drop the days that are older than `keep`, count the days that ended."""
     take_labels(place)
+    take_values(place)
     with connected(place) as connection:
         removed = _drop(connection, place, now - keep) if keep else 0
         return Tended(removed, _count_ended(connection, place, day_of(microseconds(now, "now"))))
@@ -70,6 +85,7 @@ def _drop(connection: Connection[Any], place: Place, before: datetime) -> int:
             removed += rows
     with within(connection, place):
         connection.execute(UNKNOWN, (at,))
+        connection.execute(UNKNOWN_VALUES, (at,))
     return removed
 
 

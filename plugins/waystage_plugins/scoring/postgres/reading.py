@@ -42,6 +42,11 @@ VALUED = """
 SELECT s.score, v.value FROM {rows} s JOIN asked a ON a.day = s.day AND a.id = s.id
 LEFT JOIN true_value v ON v.request_id = a.request_id WHERE {where}
 """
+VALUED_ROWS = """
+SELECT a.request_id, s.at, s.score, a.inputs, v.value
+FROM {rows} s JOIN asked a ON a.day = s.day AND a.id = s.id
+JOIN true_value v ON v.request_id = a.request_id WHERE {where} ORDER BY s.at, a.request_id
+"""
 FOREIGN = """
 SELECT DISTINCT r.request_id FROM request r JOIN place p ON p.id = r.place
 WHERE r.request_id = ANY(%(ids)s) AND NOT EXISTS (
@@ -68,6 +73,12 @@ def valued(place: Place, which: Slice) -> Iterator[tuple[float | None, float | N
     """Stream (score, true value or None) of all rows; a score that is not finite is None."""
     for score, value in _stream(place, VALUED, which):
         yield (score if score is not None and isfinite(score) else None), value
+
+
+def valued_rows(place: Place, which: Slice) -> Iterator[Sequence[object]]:
+    """Stream (request_id, at, score, inputs, true value), by time then request id."""
+    for request_id, at, score, inputs, value in _stream(place, VALUED_ROWS, which):
+        yield request_id, instant(at), score, DECODE(inputs), value
 
 
 def latencies(place: Place, which: Slice) -> Iterator[float]:

@@ -72,6 +72,11 @@ CREATE TABLE label_inbox (
 CREATE TABLE true_value (
     request_id text COLLATE "C" PRIMARY KEY, value double precision NOT NULL, at bigint NOT NULL
 );
+CREATE TABLE value_inbox (
+    request_id text COLLATE "C" NOT NULL,
+    value double precision NOT NULL CHECK (value - value = 0), -- neither NaN nor infinite
+    at timestamptz NOT NULL DEFAULT now()
+);
 CREATE TABLE changed (day date NOT NULL, place integer NOT NULL);
 CREATE INDEX changed_where ON changed (place, day);
 CREATE TABLE rolled (day date NOT NULL, place integer NOT NULL, PRIMARY KEY (place, day));

@@ -125,6 +125,14 @@ WITH new AS (
 )
 SELECT count(*) FROM new
 """
+VALUES_FROM_INBOX = """
+WITH taken AS (
+    DELETE FROM value_inbox WHERE ctid IN (SELECT ctid FROM value_inbox LIMIT %s)
+    RETURNING request_id, value, at
+)
+INSERT INTO told_value
+SELECT request_id, value, (extract(epoch FROM at) * 1000000)::bigint FROM taken
+"""
 
 
 def append(place: Place, rows: Iterable[ScoredRow]) -> int:
@@ -159,6 +167,17 @@ def take_inbox(connection: Connection[Any], place: Place, at_once: int) -> int:
         connection.execute(TOLD)
         taken = connection.execute(FROM_INBOX, (at_once,)).rowcount
         _labelled(connection)
+        return taken
+
+
+def take_value_inbox(connection: Connection[Any], place: Place, at_once: int) -> int:
+    """Take true values that somebody inserted by SQL; answers how many there were."""
+    with within(connection, place):
+        if not connection.execute("SELECT 1 FROM value_inbox LIMIT 1").fetchone():
+            return 0
+        connection.execute(VALUES)
+        taken = connection.execute(VALUES_FROM_INBOX, (at_once,)).rowcount
+        _count(connection, VALUE)
         return taken
 
 
