@@ -89,7 +89,8 @@ class Train(Step):
 
     The job finds the rows with a label (`data.target: value`: with a true value) as CSV in
     `WAYSTAGE_INPUT_DATA`, the files of the run's snapshot in `WAYSTAGE_INPUT_PARENT` and its
-    manifest as JSON in `WAYSTAGE_INPUT_SNAPSHOT`. `inputs` names more of them by address, as `batch.run` does.
+    manifest as JSON in `WAYSTAGE_INPUT_SNAPSHOT`. `inputs` names more of them by address, as
+    `batch.run` does.
     It writes the model's files and their `manifest.yaml` to `WAYSTAGE_OUTPUT`, or to `model/`
     below it. `data.stage` says whose requests to take; the default is the state's stage.
     `metrics.file` is a file below `WAYSTAGE_OUTPUT` with more metrics than the manifest's.
