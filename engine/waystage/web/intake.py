@@ -70,7 +70,7 @@ class LabelRow(Body):
 
 
 class Labels(Body):
-    """Some labels or true values; of several for one request the one with the latest `at` stands."""
+    """Some labels or true values; of several for a request the one with the latest `at` stands."""
 
     labels: list[LabelRow] = Field(max_length=AT_ONCE)
 
