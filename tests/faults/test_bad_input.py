@@ -30,7 +30,7 @@ from waystage.kernel import events
 from waystage.plugin import Done, Step, Waiting
 from waystage.registry import load_catalog
 from waystage.store import Store
-from waystage.store.upgrade import known_revisions
+from waystage.store.shapes import known_revisions
 from waystage.web.server import WebServer
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

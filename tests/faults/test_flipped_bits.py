@@ -21,7 +21,7 @@ from waystage.errors import StoreUnfit
 from waystage.store import Store
 from waystage.store import schema as t
 from waystage.store.audit import unmoved
-from waystage.store.backup import damage
+from waystage.store.damage import damage
 
 Span = tuple[int, int]
 

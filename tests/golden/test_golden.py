@@ -19,7 +19,7 @@ from golden_database import START, House
 
 from waystage.kernel import tasks, work
 from waystage.registry import load_catalog
-from waystage.store.upgrade import known_revisions
+from waystage.store.shapes import known_revisions
 
 HERE = Path(__file__).parent
 VERSIONS = sorted(path for path in HERE.glob("v*") if path.is_dir())

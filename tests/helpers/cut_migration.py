@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from waystage.store import upgrade
+from waystage.store import shapes, upgrade
 
 LATER = '''
 """A later shape: a table more, a column more that is filled, and one less."""
@@ -41,8 +41,8 @@ CHANGES = ("CREATE", "INSERT", "UPDATE", "ALTER", "DELETE", "DROP")
 
 def write_migrations(place: Path) -> Path:
     """Write the migrations of this version and one more."""
-    shutil.copytree(Path(upgrade.__file__).parent / "migrations", place)
-    head = str(upgrade.known_revisions()[1])
+    shutil.copytree(Path(shapes.__file__).parent / "migrations", place)
+    head = str(shapes.known_revisions()[1])
     later = f"{int(head) + 1:0{len(head)}}"
     text = LATER.replace("{later}", later).replace("{before}", head)
     (place / "versions" / f"{later}_later.py").write_text(text)
@@ -55,7 +55,7 @@ def use(place: Path) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(place))
-    upgrade._migrations = lambda: config  # the test's own version
+    shapes.migrations = upgrade.migrations = lambda: config  # the test's own version
 
 
 def main() -> None:

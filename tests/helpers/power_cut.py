@@ -33,7 +33,7 @@ from waystage.errors import StoreUnfit
 from waystage.store import Store, database, upgrade
 from waystage.store import schema as t
 from waystage.store.audit import unmoved
-from waystage.store.backup import damage
+from waystage.store.damage import damage
 
 SECTOR = 512
 ENDINGS = ("", "-wal")

@@ -14,7 +14,8 @@ import pytest
 from waystage.cli.main import run as waystage
 from waystage.errors import Conflict, NotFound, StoreLocked, StoreUnfit
 from waystage.store import Store
-from waystage.store.backup import back_up, damage, put_back
+from waystage.store.backup import back_up, put_back
+from waystage.store.damage import damage
 
 
 class Kept:

@@ -14,7 +14,7 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, inspect, text
 
-from waystage.store.upgrade import _migrations, steps
+from waystage.store.shapes import migrations, steps
 
 BEFORE = ("CREATE TABLE a (x INTEGER NOT NULL, y VARCHAR(9))", "CREATE TABLE b (z INTEGER)")
 
@@ -57,7 +57,7 @@ def breaks(before: dict[str, Any], after: dict[str, Any], unused: Any = ()) -> I
 
 
 def test_each_migration_leaves_the_version_before_at_work(tmp_path):
-    config = _migrations()
+    config = migrations()
     scripts = reversed(list(ScriptDirectory.from_config(config).walk_revisions()))
     engine, before, found = create_engine(f"sqlite:///{tmp_path / 'db'}"), None, []
     for script in scripts:

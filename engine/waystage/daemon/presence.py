@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from waystage import __version__
 from waystage.errors import StoreUnfit
 from waystage.store.presence import AtWork, present, say_gone, say_present
-from waystage.store.upgrade import STEPS, known_revisions, revision, steps
+from waystage.store.shapes import STEPS, known_revisions, revision, steps
 
 if TYPE_CHECKING:
     from waystage.daemon.daemon import Daemon

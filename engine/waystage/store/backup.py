@@ -1,4 +1,4 @@
-"""Copies of a SQLite database that is in use, putting one back, and refusing a damaged one."""
+"""Copies of a SQLite database that is in use, and putting one back."""
 
 from __future__ import annotations
 
@@ -7,38 +7,13 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import Engine
-
 from waystage.errors import Conflict, NotFound, StoreUnfit
-from waystage.store.database import DAMAGED, RESTORE, UNREADABLE
+from waystage.store.damage import damage
 from waystage.store.filelock import FileLock
-from waystage.store.upgrade import known_revisions
+from waystage.store.shapes import known_revisions
 
-CHECKED_BYTES = 512 << 20  # a bigger file is checked by `waystage doctor`, not at each start
 PAGES = 1000  # copied at a time, so that writers wait for moments only
 BESIDE = ("-wal", "-shm")
-
-
-def refuse_damaged(engine: Engine) -> None:
-    """Raise `StoreUnfit` if SQLite's own check finds the file damaged."""
-    file = Path(str(engine.url.database))
-    if not file.is_file() or file.stat().st_size > CHECKED_BYTES:
-        return
-    if wrong := damage(file):
-        raise StoreUnfit(f"database {file}: {wrong}{RESTORE}")
-
-
-def damage(file: Path) -> str:
-    """Say what SQLite's own check finds wrong with a file; empty if nothing."""
-    try:
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as looked:
-            found = looked.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.DatabaseError as error:
-        # one that is busy or cannot be read is told by whoever opens it
-        return str(error) if any(word in str(error) for word in DAMAGED) else ""
-    except UnicodeDecodeError:  # of the very error: it names what has a broken name
-        return UNREADABLE
-    return "" if found == ("ok",) else " ".join(str(found[0]).split())
 
 
 def back_up(file: Path, target: Path) -> int:

@@ -14,7 +14,7 @@ from waystage.store.address import address
 from waystage.store.drift import astray
 from waystage.store.pooler import Pooling, look
 from waystage.store.presence import AtWork, present
-from waystage.store.upgrade import STEPS, known_revisions, revision, steps
+from waystage.store.shapes import STEPS, known_revisions, revision, steps
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 
 from waystage.errors import StoreLocked, StoreUnfit
 from waystage.store.address import address
+from waystage.store.damage import DAMAGED, RESTORE, UNREADABLE
 from waystage.store.driver import driver_of, told
 from waystage.store.log_room import LOG_PAGES
 from waystage.store.packing import teach
@@ -28,15 +29,6 @@ PATIENCE = {
 # that a transaction of the writer may take in all: what hangs in it holds rows of the others
 HANGS = 30
 KNOWS_LIMIT = 170_000  # PostgreSQL 17 has `transaction_timeout`
-
-
-# what SQLite says of a file whose bytes are not what they were
-DAMAGED = ("malformed", "not a database", "corrupt")
-UNREADABLE = "its own texts cannot be read"
-RESTORE = (
-    "; it is damaged: nothing was changed; `waystage restore BACKUP` puts a backup in its place "
-    "and keeps this file beside it"
-)
 
 
 def open_database(url: str, *, upgrade: bool = True) -> Engine:

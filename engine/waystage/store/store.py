@@ -14,9 +14,9 @@ from waystage.clock import wall_seconds
 from waystage.store import schema as t
 from waystage.store import shared
 from waystage.store.address import address
-from waystage.store.backup import refuse_damaged
 from waystage.store.codec import dump, load
 from waystage.store.commit import Statements
+from waystage.store.damage import refuse_damaged
 from waystage.store.database import for_writing, has_sessions, open_database
 from waystage.store.filelock import FileLock
 from waystage.store.foreign import Foreign

@@ -11,18 +11,18 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from waystage.errors import StoreUnfit
+from waystage.store.backup import back_up
 from waystage.store.filelock import FileLock
 from waystage.store.presence import AtWork, present
+from waystage.store.shapes import STEPS, known_revisions, migrations, revision, steps
 from waystage.store.shared import fault_of, lock_name
 
 log = logging.getLogger("waystage.store")
-STEPS = 1  # that a database may be newer than the daemon
 TRIES, PAUSE = 20, 0.5  # of a migration that stands in the way of others, and they in its
 BUSY = "55P03"  # a lock was not to be had in time
 
@@ -66,37 +66,12 @@ def refused_shape(engine: Engine, found: str, known: set[str], head: str | None)
     )
 
 
-def steps(older: str, newer: str) -> int | None:
-    """Give by how many steps one shape is newer than another; None if that cannot be told."""
-    if older.isdigit() and newer.isdigit():
-        return int(newer) - int(older)
-    return None
-
-
-def known_revisions() -> tuple[set[str], str | None]:
-    """Give the schemas that this version knows, and the newest."""
-    _quieten()
-    from alembic.script import ScriptDirectory
-
-    scripts = ScriptDirectory.from_config(_migrations())
-    return {script.revision for script in scripts.walk_revisions()}, scripts.get_current_head()
-
-
-def revision(connection: Any) -> str | None:
-    """Give the schema that a database has; None if it has no tables yet."""
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()  # type: ignore[no-any-return]  # untyped scalar
-
-
 def _on_sqlite(engine: Engine, found: str | None, head: str) -> None:
     name = engine.url.database
     if found is None or name in (None, "", ":memory:"):
         with engine.begin() as connection:
             _run(connection)
         return
-    from waystage.store.backup import back_up
-
     file = Path(str(name))
     lock = FileLock(file)  # no daemon of the version before may be at work
     lock.acquire()
@@ -150,22 +125,8 @@ def _patiently(act: Callable[[], None]) -> None:
 
 
 def _run(connection: Connection) -> None:
-    _quieten()
+    config = migrations()
     from alembic import command
 
-    config = _migrations()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-
-
-def _quieten() -> None:
-    """Keep Alembic's plugins, which it tells of when it is imported, out of operators' logs."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-
-
-def _migrations() -> Any:
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    return config
