@@ -26,7 +26,7 @@ from waystage.spec.project import RIGHTS
 from waystage.store import DatabaseError, reading_only, rooted
 from waystage.store.codec import instant, micros
 from waystage.store.condition import Condition, condition, file_of, room
-from waystage.store.upgrade import STEPS
+from waystage.store.shapes import STEPS
 
 if TYPE_CHECKING:
     from waystage.plugin import Plugin
