@@ -14,7 +14,7 @@ import yaml
 from at_work import AtWork
 from image_registry import PASSWORD, USER, small_layer
 from kube_api import KubeApi
-from kubelet import Kubelet
+from kubelet import SMALL, Kubelet, ModelServer
 from registry_stand_in import StandIn
 from saved_models import saved_model
 from tls_files import make_certificate
@@ -80,6 +80,7 @@ def work(
     for stage in STAGES:
         monkeypatch.setenv(f"OKD_TOKEN_{stage}", okd.admin)
     monkeypatch.setenv("REGISTRY_TOKEN", PASSWORD)
+    monkeypatch.setattr(ModelServer, "inputs", SMALL)
     root = tmp_path / "project"
 
     def change(project: dict[str, Any]) -> None:

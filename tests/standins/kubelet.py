@@ -26,6 +26,13 @@ UNREADY = "Readiness probe failed: HTTP probe failed with statuscode: 404"
 DENIED = "Failed to pull image: unauthorized: authentication required"
 
 
+Inputs = dict[str, tuple[str, list[int]]]  # by name: type and shape
+PLAIN: Inputs = {
+    "income": ("DT_FLOAT", [-1]), "children": ("DT_INT64", [-1]), "purpose": ("DT_STRING", [-1]),
+}  # fmt: skip
+SMALL: Inputs = {"income": ("DT_FLOAT", [-1]), "owner": ("DT_BOOL", [-1])}  # of `saved_models`
+
+
 class ModelServer(BaseHTTPRequestHandler):
     """TensorFlow Serving's REST protocol for a model that adds up what it gets."""
 
@@ -33,21 +40,56 @@ class ModelServer(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     probes: ClassVar[list[str]] = []
     answer: ClassVar[tuple[int, str] | None] = None  # instead of scores
+    inputs: ClassVar[Inputs | None] = PLAIN  # of the signature; a model without one has none
+
+    def do_GET(self) -> None:
+        """Tell the signature, as it is written in a SavedModel."""
+        told = {
+            name: {"dtype": kind, "tensor_shape": {"unknown_rank": False, "dim": [
+                {"size": str(size), "name": ""} for size in shape]}}
+            for name, (kind, shape) in (self.inputs or {}).items()
+        }  # fmt: skip
+        own = {"inputs": told, "outputs": {}, "method_name": "tensorflow/serving/predict"}
+        named = {"serving_default": own} if self.inputs is not None else {}
+        self._say(200, json.dumps({"metadata": {"signature_def": {"signature_def": named}}}))
 
     def do_POST(self) -> None:
         rows = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["instances"]
         type(self).probes.append(str(self.headers.get("X-Waystage-Probe")))
-        numbers = [[float(v) for v in row.values() if isinstance(v, int | float)] for row in rows]
+        if self.answer is not None:
+            return self._say(*self.answer)
+        if wrong := next(filter(None, map(self._misfit, rows)), None):
+            return self._say(400, json.dumps({"error": wrong}))
+        numbers = [[v for each in row.values() for v in _numbers(each)] for row in rows]
         scores = [[1 - p, p] for p in (min(sum(each) / 10, 1.0) for each in numbers)]
+        return self._say(200, json.dumps({"predictions": scores}))
+
+    def _misfit(self, row: Any) -> str:
+        wanted = self.inputs or {}
+        if other := next((name for name in row if name not in wanted), None):
+            return f"JSON object: does not have named input: {other}"
+        for name, (_, shape) in wanted.items():
+            given = row[name]
+            if isinstance(given, list) != (len(shape) == 2) or (
+                isinstance(given, list) and shape[1] not in (-1, len(given))
+            ):
+                return f"input {name} must have shape {shape}"
+        return ""
+
+    def _say(self, status: int, text: str) -> None:
         known = self.path.startswith("/v1/models/credit-risk")
-        status, text = self.answer or (200 if known else 404, json.dumps({"predictions": scores}))
-        body = text.encode()
+        body, status = text.encode(), status if known else 404
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None: ...
+
+
+def _numbers(given: Any) -> list[float]:
+    values = given if isinstance(given, list) else [given]
+    return [float(each) for each in values if isinstance(each, int | float)]
 
 
 class Kubelet:

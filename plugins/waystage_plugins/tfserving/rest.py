@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from waystage.errors import Hopeless, NotFound, Retryable, WaystageError
 from waystage.plugin import Json, JsonObject, Services
 from waystage_plugins.steps.savedmodel import SIGNATURE, Signature, Tensor
-from waystage_plugins.tfserving.rows import score_in
+from waystage_plugins.tfserving.rows import inputs_of, instances, score_in
 
 if TYPE_CHECKING:
     import httpx
@@ -58,7 +58,7 @@ class Rest:
         """Give the signature that is served by default; raises `Hopeless` when there is none."""
         found = self.metadata(target)
         if SIGNATURE not in found:
-            raise Hopeless(f"{self._path}{target} has no signature {SIGNATURE!r}")
+            raise Hopeless(f'{self._path}{target}: signature "{SIGNATURE}" not found in the model')
         return found[SIGNATURE]
 
     def predict(self, instances: Sequence[Json], target: str = "", signature: str = "") -> Any:
@@ -108,10 +108,17 @@ class Rest:
         return told
 
 
-def predict(send: Send, model: str, rows: Sequence[Json], target: str = "") -> list[JsonObject]:
-    """Score rows; one answer with a `score` per row."""
+def predict(
+    send: Send, model: str, rows: Sequence[JsonObject], columns: Sequence[str], target: str = ""
+) -> list[JsonObject]:
+    """Score rows in the shape of the model's signature; one answer with a `score` per row.
+
+    `columns` are those of the manifest, in its order; without any, those of the first row.
+    """
+    server = Rest(send, model)
     try:
-        found = Rest(send, model).predict(rows, target)
+        shaped = instances(inputs_of(server.signature(target), rows, columns))
+        found = server.predict(shaped, target)
     except NotFound as error:
         raise Retryable(str(error)) from None  # it may be there once the model is loaded
     if not isinstance(found, list):

@@ -53,7 +53,7 @@ def test_rest_scores_classifies_and_regresses(server: Any, tmp_path: Path) -> No
         (_, (no, yes)) = rest.classify(ROWS, "/versions/1")
         assert (no[0], yes[0]) == ("0", "1")
         assert [no[1], yes[1]] == pytest.approx([1 - SCORES[1], SCORES[1]])
-        assert predict(send, "credit", ROWS, "/versions/1")[0] == {"score": 0.5}
+        assert predict(send, "credit", ROWS, (), "/versions/1")[0] == {"score": 0.5}
         # without a target it is the newest version, whatever the labels say
         assert rest.predict(ROWS)[1] == pytest.approx(0.8807970)
         with pytest.raises(Hopeless, match="HTTP 400: input keys differ"):

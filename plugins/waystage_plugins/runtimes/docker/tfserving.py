@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from waystage.errors import Hopeless, NotFound, Retryable, WaystageError
+from waystage.errors import Hopeless, Retryable, WaystageError
 from waystage.plugin import (
     ELSEWHERE,
     Context,
@@ -45,8 +45,7 @@ from waystage_plugins.runtimes.kubernetes.names import (
 from waystage_plugins.runtimes.local_online import place_id
 from waystage_plugins.runtimes.serving.config import Entry, read_config, write_config
 from waystage_plugins.tfserving.openings import endpoints
-from waystage_plugins.tfserving.rest import METRICS, Rest, over_http, predict
-from waystage_plugins.tfserving.rows import inputs_of, instances
+from waystage_plugins.tfserving.rest import METRICS, over_http, predict
 
 BY_HAND = ("stopped", "paused")  # what a container that ran does not do by itself
 
@@ -136,12 +135,7 @@ class DockerServing(ModelServers):
             raise Retryable(f"no server runs for {handle.ref.get('service')}")
         target, columns = f"/versions/{number}", [each.name for each in entry.snapshot.inputs]
         with over_http(ctx, self._url(self._port(ctx, served))) as send:
-            try:
-                signature = Rest(send, served.model).signature(target)
-            except NotFound as error:
-                raise Retryable(str(error)) from None  # it may be there once it is loaded
-            shaped = instances(inputs_of(signature, rows, columns))
-            return predict(send, served.model, shaped, target)
+            return predict(send, served.model, rows, columns, target)
 
     def delete(self, ctx: Services, handle: Handle) -> None:
         """Give the label back, unload the version; the container goes with its last one."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from pydantic import Field, field_validator
 
 from waystage.errors import Hopeless, Retryable, WaystageError
-from waystage.plugin import DeploySpec, Handle, OnlineRuntime, Services
+from waystage.plugin import DeploySpec, Handle, Json, JsonObject, OnlineRuntime, Services
 from waystage_plugins.images.login import Registry
 from waystage_plugins.images.sameness import same_image
 from waystage_plugins.runtimes.kubernetes.api import Api
@@ -166,3 +166,14 @@ class ImageServing(Cluster, OnlineRuntime):
             "autoscale": self.autoscale.model_dump() if self.autoscale else None,
         }  # fmt: skip
         return Plan.model_validate(Plan.names(spec, key) | own)
+
+
+def columns_of(spec: DeploySpec) -> list[Json]:
+    """Give the names of the snapshot's inputs in the manifest's order, for a handle."""
+    return [each.name for each in spec.snapshot.inputs]
+
+
+def columns_in(ref: JsonObject) -> tuple[str, ...]:
+    """Give the names of the inputs that a handle has; older handles have none."""
+    found = ref.get("columns")
+    return tuple(str(each) for each in found) if isinstance(found, list) else ()

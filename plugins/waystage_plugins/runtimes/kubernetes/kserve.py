@@ -18,7 +18,11 @@ from waystage.plugin import (
 )
 from waystage_plugins.runtimes.kubernetes.asking import over_port_forward
 from waystage_plugins.runtimes.kubernetes.cluster import LABEL
-from waystage_plugins.runtimes.kubernetes.image_serving import ImageServing
+from waystage_plugins.runtimes.kubernetes.image_serving import (
+    ImageServing,
+    columns_in,
+    columns_of,
+)
 from waystage_plugins.runtimes.kubernetes.inference import (
     PODS,
     inference_service,
@@ -68,6 +72,7 @@ class KServe(ImageServing):
             ref={
                 "namespace": plan.namespace, "name": plan.name, "owner": plan.owner,
                 "image": plan.image, "model": plan.model, "port": plan.port, "key": plan.key,
+                "columns": columns_of(spec),
             }
         )  # fmt: skip
 
@@ -92,18 +97,18 @@ class KServe(ImageServing):
         return seen.model_copy(update={"endpoints": endpoints})
 
     def predict(self, ctx: Services, handle: Handle, rows: list[JsonObject]) -> list[JsonObject]:
-        """Send a real scoring request marked as a probe."""
+        """Send a real scoring request marked as a probe, in the shape of the model's signature."""
         ref, name = handle.ref, str(handle.ref["name"])
         with self.connected(ctx, self._namespace(handle)) as api:
             base = url_of(api.get(INFERENCE, name)) if self.reach == "url" else ""
             if base:
                 with over_http(ctx, base, api.trusted if base.startswith("https") else "") as send:
-                    return predict(send, str(ref["model"]), rows)
+                    return predict(send, str(ref["model"]), rows, columns_in(ref))
             pod = ready_pod(api, name, PODS)
             if not pod:
                 raise Retryable(f"no pod of {name} is ready in {self.place}")
             with over_port_forward(api, pod, int(str(ref["port"]))) as send:
-                return predict(send, str(ref["model"]), rows)
+                return predict(send, str(ref["model"]), rows, columns_in(ref))
 
     def delete(self, ctx: Services, handle: Handle) -> None:
         """Take the InferenceService away; KServe takes the rest."""

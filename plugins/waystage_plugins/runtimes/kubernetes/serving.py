@@ -23,7 +23,11 @@ from waystage_plugins.runtimes.kubernetes.api import Api, NotAllowed
 from waystage_plugins.runtimes.kubernetes.asking import over_port_forward
 from waystage_plugins.runtimes.kubernetes.beside import ScoringSidecar
 from waystage_plugins.runtimes.kubernetes.foreign import traffic
-from waystage_plugins.runtimes.kubernetes.image_serving import ImageServing
+from waystage_plugins.runtimes.kubernetes.image_serving import (
+    ImageServing,
+    columns_in,
+    columns_of,
+)
 from waystage_plugins.runtimes.kubernetes.kinds import (
     AUTOSCALER,
     BUDGET,
@@ -87,7 +91,7 @@ class ClusterServing(ImageServing):
                 "owner": plan.owner, "service": plan.service, "stage": plan.stage,
                 "role": plan.role, "image": plan.image, "model": plan.model, "port": plan.port,
                 "replicas": None if plan.autoscale else plan.replicas, "key": plan.key,
-                "grpc_port": plan.grpc_port,
+                "columns": columns_of(spec), "grpc_port": plan.grpc_port,
                 "openings": [each.model_dump() for each in openings_of(spec)],
             }
         )  # fmt: skip
@@ -125,17 +129,17 @@ class ClusterServing(ImageServing):
             self._point(api, handle.ref)
 
     def predict(self, ctx: Services, handle: Handle, rows: list[JsonObject]) -> list[JsonObject]:
-        """Send a real scoring request marked as a probe."""
-        ref = handle.ref
+        """Send a real scoring request marked as a probe, in the shape of the model's signature."""
+        ref, model = handle.ref, str(handle.ref["model"])
         with self.connected(ctx, self._namespace(handle)) as api:
             if base := self._direct(api, ref):
                 with over_http(ctx, base, api.trusted if base.startswith("https") else "") as send:
-                    return predict(send, str(ref["model"]), rows)
+                    return predict(send, model, rows, columns_in(ref))
             pod = ready_pod(api, str(ref["name"]))
             if not pod:
                 raise Retryable(f"no pod of {ref['name']} is ready in {self.place}")
             with over_port_forward(api, pod, int(str(ref["port"]))) as send:
-                return predict(send, str(ref["model"]), rows)
+                return predict(send, model, rows, columns_in(ref))
 
     def delete(self, ctx: Services, handle: Handle) -> None:
         """Give the service's requests back to the champion before, then take this one away."""

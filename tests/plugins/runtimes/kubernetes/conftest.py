@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import pytest
 from cluster_story import ROW
 from kube_api import KubeApi
-from kubelet import Kubelet, ModelServer
+from kubelet import PLAIN, Kubelet, ModelServer
 from real_cluster import NoCluster, RealCluster
 from tls_files import make_certificate
 
@@ -131,7 +131,7 @@ _numbers = itertools.count(1)
 def world(request: pytest.FixtureRequest, certificate: tuple[Path, Path]) -> Iterator[World]:
     """A namespace of its own on the cluster that the test asks for; the stand-in by default."""
     ModelServer.probes.clear()
-    ModelServer.answer = None
+    ModelServer.answer, ModelServer.inputs = None, PLAIN
     if getattr(request, "param", "stand-in") == "real":
         yield from _on_real(request.getfixturevalue("real_cluster"))
         return

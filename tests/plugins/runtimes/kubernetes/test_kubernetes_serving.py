@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from kubelet import ModelServer
 
 from waystage.errors import Conflict, Hopeless, Retryable
-from waystage.plugin import DeploySpec, Handle
+from waystage.plugin import Column, DeploySpec, Handle
 from waystage.testing import FakeContext
 from waystage.testing.runtime_contracts import check_online_runtime, wait_until_ready
 from waystage_plugins.runtimes.kubernetes import KubernetesServing
@@ -265,6 +266,25 @@ def test_rows_are_scored_by_a_pod_that_is_there(world: World, ctx: FakeContext, 
         world.kubelet.call("DELETE", f"{world.root()}/pods/{pod['metadata']['name']}")
     with pytest.raises(Retryable, match="no pod of"):
         runtime.predict(ctx, handle, [ROW])
+
+
+WIDE = {"keras_tensor": ("DT_FLOAT", [-1, 2])}  # as Keras exports one input for all columns
+TALL = {"income": ("DT_FLOAT", [-1, 1]), "children": ("DT_INT64", [-1, 1]),
+        "purpose": ("DT_STRING", [-1, 1])}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("inputs", "columns"), [(WIDE, ["income", "children"]), (TALL, [*ROW]), (TALL, [])]
+)
+def test_rows_get_the_shape_of_the_model_s_signature(
+    world: World, ctx: FakeContext, spec: Spec, inputs: Any, columns: list[str]
+) -> None:
+    ModelServer.inputs = inputs
+    told = [Column(name=name) for name in columns]
+    wanted = spec().model_copy(update={"snapshot": spec().snapshot.model_copy(
+        update={"inputs": tuple(told)})})  # fmt: skip
+    runtime = world.serving()
+    assert runtime.predict(ctx, _champion(runtime, ctx, wanted), [ROW]) == [{"score": 0.3}]
 
 
 def _champion(runtime: KubernetesServing, ctx: FakeContext, wanted: DeploySpec) -> Handle:

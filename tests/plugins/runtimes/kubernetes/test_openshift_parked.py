@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from image_registry import small_layer
+from kubelet import SMALL, ModelServer
 from registry_stand_in import StandIn
 from serving_lifecycle import begun, is_ended, is_in, live, opened, parked, until
 
@@ -38,6 +39,7 @@ def daemon(
                 "model": "credit-risk"}  # fmt: skip
     runtime.pop("use", None)
     monkeypatch.setenv("OKD_TOKEN", world.token())
+    monkeypatch.setattr(ModelServer, "inputs", SMALL)
     base = f"{registry.address}/mirror/serving:2.19.1"
     build = {"registry": {"host": registry.address, "plain_http": True, "project": "models"}}
     placed = {"use": "openshift.tfserving", "with": runtime}
