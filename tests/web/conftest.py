@@ -52,7 +52,7 @@ states:
 
 
 class Moody(Step):
-    """Fail for good until the project has a file `mended`.
+    """Fail for good until the project has a file `mended`; take as long as it has a file `hold`.
 
     - use: test.moody
     """
@@ -60,6 +60,8 @@ class Moody(Step):
     use: ClassVar[str] = "test.moody"
 
     def run(self, ctx: Any) -> Done:
+        while (ctx.project / "hold").exists():
+            time.sleep(0.01)
         if not (ctx.project / "mended").exists():
             raise Hopeless("it cannot be done")
         return Done({})

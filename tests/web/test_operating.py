@@ -71,11 +71,25 @@ def test_more_incidents_than_one_call_takes_are_all_retried(
     api.until(lambda: all(run["status"] == "ended" for run in api.get("runs")))
 
 
+def test_what_is_being_tried_again_is_left_to_that(api: Api, say: Said) -> None:
+    incidents(api, 2)
+    (api.root / "hold").touch()
+    (api.root / "mended").touch()
+    order = ("retry", "--all-of", "all", "--reason", "the file is there", "--yes", "--json")
+    assert say(*order)[0] == 0
+    code, text = say(*order)
+    (api.root / "hold").unlink()
+    told = [(each["done"], each["why"]) for each in json.loads(text)["incidents"]]
+    assert (code, told) == (0, [(True, "it is being tried again already")] * 2)
+    api.until(lambda: all(run["status"] == "ended" for run in api.get("runs")))
+
+
 def test_what_cannot_be_mended_is_told_one_by_one(api: Api, say: Said) -> None:
     incidents(api, 3)
     code, text = say("goto", "nowhere", "--all-of", "all", "--reason", "x", "--yes")
     assert code == 1
     assert "3 × there is no state 'nowhere' to go to; there is work, worked" in text
+    assert "    1 (credit-risk-1), 2 (credit-risk-2), 3 (credit-risk-3)\n" in text
     assert "goto: 0 done, 3 not." in text
     code, text = say("goto", "worked", "--all-of", "all", "--reason", "x", "--yes")
     assert (code, text.strip()) == (0, "goto: 3 done, 0 not.")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import click
 
 from waystage.cli.client import Client
-from waystage.cli.show import emit_json, table, when
-from waystage.errors import EXIT_FINE, EXIT_REFUSED
+from waystage.cli.show import emit_json, paragraph, table, when
+from waystage.errors import EXIT_FINE, EXIT_REFUSED, Unavailable
 
 KEYS = ("kind", "lifecycle", "service", "state", "run", "since")
 SHOWN = 20
@@ -24,10 +23,16 @@ def repair_all(
         return _looked(client.post("repairs", order), as_json)
     done: list[dict[str, Any]] = []
     after: int | None = 0
-    while after is not None:
-        found = client.post("repairs", order | {"after": after, "apply": True})
-        done += found["incidents"]
-        after = found["after"]
+    try:
+        while after is not None:
+            found = client.post("repairs", order | {"after": after, "apply": True})
+            done += found["incidents"]
+            after = found["after"]
+    except (KeyboardInterrupt, Unavailable):
+        _told(kind, done, as_json, whole=False)
+        click.echo("It was cut off; more may be done by now. Say the same again for the others.",
+                   err=True)  # fmt: skip
+        raise
     return _told(kind, done, as_json)
 
 
@@ -58,12 +63,18 @@ def _looked(found: dict[str, Any], as_json: bool) -> int:
     return EXIT_FINE
 
 
-def _told(kind: str, done: list[dict[str, Any]], as_json: bool) -> int:
+def _told(kind: str, done: list[dict[str, Any]], as_json: bool, *, whole: bool = True) -> int:
     left = [each for each in done if not each["done"]]
     if as_json:
-        emit_json({"applied": True, "incidents": done})
+        emit_json({"applied": True, "whole": whole, "incidents": done})
     else:
-        for why, count in Counter(each["why"] for each in left).most_common(SHOWN):
-            click.echo(f"{count} × {why}")
+        alike: dict[str, list[str]] = {}
+        for each in left:
+            why = each["why"].replace(f"incident {each['id']} ", "the incident ")
+            alike.setdefault(why, []).append(f"{each['id']} ({each['run']})")
+        for why, which in sorted(alike.items(), key=lambda one: -len(one[1]))[:SHOWN]:
+            more = f", … and {len(which) - SHOWN} more" if len(which) > SHOWN else ""
+            click.echo(f"{len(which)} × {why}")
+            paragraph("    ", ", ".join(which[:SHOWN]) + more)
         click.echo(f"{kind}: {len(done) - len(left)} done, {len(left)} not.")
     return EXIT_REFUSED if left else EXIT_FINE

@@ -1,7 +1,8 @@
 """Mending many incidents that have the same cause: seen and counted first, then one by one.
 
 Each incident is mended in a transaction of its own kind, so that one that cannot be mended holds
-up no other. A call that was cut off is made again: what is mended is not open any more.
+up no other. A call that was cut off is made again: what is mended is not open any more, and what
+is being tried again is left to that.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ def mend(daemon: Daemon, order: Order) -> dict[str, Any]:
     rows = daemon.store.incidents(order.chosen, after=order.after, limit=AT_ONCE)
     shown = [asdict(row) | {"done": False, "why": ""} for row in rows]
     if order.apply:
-        acts = [repairing(row.id, order.kind, order.caller, order.data) for row in rows]
+        acts = [repairing(row.id, order.kind, order.caller, order.data, resumed=True)
+                for row in rows]  # fmt: skip
         futures = [daemon.engine.act(act) for act in acts]  # the writer takes them together
         shown = [one | _outcome(f) for one, f in zip(shown, futures, strict=True)]
     following = rows[-1].id if len(rows) == AT_ONCE else None
@@ -56,7 +58,7 @@ def mend(daemon: Daemon, order: Order) -> dict[str, Any]:
 
 def _outcome(future: Future[dict[str, Any]]) -> dict[str, Any]:
     try:
-        future.result(timeout=60)
+        done = future.result(timeout=60)
     except WaystageError as error:
         return {"done": False, "why": str(error)}
-    return {"done": True}
+    return {"done": True, "why": "" if done["did"] else "it is being tried again already"}

@@ -73,20 +73,30 @@ def repair(
 
 
 def repairing(
-    incident: int, kind: str, caller: Caller, data: dict[str, Any]
+    incident: int, kind: str, caller: Caller, data: dict[str, Any], *, resumed: bool = False
 ) -> Callable[[Transaction], dict[str, Any]]:
-    """Give what mends an incident in a transaction; rights and reason are known to be there."""
+    """Give what mends an incident in a transaction; rights and reason are known to be there.
+
+    With `resumed`, nothing is done (`did` is empty) to one that is being tried again already.
+    """
 
     def act(tx: Transaction) -> dict[str, Any]:
         row = incident_row(tx.connection, incident)
         if row.closed_at is not None:
             raise Conflict(f"incident {incident} is closed: {row.how} by {row.closed_by}")
+        if resumed and kind == "retry" and _is_retried(tx, row):
+            return {"incident": incident, "run": tx.touched[row.run].hot.run.id, "did": ""}
         _mendable(tx, row, kind, str(data.get("to", "")), data.get("values") or {})
         event = events.repair(kind, row.state, data, caller.person).by_means_of(caller.via)
         tx.deliver([Delivery(row.run, event)])
         return {"incident": incident, "run": tx.touched[row.run].hot.run.id, "did": kind}
 
     return act
+
+
+def _is_retried(tx: Transaction, row: Any) -> bool:
+    tx.load([row.run])
+    return bool((tx.touched[row.run].hot.run.incidents.get(row.state) or {}).get("retrying"))
 
 
 def _mendable(tx: Transaction, row: Any, kind: str, target: str, values: Mapping[str, Any]) -> None:
