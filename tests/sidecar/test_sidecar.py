@@ -134,7 +134,7 @@ def test_what_does_not_score_is_passed_on_and_not_told(
         asking.post(PREDICT, json={"instances": [{"x": 2}]})
         until(lambda: daemon.taken)
         assert [row["inputs"] for row in daemon.taken] == [{"x": 2}]
-        assert sidecar.tally["requests"] == 4
+        assert (sidecar.tally["requests"], sidecar.tally["unscored"]) == (4, 1)
 
 
 def test_requests_are_answered_while_the_daemon_is_away_and_told_when_it_is_back(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -153,6 +154,58 @@ def test_a_file_that_cannot_be_begun_breaks_nothing(
     assert journal.append(b"after")
     assert [len(each) for each in drained(journal)] == [900, 5]
     journal.close()
+
+
+class SmallDisk:
+    """A disk with so many bytes of room, as far as a journal's files and texts go."""
+
+    def __init__(self, folder: Path, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._folder, self._size, self._write = folder, size, os.write
+        self._tell = Path.write_text
+        monkeypatch.setattr(os, "write", self.write)
+
+        def write_text(path: Path, text: str) -> int:
+            return self.write_text(path, text)
+
+        monkeypatch.setattr(Path, "write_text", write_text)
+
+    @property
+    def room(self) -> int:
+        return self._size - sum(path.stat().st_size for path in self._folder.iterdir())
+
+    def write(self, handle: int, data: bytes) -> int:
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return self._write(handle, data[: self.room])
+
+    def write_text(self, path: Path, text: str) -> int:
+        if len(text) > self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return self._tell(path, text)
+
+
+@pytest.mark.parametrize("size", [2_000, 1_980, 50_000])  # some room is left, none, many files
+def test_a_full_disk_has_room_again_once_the_daemon_has_what_is_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    journal = Journal(tmp_path, 160_000)  # files of 10,000 bytes
+    disk = SmallDisk(tmp_path, size, monkeypatch)
+    taken = 0
+    while journal.append(bytes(90)):
+        taken += 1
+    assert disk.room < 98
+    assert len(drained(journal)) == taken
+    for _ in range(3):
+        again = 0
+        while journal.append(bytes(90)):
+            again += 1
+        assert again >= taken * 0.75  # one delivered file may lie there until the next is
+        assert len(drained(journal)) == again
+    assert journal.append(b"kept")
+    journal.close()
+    after = Journal(tmp_path, 160_000)
+    assert drained(after)[-1] == b"kept"
+    after.close()
 
 
 def test_two_processes_do_not_share_a_journal(tmp_path: Path) -> None:

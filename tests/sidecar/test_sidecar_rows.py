@@ -16,11 +16,14 @@ ABOUT = About("cc-fraud", "PROD", "fraud/3")
 AT = "2026-01-05T12:00:00+00:00"
 
 
-def told(request: Any, response: Any, verb: str = "predict", score: str = "") -> list[Any]:
+def told(
+    request: Any, response: Any, verb: str = "predict", score: str = "",
+    columns: tuple[str, ...] = (),
+) -> list[Any]:  # fmt: skip
     exchange = Exchange("r", AT, 6.0, verb, False, json.dumps(request).encode(),
                         json.dumps(response).encode())  # fmt: skip
     assert Exchange.decode(exchange.encode()) == exchange
-    about = About("cc-fraud", "PROD", "fraud/3", score=score)
+    about = About("cc-fraud", "PROD", "fraud/3", score=score, columns=columns)
     return [(row["request_id"], row["inputs"], row["score"]) for row in rows_of(exchange, about)]
 
 
@@ -64,6 +67,30 @@ def test_instances_without_names_and_columns_are_rows_too() -> None:
     assert told({"inputs": [[1], [2]]}, {"outputs": [[0.1], [0.2]]})[1][2] == 0.2
 
 
+def test_inputs_of_the_shape_that_keras_gives_them_are_numbers() -> None:
+    rows = {"instances": [{"x": [1.5], "city": ["Ulm"]}, {"x": [2], "city": ["Bonn"]}]}
+    expected = [("r-0", {"x": 1.5, "city": "Ulm"}, 0.1), ("r-1", {"x": 2, "city": "Bonn"}, 0.2)]
+    assert told(rows, {"predictions": [[0.1], [0.2]]}) == expected
+    columns = {"inputs": {"x": [[1.5], [2]], "city": [["Ulm"], ["Bonn"]]}}
+    assert told(columns, {"outputs": [[0.1], [0.2]]}) == expected
+
+
+def test_the_values_of_one_list_may_have_names() -> None:
+    names, answer = ("x", "city"), {"predictions": [[0.1]]}
+    for row in ([1.5, 7], {"dense_input": [1.5, 7]}):
+        found = told({"instances": [row]}, answer, columns=names)
+        assert found == [("r", {"x": 1.5, "city": 7}, 0.1)]
+    three = told({"instances": [[1, 2, 3]]}, answer, columns=names)
+    assert three == [("r", {"input": [1, 2, 3]}, 0.1)], "whose value is whose cannot be told"
+
+
+def test_an_input_that_is_no_finite_number_is_missing_and_the_others_are_told() -> None:
+    body = b'{"instances": [{"x": NaN, "y": 1e999, "z": [1, -Infinity]}, {"x": 2}]}'
+    exchange = Exchange("r", AT, 6.0, "predict", False, body, b'{"predictions": [0.1, NaN]}')
+    found = [(row["inputs"], row["score"]) for row in rows_of(exchange, ABOUT)]
+    assert found == [({"x": None, "y": None, "z": [1, None]}, 0.1), ({"x": 2}, None)]
+
+
 def test_classify_and_regress_are_read() -> None:
     request = {"context": {"c": 1}, "examples": [{"x": 1}, {"x": 2}]}
     found = told(request, {"results": [0.1, 0.2]}, "regress")
@@ -76,7 +103,6 @@ def test_classify_and_regress_are_read() -> None:
     ("request_body", "response"),
     [
         (b"no json", b'{"predictions": [0.1]}'),
-        (b'{"instances": [{"x": NaN}]}', b'{"predictions": [0.1]}'),
         (b'{"instances": [{"x": 1}]}', b"<html>"),
         (b'{"instances": []}', b'{"predictions": []}' + b"x"),
         (b"[" * 100_000, b"{}"),

@@ -53,6 +53,8 @@ def _address(
               envvar="WAYSTAGE_JOURNAL_MB", help="How large the journal may become.")  # fmt: skip
 @click.option("--score", default="", envvar="WAYSTAGE_SCORE",
               help="Where the score is in an answer, as probabilities.1.")  # fmt: skip
+@click.option("--columns", default="", envvar="WAYSTAGE_COLUMNS",
+              help="Names of the values, where a row is one list: income,age.")  # fmt: skip
 @click.option("--timeout", type=click.FloatRange(0.1, 3600), default=60.0, show_default=True,
               help="Seconds for an answer of the model server.")  # fmt: skip
 @click.option("--durable", is_flag=True, envvar="WAYSTAGE_DURABLE",
@@ -65,7 +67,7 @@ def sidecar_verb(
     service: str, stage: str, snapshot: str, role: str, daemon: str, token_file: Path | None,
     ca: str | None, upstream: tuple[str, int], listen: tuple[str, int], journal: Path,
     journal_mb: int, score: str, timeout: float, durable: bool, mirror: tuple[str, int] | None,
-    log: str,
+    columns: str, log: str,
 ) -> int:  # fmt: skip
     """Stand before a model server, pass its requests on, and tell the scoring log of them.
 
@@ -82,7 +84,8 @@ def sidecar_verb(
         listen, upstream, daemon, journal, os.environ.get("WAYSTAGE_TOKEN", ""), token_file, ca,
         journal_mb * MEGABYTE, timeout, durable, mirror,
     )  # fmt: skip
-    sidecar = Sidecar(settings, About(service, stage, snapshot, role, score))
+    names = tuple(name.strip() for name in columns.split(",") if name.strip())
+    sidecar = Sidecar(settings, About(service, stage, snapshot, role, score, names))
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: sidecar.stop())
     click.echo(f"listening on port {sidecar.port}, passing on to {upstream[0]}:{upstream[1]}")

@@ -9,12 +9,14 @@ which the log recognises by their request ids.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import struct
 import threading
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +26,7 @@ HEAD = struct.Struct("<II")  # length and CRC-32 of the content
 CURSOR, LOCK = "cursor.json", "lock"
 FILES = 16  # at least so many make up the room: they are removed one by one
 LARGEST = 16 << 20  # of one file, if one record is not larger
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Place(NamedTuple):
@@ -65,9 +68,10 @@ class Journal:
             if sum(self._sizes.values()) + len(record) > self._most:
                 return False
             try:
-                if not self._write(record):
+                # what the daemon has takes room that this record may need
+                if not self._write(record) and not (self._renewed() and self._write(record)):
                     return False
-            except OSError:  # the disk is full, or gone: who asks is answered all the same
+            except OSError:  # the disk is gone: who asks is answered all the same
                 return False
             self._guard.notify_all()
         return True
@@ -120,10 +124,10 @@ class Journal:
 
     def delivered(self, place: Place) -> None:
         """Note that the daemon has all before the place; files that it has whole are removed."""
-        beside = self._folder / f"{CURSOR}.new"
-        # not synced: an older cursor sends more than it must, which does no harm
-        beside.write_text(json.dumps({"file": place.file, "offset": place.offset}))
-        beside.replace(self._folder / CURSOR)
+        # not synced, and not there when the disk is full: an older cursor sends more than it must,
+        # which does no harm; who waited for room here would never get any
+        with suppress(OSError):
+            self._keep(place)
         with self._guard:
             self._cursor = place
             done = [n for n in self._sizes if n < place.file or n == self._whole(place)]
@@ -150,12 +154,33 @@ class Journal:
         if size and size + len(record) > min(LARGEST, self._most // FILES):
             self._begin(self._number + 1)
             size = 0
-        written = os.write(self._handle, record)
+        try:
+            written = os.write(self._handle, record)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            return False
         if written < len(record):
             os.ftruncate(self._handle, size)
             return False
         self._sizes[self._number], self._dirty = size + written, True
         return True
+
+    def _renewed(self) -> bool:
+        """Begin a new file in place of one that the daemon has whole, whose room is free then."""
+        old = self._number
+        if not self._sizes[old] or self._cursor < self._end():
+            return False
+        self._begin(old + 1)
+        os.close(self._full.pop())  # there is nothing in it that the disk must hold
+        del self._sizes[old]
+        self._file(old).unlink(missing_ok=True)
+        return True
+
+    def _keep(self, place: Place) -> None:
+        beside = self._folder / f"{CURSOR}.new"
+        beside.write_text(json.dumps({"file": place.file, "offset": place.offset}))
+        beside.replace(self._folder / CURSOR)
 
     def _whole(self, place: Place) -> int:
         """Give the number of the place's file if all of it was delivered and no more comes."""

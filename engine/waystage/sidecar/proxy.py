@@ -129,7 +129,10 @@ class Handler(BaseHTTPRequestHandler):
         content = answer.read()
         self.server.tally.count("requests")
         verb = scoring_verb(self.command, self.path)
-        if verb and answer.status == 200 and self.headers.get(PROBE_HEADER) != "1":
+        scoring = bool(verb) and self.headers.get(PROBE_HEADER) != "1"
+        if scoring and answer.status != 200:
+            self.server.tally.count("unscored")
+        elif scoring:
             took = (time.perf_counter() - began) * 1000
             packed = self.headers.get("Content-Encoding", "") == "gzip"
             self.server.record(

@@ -25,13 +25,17 @@ UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError
 
 @dataclass(frozen=True)
 class About:
-    """What all rows of one model server share; `score` says where the score is in an answer."""
+    """What all rows of one model server share.
+
+    `score` says where the score is in an answer, `columns` what the values of a list are called.
+    """
 
     service: str
     stage: str
     snapshot: str
     role: str = "champion"
     score: str = ""
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ def rows_of(exchange: Exchange, about: About) -> list[Row]:
     inputs: list[dict[str, Any]] = []
     scores: list[float | None] = []
     with suppress(*UNREADABLE):
-        inputs = _inputs(exchange)
+        inputs = [_plain(given, about.columns) for given in _inputs(exchange)]
         scores = [_score(value, about.score) for value in _outputs(exchange)]
     inputs = inputs or [{}]
     if len(inputs) != len(scores):
@@ -97,7 +101,7 @@ def _inputs(exchange: Exchange) -> list[dict[str, Any]]:
     if exchange.packed:
         unpacking = zlib.decompressobj(wbits=31)
         content = unpacking.decompress(content, UNPACKED_AT_MOST)
-    body = json.loads(content, parse_constant=_no_number)
+    body = json.loads(content)
     if exchange.verb != "predict":
         context = body.get("context", {})
         return [context | example for example in body["examples"]]
@@ -109,6 +113,30 @@ def _inputs(exchange: Exchange) -> list[dict[str, Any]]:
     lists = {name: v if isinstance(v, list) else [v] for name, v in columns.items()}
     count = len(next(iter(lists.values())))
     return [{name: values[n] for name, values in lists.items()} for n in range(count)]
+
+
+def _plain(given: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
+    """Give inputs by column, as numbers where the model takes lists of one number.
+
+    Of one list with a value for each column each gets its own. NaN and infinities, which
+    TensorFlow Serving takes though JSON has none, are missing.
+    """
+    if len(given) == 1 and columns:
+        (values,) = given.values()
+        if isinstance(values, list) and len(values) == len(columns) > 1:
+            given = dict(zip(columns, values, strict=True))
+    return {name: _finite(_alone(value)) for name, value in given.items()}
+
+
+def _alone(value: Any) -> Any:
+    """Give the value of an input of the shape (rows, 1), which comes as a list of its own."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and value - value != 0 else value
 
 
 def _outputs(exchange: Exchange) -> list[Any]:
@@ -155,7 +183,3 @@ def _labelled(value: Any) -> bool:
             isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in value
         )
     )
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")

@@ -16,6 +16,7 @@ MEANING = {
     "copies_failed": "Copies that it did not answer, or not with scores.",
     "copies_dropped": "Copies for which there was no room while others waited.",
     "upstream_failures": "Requests that the model server did not answer.",
+    "unscored": "Scoring requests that the model server refused or failed; they are not told.",
 }
 
 

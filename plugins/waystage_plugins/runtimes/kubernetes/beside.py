@@ -28,6 +28,9 @@ class ScoringSidecar(Value):
     )
     port: int = Field(default=8502, ge=1024, le=65535, description="where requests come then")
     score: str = Field(default="", max_length=200, description="where the score is in an answer")
+    columns: tuple[str, ...] = Field(
+        default=(), max_length=1000, description="names of the values, where a row is one list"
+    )
     journal_mb: int = Field(default=500, ge=1, le=100_000, description="how large it may become")
     resources: Resources = Resources(cpu="100m", memory="256Mi")
 
@@ -47,7 +50,7 @@ def container(told: ScoringSidecar, about: dict[str, str], upstream: int, port: 
         "WAYSTAGE_URL": told.daemon, "WAYSTAGE_TOKEN_FILE": f"{TOKEN}/{TOKEN_KEY}",
         "WAYSTAGE_JOURNAL": JOURNAL, "WAYSTAGE_JOURNAL_MB": str(told.journal_mb),
         "WAYSTAGE_UPSTREAM": f"127.0.0.1:{upstream}", "WAYSTAGE_LISTEN": f"0.0.0.0:{told.port}",
-        "WAYSTAGE_SCORE": told.score,
+        "WAYSTAGE_SCORE": told.score, "WAYSTAGE_COLUMNS": ",".join(told.columns),
     }  # fmt: skip
     return {
         "name": SIDECAR,

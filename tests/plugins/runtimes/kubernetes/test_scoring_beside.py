@@ -42,8 +42,10 @@ def test_requests_go_through_the_sidecar_and_probes_of_the_server_do_not(spec: S
 
 
 def test_the_sidecar_is_told_by_variables_that_it_reads(spec: Spec) -> None:
-    sidecar = pod_of(spec(), scoring_log=TOLD | {"score": "p.1"})["containers"][1]
+    told = TOLD | {"score": "p.1", "columns": ["income", "age"]}
+    sidecar = pod_of(spec(), scoring_log=told)["containers"][1]
     env = {each["name"]: each["value"] for each in sidecar["env"]}
+    assert env["WAYSTAGE_COLUMNS"] == "income,age"
     assert env["WAYSTAGE_UPSTREAM"] == "127.0.0.1:8501"
     assert env["WAYSTAGE_LISTEN"] == "0.0.0.0:8502"
     assert (env["WAYSTAGE_SNAPSHOT_ID"], env["WAYSTAGE_ROLE"]) == ("credit/1", "champion")
