@@ -21,7 +21,7 @@ plugins:
     - {refused: too soon}
 monitors: {ks: [breach, breach]}
 expect:
-  passes: [retrain, serving, retrain, later]
+  passes: [retrain, serving, retrain, untrained, later]
   data: {why: too soon, again: ""}
 """
 LIMITS = """cooldown: "{{ params.cooldown }}"
@@ -44,7 +44,7 @@ def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_lifecycle_is_valid_and_plays(shown: Path) -> None:
-    assert run(["validate", str(shown)]) == 0
+    assert run(["validate", "--strict", str(shown)]) == 0
     assert run(["test", "scenarios"]) == 0
 
 
