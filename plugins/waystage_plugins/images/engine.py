@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ NOBODY = {"username": "", "password": ""}  # else the SDK takes those of whoever
 # words by which registries and engines say that trying again is useless
 FINAL = ("unauthorized", "denied", "no basic auth", "authentication required", "not found",
          "manifest unknown", "x509", "http response to https", "immutable")  # fmt: skip
+# engines that keep images in containerd tell the digest of a push in words alone
+PUSHED = re.compile(r"\bdigest: (sha256:[0-9a-f]{64})\b")
 KNOWN_LAYER = "known"  # stands for a layer that the engine has already
 
 
@@ -148,6 +151,8 @@ class Engine:
             if "error" in word or "errorDetail" in word:
                 detail = word.get("errorDetail") or {}
                 wrong = wrong or str(detail.get("message") or word.get("error") or "it failed")
+            if told := PUSHED.search(str(word.get("status", ""))):
+                digest = told[1]
             if isinstance(word.get("aux"), dict):
                 digest = word["aux"].get("Digest", digest)
         if wrong:

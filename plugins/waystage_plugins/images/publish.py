@@ -63,12 +63,13 @@ def held(there: Remote, target: Target, image: str, digest: str = "") -> str:
     """Give the digest by which the tag stands for this image, or `` if the tag is free.
 
     An image is the same when its configuration is, which names all layers by what is in them.
-    Raises `Hopeless` when the tag stands for another one.
+    Engines that keep images in containerd know it by its manifest. Raises `Hopeless` when the
+    tag stands for another one.
     """
     found = there.manifest(target.reference.tag)
     if found is None:
         return ""
-    if found.digest == digest if digest else found.config == image:
+    if found.digest == digest if digest else image in (found.config, found.digest):
         return found.digest
     raise Hopeless(
         f"the tag {target.reference} is taken by another image, {found.digest}; "

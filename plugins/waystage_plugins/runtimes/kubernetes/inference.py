@@ -23,12 +23,21 @@ Thing = dict[str, Any]
 CONTAINER = "kserve-container"  # KServe's name for the one that answers
 PORT = "http1"  # and for its port
 PODS = "serving.kserve.io/inferenceservice"
-MODE = {"serving.kserve.io/deploymentMode": "RawDeployment"}
+MODE = "serving.kserve.io/deploymentMode"
+RAW, STANDARD = "RawDeployment", "Standard"  # KServe's words for one mode, before and since 0.16
+# since 0.16 KServe takes `scaleMetric: cpu` in the older word's mode only with Knative's word too
+SCALED = {
+    "serving.kserve.io/autoscalerClass": "hpa",
+    "autoscaling.knative.dev/class": "hpa.autoscaling.knative.dev",
+}
 CONTAINERS = ("f:spec", "f:predictor", "f:containers")
 
 
-def inference_service(plan: Plan) -> Thing:
-    """Give the InferenceService with a predictor of our own image."""
+def inference_service(plan: Plan, live: Thing | None = None) -> Thing:
+    """Give the InferenceService with a predictor of our own image.
+
+    Of a `live` one the word for its mode stays, which newer versions of KServe put in its place.
+    """
     predictor = pod_spec(plan, container(plan, CONTAINER, PORT))
     asked = plan.autoscale
     predictor |= {
@@ -37,7 +46,9 @@ def inference_service(plan: Plan) -> Thing:
     }
     if asked:
         predictor |= {"scaleMetric": "cpu", "scaleTarget": asked["cpu_percent"]}
-    made = head(INFERENCE, plan.name, plan.labels, plan.annotations | MODE)
+    said = ((live or {}).get("metadata") or {}).get("annotations") or {}
+    notes = {MODE: STANDARD if said.get(MODE) == STANDARD else RAW} | (SCALED if asked else {})
+    made = head(INFERENCE, plan.name, plan.labels, plan.annotations | notes)
     return made | {"spec": {"predictor": predictor}}
 
 

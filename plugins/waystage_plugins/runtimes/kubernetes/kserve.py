@@ -67,7 +67,8 @@ class KServe(ImageServing):
             raise Hopeless("; ".join(problems))
         plan = self._plan(spec, ctx.key)
         with self.connected(ctx, self.place) as api:
-            self._apply(api, INFERENCE, inference_service(plan))
+            live = api.get(INFERENCE, plan.name)
+            self._apply(api, INFERENCE, inference_service(plan, live))
         return Handle(
             ref={
                 "namespace": plan.namespace, "name": plan.name, "owner": plan.owner,

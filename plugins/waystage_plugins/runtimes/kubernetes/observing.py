@@ -120,8 +120,9 @@ def has_ended(pod: Thing) -> bool:
 
 
 def ready_pod(api: Api, name: str, label: str = DEPLOYMENT_LABEL) -> str:
-    """Give the name of a pod that serves, or nothing."""
-    for pod in pods_of(api, name, label):
+    """Give the name of the newest pod that serves, or nothing: older ones may be about to go."""
+    found = pods_of(api, name, label)
+    for pod in sorted(found, key=lambda each: str(each["metadata"]["creationTimestamp"]))[::-1]:
         for each in (pod.get("status") or {}).get("conditions", ()):
             if each["type"] == "Ready" and each["status"] == "True":
                 return str(pod["metadata"]["name"])

@@ -13,7 +13,7 @@ from waystage.plugin import DeploySpec
 from waystage.testing import FakeContext
 from waystage.testing.runtime_contracts import check_online_runtime, wait_until_ready
 from waystage_plugins.runtimes.kubernetes import KServe, cluster
-from waystage_plugins.runtimes.kubernetes.inference import inference_service
+from waystage_plugins.runtimes.kubernetes.inference import MODE, inference_service
 from waystage_plugins.runtimes.kubernetes.rbac import manifests
 
 from .conftest import BOTH, IMAGE, ROW, World, wait
@@ -57,6 +57,33 @@ def test_it_is_applied_once_seen_when_others_change_it_and_taken_away(
     wait(lambda: world.names() == before)
     runtime.delete(ctx, handle)
     assert runtime.observe(ctx, handle).phase == "absent"
+
+
+def test_the_word_that_newer_versions_put_for_the_mode_is_left(
+    world: World, ctx: FakeContext, spec: Spec
+) -> None:
+    runtime = runtime_of(world)
+    handle = runtime.apply(ctx, spec())
+    path = f"{world.root(GROUP)}/inferenceservices/{handle.ref['name']}"
+    world.change(path, {"metadata": {"annotations": {MODE: "Standard"}}}, "manager")
+    runtime.apply(ctx, spec(image=IMAGE.replace("a" * 64, "b" * 64)))
+    (made,) = world.all("inferenceservices", GROUP)
+    assert made["metadata"]["annotations"][MODE] == "Standard"
+    assert made["spec"]["predictor"]["containers"][0]["image"].endswith("b" * 64)
+
+
+def test_a_share_of_the_processor_is_scaled_by_in_all_versions_of_kserve(
+    world: World, ctx: FakeContext, spec: Spec
+) -> None:
+    """0.16 holds `cpu` for no metric unless Knative's annotation says so beside the older mode."""
+    runtime = runtime_of(world, autoscale={"min": 1, "max": 3, "cpu_percent": 70})
+    runtime.apply(ctx, spec())
+    (made,) = world.all("inferenceservices", GROUP)
+    notes, predictor = made["metadata"]["annotations"], made["spec"]["predictor"]
+    assert (predictor["scaleMetric"], predictor["scaleTarget"]) == ("cpu", 70)
+    assert notes[MODE] == "RawDeployment"
+    assert notes["serving.kserve.io/autoscalerClass"] == "hpa"
+    assert notes["autoscaling.knative.dev/class"] == "hpa.autoscaling.knative.dev"
 
 
 @pytest.mark.parametrize(
