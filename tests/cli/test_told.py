@@ -24,6 +24,12 @@ def test_a_step_tells_what_it_brought_and_long_values_are_cut() -> None:
     ]
 
 
+def test_a_verdict_is_told_with_its_whole_reason() -> None:
+    why = "the gain in auc is at least 0, no more than the margin of 0; PSI of both is 0.01"
+    found = {"verdict": "keep", "why": why, "rows": 900}
+    assert [*told(row("step.done", "compare", found))] == [f"prebuild: step done: keep: {why}"]
+
+
 def test_a_step_that_failed_tells_why() -> None:
     failed = row("step.failed", "0", {"error": "the disk is full", "hopeless": False})
     assert list(told(failed)) == ["prebuild: step 1 failed: the disk is full"]

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from at_work import AtWork
 
+from waystage.cli.main import run as waystage
 from waystage.daemon.daemon import Daemon
 from waystage.plugin import Slice
 
@@ -100,7 +101,7 @@ def brought(work: AtWork) -> str:
 
 @pytest.mark.slow
 def test_a_breach_in_the_rollback_window_brings_the_old_champion_back_and_nobody_is_failed(
-    work: AtWork,
+    work: AtWork, capsys: pytest.CaptureFixture[str]
 ) -> None:
     old = brought(work)
     work.ask(50)  # before there is anybody to copy them to
@@ -124,6 +125,9 @@ def test_a_breach_in_the_rollback_window_brings_the_old_champion_back_and_nobody
     assert found["level"] > 0.99, "of two looks the first is strict"
     assert [rail["name"] for rail in found["guardrails"]] == ["latency", "errors", "psi"]
     assert all(rail["passed"] and rail["told"] in found["why"] for rail in found["guardrails"])
+
+    assert waystage(["--project", str(work.root), "show", run]) == 0
+    assert f"compare    promote: {found['why']}" in capsys.readouterr().out
 
     caller = Caller(url)
     caller.start()

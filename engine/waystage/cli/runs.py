@@ -125,6 +125,8 @@ def _reasons(run: dict[str, Any]) -> list[str]:
     if run["paused"]:
         lines.append(f"paused     by {run['paused']['by']}: {run['paused']['reason']}")
         lines.append(f"           let it go on: waystage resume {run['id']}")
+    for each in run["found"]:
+        lines.append(f"{each['step']:10} {each['verdict']}: {clean(each['why'])}")
     for row in run["drifted"]:
         since = f"since {when(row['state_since'])} UTC"
         lines.append(f"{row['state']:10} in {row['stage']}/{row['runtime']} {since}: {why(row)}")

@@ -21,8 +21,16 @@ def told(row: dict[str, Any]) -> Iterator[str]:
 
 def _step(event: dict[str, Any], how: str, data: dict[str, Any]) -> str:
     number = f" {int(event['name']) + 1}" if str(event.get("name", "")).isdigit() else ""
-    brought = str(data.get("error", "")) if how == "failed" else figures(data)
+    brought = str(data.get("error", "")) if how == "failed" else _brought(data)
     return f"{event.get('state', '')}: step{number} {how}{': ' if brought else ''}{brought}"
+
+
+def _brought(data: dict[str, Any]) -> str:
+    """Give a verdict with its whole reason, which is for people; else the first values."""
+    verdict, why = data.get("verdict"), data.get("why")
+    if isinstance(verdict, str) and isinstance(why, str):
+        return f"{verdict}: {why}"
+    return figures(data)
 
 
 def _answer(record: list[str], data: dict[str, Any]) -> str:

@@ -61,13 +61,25 @@ def waits(store: Store, run: str | None = None) -> dict[str, list[dict[str, Any]
 
 
 def standing(store: Store, row: RunRow) -> dict[str, Any]:
-    """Give a run's parent and children, and the stages that it waits for."""
-    parent = (store.run_body(row.id) or {}).get("parent")
+    """Give a run's parent and children, what it found, and the stages that it waits for."""
+    body = store.run_body(row.id) or {}
+    parent = body.get("parent")
     return {
         "parent": parent and {"run": parent["run"], "state": parent["state"]},
         "children": [asdict(child) for child in store.children(row.id)],
         "waits": waits(store, row.id).get(row.id, []),
         "steps": store.at_work(row.id),
+        "found": _verdicts(body.get("steps") or {}),
         "drifted": [asdict(each) for each in store.placements(service=row.service, drifted=True)
                     if each.run == row.id],
     }  # fmt: skip
+
+
+def _verdicts(steps: dict[str, Any]) -> list[dict[str, str]]:
+    """Give the latest verdict of each step that tells one with its reason."""
+    return [
+        {"step": name, "verdict": output["verdict"], "why": output["why"]}
+        for name, output in steps.items()
+        if isinstance(output, dict)
+        and all(isinstance(output.get(told), str) for told in ("verdict", "why"))
+    ]
