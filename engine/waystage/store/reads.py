@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -147,7 +148,8 @@ class Reader:
         """Give where snapshots run now, or ran at an instant, or ever.
 
         With `drifted` only what is not as it should be, or cannot be looked at; with `place` (stage
-        and runtime) only what is online there.
+        and runtime) only what is online there. At an instant the roles are those of then, and how
+        it went is not told: only the last look is kept.
         """
         p = t.placements.c
         query = select(t.placements, t.runs.c.id.label("run_id")).join(t.runs, t.runs.c.no == p.run)
@@ -162,7 +164,8 @@ class Reader:
             query = query.where(p.since <= when, (p.until.is_(None)) | (p.until > when))
         elif not history:
             query = query.where(p.until.is_(None))
-        return [_placement(row) for row in self._all(query.order_by(p.since.desc(), p.id.desc()))]
+        found = [_placement(row) for row in self._all(query.order_by(p.since.desc(), p.id.desc()))]
+        return found if at is None else _as_of_then(found)
 
     def measurements(
         self, *, service: str | None = None, monitor: str | None = None, limit: int = 500
@@ -283,6 +286,24 @@ class Reader:
 def reading_only(url: str) -> Reader:
     """Open a database for reading, whoever is at work on it; its tables are left as they are."""
     return Reader(connect(url, session=False))
+
+
+def _as_of_then(found: list[r.PlacementRow]) -> list[r.PlacementRow]:
+    """Give placements, the newest first, with the roles that they had while all of them stood.
+
+    Of those that ever were champion the newest was it then: it makes the others previous, and its
+    end makes the newest of them champion again.
+    """
+    then, taken = [], set()
+    for row in found:
+        role, place = row.role, (row.service, row.stage, row.mode)
+        if role in ("champion", "previous"):
+            role = "previous" if place in taken else "champion"
+            taken.add(place)
+        then.append(
+            replace(row, role=role, seen="", seen_why="", state="", state_since=None, drift={})
+        )
+    return then
 
 
 def _with_run(table: Any) -> Select[Any]:
