@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert
 
@@ -22,7 +22,7 @@ ACTS = st.lists(
     st.tuples(
         st.sampled_from(["champion", "challenger", "gone"]), st.sampled_from(["m/1", "m/2", "m/3"])
     ),
-    min_size=1, max_size=6,
+    min_size=3, max_size=6,
 )  # fmt: skip
 
 
@@ -60,6 +60,8 @@ def inventory(tmp_path_factory: pytest.TempPathFactory) -> Inventory:
 
 
 @given(acts=ACTS, mode=st.sampled_from(["online", "batch"]))
+@example(acts=[("champion", "m/1"), ("champion", "m/2"), ("gone", "m/2")], mode="online")
+@example(acts=[("champion", "m/1"), ("champion", "m/2"), ("challenger", "m/3")], mode="online")
 @settings(max_examples=25)
 def test_roles_of_the_past_are_those_of_then(
     inventory: Inventory, acts: list[tuple[str, str]], mode: str
