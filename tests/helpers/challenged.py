@@ -30,6 +30,7 @@ from waystage.plugin import (
 from waystage.testing import FakeContext
 from waystage_plugins.monitors import ChallengerCompare
 from waystage_plugins.scoring import SqliteScoringLog
+from waystage_plugins.scoring.database import writing
 
 REQUESTS = 900
 DAY = timedelta(days=1)
@@ -135,6 +136,20 @@ def compared(ctx: FakeContext, **settings: Any) -> ChallengerCompare.Output:
     assert isinstance(found, Done), found
     assert isinstance(found.output, ChallengerCompare.Output)
     return found.output
+
+
+def forget_looks(ctx: FakeContext) -> None:
+    """Let it be as if nobody had looked yet."""
+    assert isinstance(ctx.scoring_log, SqliteScoringLog)
+    with writing(ctx.scoring_log.path) as connection:
+        connection.execute("DELETE FROM look")
+
+
+def another_run(ctx: FakeContext, number: int) -> None:
+    """Come to the first comparison of another run for the same challenger, a day later."""
+    later(ctx)
+    ctx.run = f"cc-fraud-{number}"
+    ctx.key = f"{ctx.run}/compare/step"
 
 
 def later(ctx: FakeContext, days: int = 1) -> None:

@@ -53,6 +53,7 @@ from waystage.plugin.kinds import (
 )
 from waystage.plugin.observed import ELSEWHERE, Difference, Observation, Phase
 from waystage.plugin.scoring import (
+    Compared,
     Grouped,
     Label,
     Outcome,
@@ -77,6 +78,7 @@ __all__ = [
     "Championed",
     "Change",
     "Column",
+    "Compared",
     "Context",
     "DeploySpec",
     "Deployed",

@@ -96,6 +96,16 @@ class Tended:
     rolled: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What looks are counted of: a challenger beside a champion of a service, by one metric."""
+
+    service: str
+    champion: str  # `name/version`
+    challenger: str
+    metric: str
+
+
 class ScoringLog(Plugin):
     """Where scored requests and their labels are kept; repeated appends count once."""
 
@@ -172,6 +182,15 @@ class ScoringLog(Plugin):
         Who may label one service's requests is held to them by it.
         """
         raise Hopeless(f"{self.use} does not tell whose a request is")
+
+    def looks(self, of: Compared, look: JsonObject | None = None) -> list[JsonObject]:
+        """Give the looks that were taken at this log to compare two models, in their order.
+
+        `look` is taken first, durably, as one more; its `data` names what is looked at, and the
+        same data are no other look: they keep their first record. Looks are kept for good, for
+        all runs and daemons. A log that keeps none gives no more than what it is given.
+        """
+        return [] if look is None else [look]
 
     def unknown(self) -> int | None:
         """Count the labels whose request is not known (yet); None if the log does not tell."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from waystage.errors import Hopeless
-from waystage.plugin import Grouped, Label, ScoredRow, ScoringLog, Slice
+from waystage.plugin import Compared, Grouped, JsonObject, Label, ScoredRow, ScoringLog, Slice
 
 START = datetime(2026, 1, 5, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -20,6 +20,7 @@ def check_scoring_log(log: ScoringLog) -> None:
     _check_rows(log)
     _check_latencies(log)
     _check_labels(log)
+    _check_looks(log)
     _check_tending(log)
 
 
@@ -74,6 +75,20 @@ def _check_labels(log: ScoringLog) -> None:
     assert log.label([Label("early", 1, START)]) == 1, "a label before its request is not kept"
     assert log.append([replace(ROW, request_id="early", score=0.75)]) == 1
     assert _counted(log.grouped(WEEK))[0][0.75] == (1, 0), "a label before its request is lost"
+
+
+def _check_looks(log: ScoringLog) -> None:
+    of = Compared("contract", "credit/1", "credit/2", "auc")
+    first: JsonObject = {"data": "sha256:a", "events": 1}
+    second: JsonObject = {"data": "sha256:b", "events": 2}
+    assert log.looks(of, first) == [first], "a look that is taken is not told"
+    if not log.looks(of):
+        return  # a log may keep none
+    log.looks(of, second)
+    assert log.looks(of) == [first, second], "looks that were taken are not kept in their order"
+    assert log.looks(of, second | {"events": 9}) == [first, second], "data were looked at twice"
+    for other in (replace(of, challenger="credit/3"), replace(of, metric="ks")):
+        assert log.looks(other) == [], "looks of other comparisons are counted"
 
 
 def _check_tending(log: ScoringLog) -> None:

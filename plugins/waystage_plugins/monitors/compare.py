@@ -9,13 +9,25 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from waystage.errors import Hopeless
-from waystage.plugin import Answer, Context, Done, Minimum, Refused, Slice, Snapshot, Step, Waiting
+from waystage.plugin import (
+    Answer,
+    Compared,
+    Context,
+    Done,
+    JsonObject,
+    Minimum,
+    Refused,
+    Slice,
+    Snapshot,
+    Step,
+    Waiting,
+)
 from waystage_plugins.monitors import challenger_scores
 from waystage_plugins.monitors.challenger_scores import Answers
 from waystage_plugins.monitors.frozen import Asked, Frozen, freeze, frozen_before
 from waystage_plugins.monitors.guardrails import Guard, Guardrails, Side, guards
 from waystage_plugins.monitors.labelled import lack
-from waystage_plugins.monitors.looks import Look, Spending, level_of, place_of, with_look
+from waystage_plugins.monitors.looks import Look, Spending, level_of, numbered, place_of
 
 if TYPE_CHECKING:
     from waystage_plugins.monitors.statistics.paired import Gain
@@ -57,7 +69,8 @@ class ChallengerCompare(Step):
     again and again declares the number of `looks`, keeps `looked` of the output, and gives it
     back as `before`: the window then grows from its first start, and all looks together promote
     in error no more often than one would (Lan and DeMets, 1983). Data that were looked at
-    already are no other look. Without `before` every look counts as the first, the strictest.
+    already are no other look. The scoring log keeps each look before anything is seen by it: looks
+    of other runs for the same challenger, champion and metric count on, and their error is gone.
 
     A challenger must not be judged on what it was trained on. `holdout: 0` takes all requests,
     which is right when its training data end before the window begins. Otherwise training
@@ -148,11 +161,11 @@ class ChallengerCompare(Step):
         """Freeze the requests, get the challenger's scores, and judge the gain."""
         frozen = frozen_before(ctx) or freeze(ctx, self._asked(ctx))
         told = _Told(self, ctx, frozen)
+        if told.place > self.looks:
+            why = f"all {self.looks} declared looks were taken and none was enough"
+            return Done(told.output("keep", f"{why}{told.elsewhere()}"))
         if why := self._lack(frozen):
             return Done(told.output("wait", why))
-        if place_of(self.before or (), frozen.digest) > self.looks:
-            why = f"all {self.looks} declared looks were taken and none was enough"
-            return Done(told.output("keep", why))
         try:
             answers = self._answers(ctx, frozen)
         except ValueError as error:
@@ -168,7 +181,8 @@ class ChallengerCompare(Step):
 
     def _asked(self, ctx: Context) -> Asked:
         end = ctx.now - self.label_delay
-        start = self.before[0].start if self.before else self._first_start(ctx, end)
+        own = [look for look in self.before or () if look.run in ("", ctx.run)]
+        start = own[0].start if own else self._first_start(ctx, end)
         which = Slice(ctx.service, self.stage, start, end, _champion(ctx, self.stage).id)
         fairness = self.guardrails.fairness
         return Asked(
@@ -205,7 +219,19 @@ class _Told:
 
     def __init__(self, step: ChallengerCompare, ctx: Context, frozen: Frozen) -> None:
         self._step, self._ctx, self._frozen = step, ctx, frozen
-        self._counts, self._before = frozen.counts, list(step.before or ())
+        self._counts = frozen.counts
+        self._of = Compared(ctx.service, frozen.champion, ctx.snapshot.id, step.metric)
+        self._before = self._all(ctx.scoring_log.looks(self._of))
+
+    @property
+    def place(self) -> int:
+        """The number of the look at the frozen data, over all runs."""
+        return place_of(self._before, self._frozen.digest)
+
+    def elsewhere(self) -> str:
+        """Say how many looks other runs took; nothing if none."""
+        others = sum(look.run not in ("", self._ctx.run) for look in self._before)
+        return f"; {others} of the {len(self._before)} by other runs" if others else ""
 
     def judged(self, answers: Answers) -> ChallengerCompare.Output:
         """Judge what both models answered."""
@@ -228,8 +254,8 @@ class _Told:
 
     def _weighed(self, answers: Answers, about: dict[str, float]) -> ChallengerCompare.Output:
         step = self._step
-        looked = self._looked(answers)
-        number = place_of(self._before, self._frozen.digest)
+        looked = self._before = self._taken(answers)
+        number = self.place
         level = level_of(looked[:number], step.looks, step.confidence, step.spending)
         found = self._gain(answers, level)
         rails = guards(self._ctx, step.guardrails, answers.old, answers.new)
@@ -247,14 +273,21 @@ class _Told:
             looked=looked, **about,
         )  # fmt: skip
 
-    def _looked(self, answers: Answers) -> list[Look]:
-        amount = _information(answers.new)
-        if self._step.mode == "split":
+    def _taken(self, answers: Answers) -> list[Look]:
+        """Take the look, before anything is seen by it; give all of them."""
+        amount, step, frozen = _information(answers.new), self._step, self._frozen
+        if step.mode == "split":
             amount = 1 / (1 / amount + 1 / _information(answers.old))
-        frozen = self._frozen
-        look = Look(number=place_of(self._before, frozen.digest), start=frozen.start,
-                    end=frozen.end, data=frozen.digest, information=amount)  # fmt: skip
-        return with_look(self._before, look)
+        look = Look(
+            number=self.place, start=frozen.start, end=frozen.end, data=frozen.digest,
+            information=amount, run=self._ctx.run, looks=step.looks, confidence=step.confidence,
+            spending=step.spending,
+        )  # fmt: skip
+        kept = self._ctx.scoring_log.looks(self._of, look.model_dump(mode="json"))
+        return self._all(kept)
+
+    def _all(self, kept: list[JsonObject]) -> list[Look]:
+        return numbered([Look.model_validate(look) for look in kept], self._step.before or ())
 
     def _gain(self, answers: Answers, level: float) -> Gain:
         from waystage_plugins.monitors.statistics import paired, unpaired

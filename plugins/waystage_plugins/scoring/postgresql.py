@@ -12,7 +12,9 @@ from pydantic import Field, field_validator
 
 from waystage.errors import WaystageError
 from waystage.plugin import (
+    Compared,
     Grouped,
+    JsonObject,
     Label,
     Outcome,
     ScoredRow,
@@ -21,7 +23,7 @@ from waystage.plugin import (
     Slice,
     Tended,
 )
-from waystage_plugins.scoring.postgres import counting, keeping, reading, writing
+from waystage_plugins.scoring.postgres import counting, keeping, looks, reading, writing
 from waystage_plugins.scoring.postgres.connect import Place, transaction
 from waystage_plugins.scoring.postgres.tables import BATCH
 
@@ -137,6 +139,13 @@ class PostgresqlScoringLog(ScoringLog):
     def foreign(self, request_ids: Sequence[str], service: str) -> list[str]:
         """Give those of the request ids that are known, but of other services alone."""
         return reading.foreign(self._place, request_ids, service)
+
+    def looks(self, of: Compared, look: JsonObject | None = None) -> list[JsonObject]:
+        """Give the looks that were taken to compare two models, `look` among them if it is given.
+
+        They are kept beyond `keep`.
+        """
+        return looks.looks(self._place, of, look)
 
     def unknown(self) -> int:
         """Count the labels whose request is not known."""

@@ -14,7 +14,9 @@ from typing import ClassVar, TypeVar
 from pydantic import Field
 
 from waystage.plugin import (
+    Compared,
     Grouped,
+    JsonObject,
     Label,
     Outcome,
     ScoredRow,
@@ -23,7 +25,7 @@ from waystage.plugin import (
     Slice,
     Tended,
 )
-from waystage_plugins.scoring import daily, select
+from waystage_plugins.scoring import daily, looking, select
 from waystage_plugins.scoring.database import DAY, OUTCOME, ROLL_UP, opened, writing
 from waystage_plugins.scoring.encode import (
     encode_label,
@@ -59,6 +61,7 @@ LEFT = tuple(
     f"DELETE FROM {table} AS l WHERE at < ? AND {NO_REQUEST}"  # noqa: S608  # constants of ours
     for table in ("label", "outcome")
 )
+LOOKED = "SELECT 1 FROM sqlite_master WHERE name = 'look'"
 BATCH = 10_000
 DECODE = json.JSONDecoder(parse_constant=lambda word: None).decode  # NaN is no JSON: null
 
@@ -167,6 +170,20 @@ class SqliteScoringLog(ScoringLog):
         with opened(self.path) as connection:
             found = connection.execute(FOREIGN, (json.dumps(list(request_ids)), service))
             return sorted(name for (name,) in found)
+
+    def looks(self, of: Compared, look: JsonObject | None = None) -> list[JsonObject]:
+        """Give the looks that were taken to compare two models, `look` among them if it is given.
+
+        They are kept beyond `keep`.
+        """
+        if look is not None:
+            with writing(self.path) as connection:
+                connection.execute(looking.LOOKS)
+                connection.execute(*looking.taking(of, look, "?"))
+        with opened(self.path) as connection:
+            if connection.execute(LOOKED).fetchone() is None:
+                return []
+            return looking.told(connection.execute(*looking.taken(of, "?")))
 
     def unknown(self) -> int:
         """Count the labels whose request is not known."""

@@ -14,6 +14,7 @@ from challenged import (
     ask,
     compared,
     contested,
+    forget_looks,
     later,
     place,
 )
@@ -85,6 +86,7 @@ def test_requests_of_its_own_are_compared_without_pairs(ctx: FakeContext) -> Non
     assert found.low is not None
     later(ctx, 0)
     ctx.key = "cc-fraud-1/paired/step"
+    forget_looks(ctx)
     ask(ctx, seed=1)
     assert float(compared(ctx).low or 0) > found.low, "pairs tell more"
 

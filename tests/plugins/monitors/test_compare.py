@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from challenged import forget_looks
 from pydantic import ValidationError
 
 from waystage.errors import Hopeless, Retryable
@@ -187,6 +188,7 @@ def test_who_looks_more_often_must_be_surer(ctx: FakeContext) -> None:
     scene(ctx, champion=POOR, challenger=GOOD)
     once = verdict(ctx)
     ctx.key = "cc-fraud-1/2/step"
+    forget_looks(ctx)
     often = verdict(ctx, STEP.model_copy(update={"looks": 5}))
     assert often.gain == pytest.approx(once.gain)
     assert often.low is not None

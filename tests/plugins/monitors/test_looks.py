@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waystage_plugins.monitors.looks import Look, Spending, level_of, place_of, with_look
+from waystage_plugins.monitors.looks import Look, Spending, level_of, numbered, place_of
 from waystage_plugins.monitors.statistics.paired import Pairs, auc_gain
 from waystage_plugins.monitors.statistics.spending import bound, spent
 
@@ -70,7 +70,7 @@ def test_two_thousand_comparisons_of_equal_models_promote_within_the_declared_er
     looked: list[Look] = []
     for number in range(1, looks + 1):
         now = Look(number=number, start=AT, end=AT, data=str(number), information=number * 30.0)
-        looked = with_look(looked, now)
+        looked = [*looked, now]
         levels.append(level_of(looked, looks, 1 - 2 * ALPHA, "obrien_fleming"))
     event = np.tile([0, 1], size * looks // 2)
     for _ in range(trials):
@@ -105,4 +105,36 @@ def test_data_that_were_looked_at_are_no_other_look() -> None:
     first = Look(number=1, start=AT, end=AT, data="sha256:a", information=10)
     assert place_of([first], "sha256:a") == 1
     assert place_of([first], "sha256:b") == 2
-    assert with_look([first], first) == [first]
+    assert numbered([first], [first]) == [first]
+    later = first.model_copy(update={"data": "sha256:b"})
+    assert [look.data for look in numbered([first], [later])] == ["sha256:b", "sha256:a"]
+    assert [look.number for look in numbered([first], [later])] == [1, 2]
+
+
+@pytest.mark.parametrize("how", BOTH)
+def test_windows_that_do_not_grow_out_of_each_other_err_no_more_often_than_declared(
+    how: Spending,
+) -> None:
+    """Two runs of two looks each, on requests of their own: 200,000 simulated gains of nothing."""
+    random, trials = np.random.default_rng(6), 200_000
+    runs = [np.cumsum(random.normal(size=(trials, 2)) * [1, parts**0.5], axis=1) / [1, total**0.5]
+            for parts, total in ((1, 2), (3, 4))]  # fmt: skip
+    shares = [spent(ALPHA, number / 4, how) for number in range(1, 5)]
+    crossed = np.zeros(trials, bool)
+    for look in range(4):
+        grown = [number % 2 == 1 for number in range(look + 1)]
+        edge = bound([1, 2, 1, 4][: look + 1], shares[: look + 1], grown)
+        crossed |= runs[look // 2][:, look % 2] > edge
+    assert 0.8 * ALPHA < crossed.mean() <= ALPHA + 4 * (ALPHA / trials) ** 0.5
+
+
+def test_who_declares_more_looks_afterwards_has_no_more_error_left() -> None:
+    declared = {"start": AT, "end": AT, "confidence": 1 - 2 * ALPHA, "spending": "pocock"}
+    first, second = (
+        Look.model_validate(
+            {"number": n, "data": str(n), "information": n, "looks": looks, **declared}
+        )
+        for n, looks in ((1, 1), (2, 8))
+    )
+    assert level_of([first], 8, 1 - 2 * ALPHA, "pocock") == pytest.approx(1 - 2 * ALPHA)
+    assert level_of([first, second], 8, 1 - 2 * ALPHA, "pocock") > 1 - 1e-11

@@ -34,21 +34,27 @@ def spent(alpha: float, share: float, how: Spending) -> float:
     return 2 * NORMAL.cdf(NORMAL.inv_cdf(alpha / 2) / sqrt(share))
 
 
-def bound(information: Sequence[float], spent_after: Sequence[float]) -> float:
+def bound(
+    information: Sequence[float],
+    spent_after: Sequence[float],
+    grown: Sequence[bool] | None = None,
+) -> float:
     """Give what the last look's z must exceed, its earlier ones not having exceeded theirs.
 
     `information` is that of all data at each look, `spent_after` the error that may be used up
     by then; both rise, and have one number per look. Between looks z moves as a sum of
     independent parts does; densities are carried from look to look by numerical integration
     (Armitage, McPherson and Rowe, 1969; Jennison and Turnbull, 2000, chapter 19). A look that
-    brought hardly anything new gets its share by itself, which is strict whatever ties them.
+    brought hardly anything new, or whose data do not hold those of the one before (`grown`),
+    gets its share by itself, which is strict whatever ties them.
     """
     carried: _Density | None = None
     found, before = FARTHEST, 0.0
     for number, (amount, after) in enumerate(zip(information, spent_after, strict=True)):
         share, before = max(after - before, 0.0), after
         old = information[number - 1] if number else 0.0
-        if carried is None or amount < old * (1 + NEW_SHARE):
+        tied = grown is None or grown[number]
+        if carried is None or not tied or amount < old * (1 + NEW_SHARE):
             found = _alone(share)
             carried = _Density.first(found)
         else:
