@@ -29,10 +29,12 @@ class DockerEngine:
     """One engine with a socket, data and images of its own.
 
     `bridge` names a bridge for its containers (see `Bridge`); without one they have no network.
+    `trusts` is a file with who may vouch for registries, instead of the machine's authorities.
     """
 
-    def __init__(self, bridge: str = "none") -> None:
+    def __init__(self, bridge: str = "none", trusts: Path | None = None) -> None:
         self._bridge = bridge
+        self._environment = os.environ | ({"SSL_CERT_FILE": str(trusts)} if trusts else {})
         program = shutil.which("dockerd") or shutil.which("dockerd", path="/usr/sbin:/sbin")
         if program is None:
             raise NoEngine("NOT TESTED: no dockerd (apt-get install docker.io)")
@@ -61,7 +63,7 @@ class DockerEngine:
                  "--iptables=false",
                  "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
                  "--storage-driver=vfs", "--containerd", ""],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment,
                 preexec_fn=end_with_parent,  # noqa: PLW1509  # one system call, no lock is taken
             )  # fmt: skip
         end = time.monotonic() + 180
@@ -120,10 +122,10 @@ class Bridge:
     def __init__(self) -> None:
         which = next(self._made)  # a process may have several at a time
         self.name = f"ws{os.getpid() % 10**7:x}-{which % 100}"
-        number = (os.getpid() + 61 * which) % 250
+        self.address = f"10.213.{(os.getpid() + 61 * which) % 250}.1"
         for words in (
             ("link", "add", self.name, "type", "bridge"),
-            ("addr", "add", f"10.213.{number}.1/24", "dev", self.name),
+            ("addr", "add", f"{self.address}/24", "dev", self.name),
             ("link", "set", self.name, "up"),
         ):
             done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)

@@ -9,17 +9,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import httpx
 import yaml
-from image_registry import PASSWORD, USER, ImageRegistry
-from kube_api import KubeApi
+from image_registry import PASSWORD, USER
 from mlflow_server import ADMIN, QUIET
 from mlflow_server import PASSWORD as MLFLOW_PASSWORD
 from mlflow_server import PLACE as MLFLOW
-from serving_node import TENSORFLOW, ServingNode
+from real_pods import BASE, RealPods
+from serving_image import TENSORFLOW
 from with_parent import end_with_parent
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -32,19 +33,22 @@ MLFLOW_PACKAGES = MLFLOW / "lib" / f"python3.{sys.version_info.minor}" / "site-p
 class Bank:
     """The example's project, connected as its README says, and a daemon on it."""
 
-    def __init__(
-        self, root: Path, registry: ImageRegistry, okd: KubeApi, node: ServingNode, ca: Path
-    ) -> None:
-        self.root, self.node = root, node
+    def __init__(self, root: Path, pods: RealPods) -> None:
+        self.root, self.pods = root, pods
         init = ("-m", "waystage.cli.main", "init", str(root), "--example", "tensorflow_openshift")
         subprocess.run([sys.executable, *init], check=True, capture_output=True)
-        shutil.copy(ca, root / "ca.pem")
+        shutil.copy(pods.certificate, root / "ca.pem")
+        for stage in STAGES:
+            pods.namespace(project_of(stage), "openshift.tfserving", openshift=True)
+        self.before = self.world()
         self.environment = {
             **os.environ, **QUIET,
-            "REGISTRY": registry.address, "REGISTRY_USER": USER, "REGISTRY_TOKEN": PASSWORD,
-            "REGISTRY_CA": "ca.pem", "SERVING_BASE": f"{registry.address}/mirror/serving:2.19.1",
-            "OKD_API": okd.url, "OKD_CA": "ca.pem",
-            **{f"OKD_TOKEN_{stage}": okd.admin for stage in STAGES},
+            "REGISTRY": pods.registry.address, "REGISTRY_PROJECT": project_of("DEV"),
+            "REGISTRY_USER": USER, "REGISTRY_TOKEN": PASSWORD, "REGISTRY_CA": "ca.pem",
+            "SERVING_BASE": f"{pods.registry.address}/{BASE}:2.19.1",
+            "OKD_API": pods.api.url, "OKD_CA": "ca.pem",
+            **{f"OKD_TOKEN_{stage}": pods.token(project_of(stage)) for stage in STAGES},
+            "DOCKER_HOST": pods.engine.host,
             "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "",
         }  # fmt: skip
 
@@ -64,6 +68,24 @@ class Bank:
         project = yaml.safe_load(place.read_text())
         project["repositories"][0] |= {"use": "folder", "with": {"path": "models"}}
         place.write_text(yaml.safe_dump(project, sort_keys=False))
+
+    def use_builder(self, builder: str) -> None:
+        """Have images built by this one from now on."""
+        place = self.root / "waystage.yaml"
+        project = yaml.safe_load(place.read_text())
+        project["services"]["credit-risk"]["params"]["builder"] = builder
+        place.write_text(yaml.safe_dump(project, sort_keys=False))
+
+    def give_prod(self, memory: str) -> None:
+        """Let the pods of PROD have this much memory, those of the others have more."""
+        place = self.root / "stages" / "PROD.yaml"
+        text = place.read_text()
+        assert "memory: 1Gi" in text
+        place.write_text(text.replace("memory: 1Gi", f"memory: {memory}"))
+
+    def ask(self, *words: str) -> str:
+        """Ask the champion in PROD by its Route."""
+        return self.python("ask.py", "--ca", "ca.pem", *words)
 
     def python(self, script: str, *words: str, may_fail: bool = False) -> str:
         """Run a script of the example."""
@@ -110,14 +132,15 @@ class Bank:
     def connect(self) -> str:
         """Write the addresses in, as the README says; give what `validate` says then."""
         self.python("connect.py")
-        for stage in STAGES:  # the one thing besides: the stand-in's router has no certificates
-            file = self.root / "stages" / f"{stage}.yaml"
-            file.write_text(file.read_text().replace("project: ", "tls: none\n      project: "))
         return self.waystage("validate")
 
     def turn(self, by: str) -> None:
         """Turn the clock, and wait until nothing is due any more."""
         self.waystage("--as", "otto", "clock", "--turn", by)
+        self.until_rested()
+
+    def until_rested(self) -> None:
+        """Wait until nothing is due any more."""
         address = json.loads((self.root / ".waystage" / "daemon.json").read_text())
         headers = {"Authorization": f"Bearer {address['token']}"}
         end = time.monotonic() + PATIENCE
@@ -134,12 +157,43 @@ class Bank:
         """Give the images that the champions' Deployments have on the clusters."""
         found = set()
         for stage in STAGES:
-            path = f"/apis/apps/v1/namespaces/models-{stage.lower()}/deployments"
-            for each in self.node.call("GET", path)["items"]:
+            for each in self.pods.all(project_of(stage), "deployments", "apps/v1"):
                 found.add(each["spec"]["template"]["spec"]["containers"][0]["image"])
         return found
+
+    def streamed(self) -> dict[str, str]:
+        """Give the tags of the service's ImageStream, which pushes made, with their digests."""
+        root = f"/apis/image.openshift.io/v1/namespaces/{project_of('DEV')}/imagestreams"
+        found = self.pods.node.call("GET", f"{root}/credit-risk")["status"]["tags"]
+        return {each["tag"]: each["items"][0]["image"] for each in found}
+
+    def world(self) -> dict[str, Any]:
+        """Count objects, containers and images of all projects, but for the pushed stream."""
+        counted = {stage: self.pods.world(project_of(stage)) for stage in STAGES}
+        for each in counted.values():
+            each["objects"] = [o for o in each["objects"] if o != "imagestreams/credit-risk"]
+        return counted
+
+    def until_clean(self) -> None:
+        """Wait until clusters and engine have what they had before the first version."""
+        end = time.monotonic() + PATIENCE
+        while (now := self.world()) != self.before:
+            assert time.monotonic() < end, f"{now}\nwas before\n{self.before}"
+            time.sleep(0.2)
+
+    def running(self) -> dict[str, int]:
+        """Count the containers that serve, by the digest that they were pulled by."""
+        pods = [pod for stage in STAGES for pod in self.pods.all(project_of(stage), "pods")
+                if "deletionTimestamp" not in pod["metadata"]]  # fmt: skip
+        told = [each for pod in pods for each in pod["status"]["containerStatuses"]]
+        return dict(Counter(each["imageID"].partition("//")[2] for each in told if each["ready"]))
 
     def champions(self) -> dict[str, str]:
         """Give the champion of each stage."""
         rows = self.told("where", "credit-risk")
         return {row["stage"]: row["snapshot"] for row in rows if row["role"] == "champion"}
+
+
+def project_of(stage: str) -> str:
+    """Give the project of a stage, as the example's files name it."""
+    return f"models-{stage.lower()}"

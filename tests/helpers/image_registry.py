@@ -126,22 +126,25 @@ class Shelf:
 
 
 class ImageRegistry(Shelf):
-    """The registry of the Distribution project on loopback, its files below `place`."""
+    """The registry of the Distribution project on loopback, its files below `place`.
+
+    `host` is another address of this machine, `told` an URL that each push is told to.
+    """
 
     def __init__(
         self, place: Path, *, htpasswd: bool = False, tokens: TokenServer | None = None,
-        certificate: tuple[Path, Path] | None = None,
+        certificate: tuple[Path, Path] | None = None, host: str = "127.0.0.1", told: str = "",
     ) -> None:  # fmt: skip
         self._program = shutil.which("docker-registry")
         if self._program is None:
             raise NoRegistry("NOT TESTED: no docker-registry (apt-get install docker-registry)")
         self._place = place
         self._place.mkdir(parents=True, exist_ok=True)
-        self.port = _free_port()
-        self.address = f"127.0.0.1:{self.port}"
+        self.port = _free_port(host)
+        self.address = f"{host}:{self.port}"
         self.url = f"{'https' if certificate else 'http'}://{self.address}"
         self.user = (USER, PASSWORD) if htpasswd else None
-        self._write_config(htpasswd, tokens, certificate)
+        self._write_config(htpasswd, tokens, certificate, told)
         self.start()
 
     def start(self) -> None:
@@ -168,8 +171,9 @@ class ImageRegistry(Shelf):
         self.process.wait()
 
     def _write_config(
-        self, htpasswd: bool, tokens: TokenServer | None, certificate: tuple[Path, Path] | None
-    ) -> None:
+        self, htpasswd: bool, tokens: TokenServer | None, certificate: tuple[Path, Path] | None,
+        told: str,
+    ) -> None:  # fmt: skip
         auth: dict[str, Any] = {}
         if htpasswd:
             (self._place / "htpasswd").write_text(HTPASSWD)
@@ -185,6 +189,10 @@ class ImageRegistry(Shelf):
             "storage": {"filesystem": {"rootdirectory": str(self._place / "data")}},
             "http": http, **({"auth": auth} if auth else {}),
         }  # fmt: skip
+        if told:
+            config["notifications"] = {"endpoints": [{
+                "name": "cluster", "url": told, "timeout": "5s", "threshold": 3, "backoff": "1s",
+            }]}  # fmt: skip
         (self._place / "config.yml").write_text(yaml.safe_dump(config))
 
 
@@ -203,7 +211,7 @@ def small_layer() -> bytes:
     return buffer.getvalue()
 
 
-def _free_port() -> int:
+def _free_port(host: str) -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         return int(probe.getsockname()[1])

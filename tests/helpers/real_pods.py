@@ -1,7 +1,7 @@
 """A cluster whose pods are containers: stand-in API, Docker engine, real registry, real router.
 
 Nothing of a cluster is played here but the API and its controllers: images are built by the steps
-under test, pushed to the registry of the Distribution project, pulled by digest and run.
+under test, pushed to the registry of the Distribution project over TLS, pulled by digest and run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from container_at_work import Habits
 from container_node import ContainerNode
 from docker_engine import Bridge, DockerEngine
 from image_registry import PASSWORD, USER, ImageRegistry
+from image_streams import Pushes
 from kube_api import KubeApi
+from kube_voice import KubeVoice
 from route_router import Router
 from saved_models import saved_model
 from serving_image import mounts, serving_base
@@ -45,9 +47,14 @@ class RealPods:
 
     def __init__(self, place: Path) -> None:
         self.bridge = Bridge()
-        self.engine = DockerEngine(self.bridge.name)
-        self.registry = ImageRegistry(place / "registry", htpasswd=True)
-        self.certificate, key = make_certificate(place)
+        host = self.bridge.address  # engines check no certificates of registries on loopback
+        self.certificate, key = make_certificate(place, host)
+        self.engine = DockerEngine(self.bridge.name, trusts=self.certificate)
+        self.pushes = Pushes()
+        self.registry = ImageRegistry(
+            place / "registry", htpasswd=True, certificate=(self.certificate, key), host=host,
+            told=self.pushes.url,
+        )  # fmt: skip
         self.node = ContainerNode(
             self.engine, Habits(mounted=mounts(), mounted_into="/credit-risk@")
         )
@@ -56,6 +63,8 @@ class RealPods:
         self.namespaces: list[str] = []
         for part in (self.node, self.router):
             part.begin(self.api.url, self.api.admin, self.namespaces, self.certificate)
+        voice = KubeVoice(self.api.url, self.api.admin, self.certificate, "image-registry")
+        self.pushes.begin(voice, self.namespaces)
         self._push("2.19.1")
         self._push("crashing", TEST_CRASH=CRASH.replace(" ", "-"))
 
@@ -64,6 +73,7 @@ class RealPods:
         try:
             self.router.close()
             self.node.close()
+            self.pushes.close()
         finally:
             self.api.close()
             self.registry.stop()
@@ -71,7 +81,7 @@ class RealPods:
             self.bridge.remove()
 
     def namespace(self, name: str, use: str, *, openshift: bool) -> None:
-        """Make a namespace with the account of a runtime and a secret for pulling."""
+        """Make a namespace with the account of a runtime and a secret that its pods pull by."""
         if openshift:
             self.api.projects[name] = "Active"
         else:
@@ -85,6 +95,9 @@ class RealPods:
             "type": "kubernetes.io/dockerconfigjson",
             "data": {".dockerconfigjson": base64.b64encode(config.encode()).decode()},
         })  # fmt: skip
+        account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
+        linked = {"imagePullSecrets": [{"name": "pull"}]}
+        self.node.call("PATCH", account, linked, "application/merge-patch+json")
         self.namespaces.append(name)
 
     def made(self, namespace: str, thing: Thing) -> Thing:
@@ -148,7 +161,7 @@ class RealPods:
 
     def build(self, tag: str, base: str = "2.19.1", **more: Any) -> Thing:
         """Give the settings of a build onto a base of the registry."""
-        registry = {"host": self.registry.address, "project": "models", "plain_http": True,
+        registry = {"host": self.registry.address, "project": "models", "ca": str(self.certificate),
                     "user": USER, "token": {"secret": "env/REGISTRY"}}  # fmt: skip
         return {"base": f"{self.registry.address}/{BASE}:{base}", "tag": tag,
                 "registry": registry, "engine": self.engine.host} | more  # fmt: skip

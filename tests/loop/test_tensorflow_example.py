@@ -1,8 +1,8 @@
 """The example on OpenShift, its own files at work through all stages.
 
-Once with a model that was written byte by byte, so that project and scripts are tried everywhere;
-once with all that can be real: Keras, an MLflow with a password, retraining. OpenShift's API, its
-nodes and its router are stand-ins: `serving_node.py` says how much they do. The registry is real.
+Once with models that were written byte by byte, by both builders; once with all that can be real:
+Keras, an MLflow with a password, retraining. OpenShift's API and its controllers are a stand-in;
+images, registry, containers and router are real, as `real_pods.py` has them.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from docker_engine import NoEngine
 from example_bank import DATA, STAGES, Bank
-from image_registry import ImageRegistry, NoRegistry, small_layer
-from kube_api import KubeApi
+from image_registry import NoRegistry
 from mlflow_server import MlflowServer, NoMlflow
+from real_pods import RealPods
 from saved_models import FLOAT, STRING, saved_model
-from serving_node import TENSORFLOW, ServingNode
-from tls_files import make_certificate
+from serving_image import TENSORFLOW
+
+pytestmark = [pytest.mark.heavy, pytest.mark.slow]
+PROD_MEMORY, TOO_MUCH = "192Mi", 256  # of PROD's pods, and what one version takes, in MiB
 
 
 @pytest.fixture
@@ -36,48 +39,23 @@ def mlflow(tmp_path: Path) -> Iterator[MlflowServer]:
 
 
 @pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    return make_certificate(tmp_path)
-
-
-@pytest.fixture
-def registry(tmp_path: Path, certificate: tuple[Path, Path]) -> Iterator[ImageRegistry]:
+def pods(tmp_path: Path) -> Iterator[RealPods]:
     try:
-        found = ImageRegistry(tmp_path / "registry", htpasswd=True, certificate=certificate)
-    except NoRegistry as error:
+        found = RealPods(tmp_path)
+    except (NoEngine, NoRegistry) as error:
         pytest.skip(str(error))
-    found.put_image("mirror/serving", "2.19.1", small_layer(), ["MODEL_BASE_PATH=/models"])
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def bank(tmp_path: Path, pods: RealPods) -> Iterator[Bank]:
+    found = Bank(tmp_path / "bank", pods)
     yield found
     found.stop()
 
 
-@pytest.fixture
-def node(registry: ImageRegistry) -> ServingNode:
-    return ServingNode(registry)
-
-
-@pytest.fixture
-def okd(certificate: tuple[Path, Path], node: ServingNode) -> Iterator[KubeApi]:
-    api = KubeApi(*certificate, node=node)
-    projects = [f"models-{stage.lower()}" for stage in STAGES]
-    api.projects.update(dict.fromkeys(projects, "Active"))
-    node.begin(api.url, api.admin, projects, certificate[0])
-    yield api
-    node.close()  # first: it asks the API
-    api.close()
-
-
-@pytest.fixture
-def bank(
-    tmp_path: Path, registry: ImageRegistry, okd: KubeApi, certificate: tuple[Path, Path],
-    node: ServingNode,
-) -> Iterator[Bank]:  # fmt: skip
-    found = Bank(tmp_path / "bank", registry, okd, node, certificate[0])
-    yield found
-    found.stop()
-
-
-def hold(bank: Bank, version: str) -> None:
+def hold(bank: Bank, version: str, **tiny: int) -> None:
     """Put a model into the project that asks for all columns and looks at one of them."""
     with DATA.open(newline="", encoding="utf-8") as file:
         row = next(csv.DictReader(file))
@@ -87,7 +65,7 @@ def hold(bank: Bank, version: str) -> None:
     place = bank.root / "models" / "german-credit" / version
     (place / "variables").mkdir(parents=True)
     (place / "saved_model.pb").write_bytes(saved_model(kinds))
-    weights = {"number": "duration_months", "slope": 0.01 * int(version)}
+    weights = {"number": "duration_months", "slope": 0.01 * int(version)} | tiny
     (place / "variables" / "tiny.json").write_text(json.dumps(weights))
     (place / "manifest.yaml").write_text(yaml.safe_dump({
         "format": "savedmodel", "services": ["credit-risk"], "author": "dana",
@@ -97,45 +75,65 @@ def hold(bank: Bank, version: str) -> None:
     }))  # fmt: skip
 
 
-def test_the_project_takes_a_model_to_production_and_one_that_fails_back(
-    bank: Bank, registry: ImageRegistry, node: ServingNode
+def test_the_project_takes_two_models_to_production_and_one_that_is_too_big_back(
+    bank: Bank, pods: RealPods
 ) -> None:
     bank.connect()
     bank.use_folder()
+    bank.give_prod(PROD_MEMORY)
     hold(bank, "1")
     bank.start()
     went = bank.python("take_round.py", "german-credit/1", "--tag", "1.0.0")
     assert places(went) == [
         "promote.DEV.soak", "promote.SIT.soak", "promote.UAT.soak", "production.serving"
     ]  # fmt: skip
-    assert bank.champions() == dict.fromkeys(STAGES, "german-credit/1")
-    built = registry.manifest("models/credit-risk", "1.0.0")
-    assert built is not None
-    assert bank.images() == {f"{registry.address}/models/credit-risk@{built['digest']}"}
-    told = bank.python("ask.py", "--rows", "60", "--labels")
-    assert "german-credit/1 at http" in told
-    assert "60 scores from 0.5" in told
+    first = serves(bank, "1", "1.0.0")
+    assert "60 scores from 0.5" in bank.ask("--rows", "60", "--labels")
 
-    node.broken.add("models-prod")
+    bank.use_builder("docker")
     hold(bank, "2")
-    crashes_in_prod(bank, "german-credit/2", "german-credit/1")
+    bank.python("take_round.py", "german-credit/2", "--tag", "2.0.0")
+    second = serves(bank, "2", "2.0.0")
+    assert bank.streamed() == {"1.0.0": first, "2.0.0": second}
+
+    hold(bank, "3", eats=TOO_MUCH)
+    dies_in_prod(bank, "german-credit/3", "german-credit/2")
+    bank.waystage("--as", "otto", "signal", "snapshot.retired", "--run", "credit-risk-2")
+    bank.until_rested()
+    assert bank.champions() == {}
+    bank.until_clean()
 
 
-def crashes_in_prod(bank: Bank, version: str, before: str) -> None:
-    """Take a version round that crashes in PROD; the one before answers all the while."""
+def serves(bank: Bank, version: str, tag: str) -> str:
+    """See a version serve everywhere by what its tag stands for; give that digest."""
+    assert bank.champions() == dict.fromkeys(STAGES, f"german-credit/{version}")
+    registry = bank.pods.registry
+    built = registry.manifest("models-dev/credit-risk", tag)
+    assert built is not None
+    image = f"{registry.address}/models-dev/credit-risk@{built['digest']}"
+    assert bank.images() == {image}
+    assert bank.running() == {image: 5}, "one each, and two in PROD"
+    assert f"german-credit/{version} at https" in bank.ask("--rows", "10")
+    return str(built["digest"])
+
+
+def dies_in_prod(bank: Bank, version: str, before: str) -> None:
+    """Take a version round that dies in PROD; the one before answers all the while."""
     went = bank.python("take_round.py", version, "--tag", "9.0.0", may_fail=True)
     assert places(went) == ["promote.DEV.soak", "promote.SIT.soak", "promote.UAT.soak"]
     (incident,) = bank.told("incidents")
-    assert (incident["state"], "crash loop" in incident["message"]) == ("production.deploy", True)
+    assert (incident["state"], "out of memory" in incident["message"]) == (
+        "production.deploy", True
+    )  # fmt: skip
     assert bank.champions() == dict.fromkeys(STAGES[:3], version) | {"PROD": before}
-    assert f"{before} at http" in bank.python("ask.py", "--rows", "10")
+    assert f"{before} at https" in bank.ask("--rows", "10")
 
-    words = ("goto", str(incident["id"]), "withdraw", "--reason", "it crashes in PROD")
+    words = ("goto", str(incident["id"]), "withdraw", "--reason", "it is too big for PROD")
     bank.waystage("--as", "otto", *words)
     went = bank.python("take_round.py", version, "--tag", "9.0.0", may_fail=True)
     assert "ended: rejected" in went
     assert bank.champions() == dict.fromkeys(STAGES, before)
-    assert f"{before} at http" in bank.python("ask.py", "--rows", "10")
+    assert f"{before} at https" in bank.ask("--rows", "10")
 
 
 def places(went: str) -> list[str]:
@@ -160,10 +158,8 @@ def recoded(place: Path) -> Path:
     return place
 
 
-@pytest.mark.heavy
-@pytest.mark.slow
-def test_a_keras_model_goes_round_is_retrained_replaced_and_a_bad_one_taken_back(
-    mlflow: MlflowServer, bank: Bank, node: ServingNode, tmp_path: Path
+def test_a_keras_model_goes_round_is_retrained_and_replaced(
+    mlflow: MlflowServer, bank: Bank, tmp_path: Path
 ) -> None:
     bank.use_mlflow(mlflow.url)
     assert "Everything that can be proved holds" in bank.connect()
@@ -171,12 +167,11 @@ def test_a_keras_model_goes_round_is_retrained_replaced_and_a_bad_one_taken_back
 
     bank.python("train.py", "--author", "dana", "--tag", "candidate=champion")
     bank.python("take_round.py", "german-credit/1", "--tag", "1.0.0")
-    assert bank.champions() == dict.fromkeys(STAGES, "german-credit/1")
-    assert "german-credit/1 at http" in bank.python("ask.py", "--rows", "10")
+    serves(bank, "1", "1.0.0")
 
     changed = str(recoded(tmp_path / "recoded.csv"))
     for _ in range(3):
-        bank.python("ask.py", "--data", changed, "--rows", "1000", "--labels")
+        bank.ask("--data", changed, "--rows", "1000", "--labels")
         bank.turn("P7D")
     for _ in range(8):
         if "a new version is trained" in (bank.root / "messages.jsonl").read_text():
@@ -184,9 +179,4 @@ def test_a_keras_model_goes_round_is_retrained_replaced_and_a_bad_one_taken_back
         bank.turn("P7D")
     assert "a new version is trained" in (bank.root / "messages.jsonl").read_text()
     bank.python("take_round.py", "german-credit/2", "--tag", "2.0.0", "--open")
-    assert bank.champions() == dict.fromkeys(STAGES, "german-credit/2")
-    assert "german-credit/2 at http" in bank.python("ask.py", "--rows", "10")
-
-    bank.python("train.py", "--author", "dana", "--tag", "candidate=champion")
-    node.broken.add("models-prod")
-    crashes_in_prod(bank, "german-credit/3", "german-credit/2")
+    serves(bank, "2", "2.0.0")

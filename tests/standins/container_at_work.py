@@ -52,6 +52,11 @@ class ContainerAtWork:
         return "running" in self.state
 
     @property
+    def is_ready(self) -> bool:
+        """Whether its probes let requests come."""
+        return self.is_running and self.health.ready
+
+    @property
     def exit_code(self) -> int | None:
         """How it ended for good, None if it did not."""
         return self.state["terminated"]["exitCode"] if "terminated" in self.state else None
@@ -61,7 +66,7 @@ class ContainerAtWork:
         return {
             "name": self.name, "image": self.told["image"], "imageID": self.image_id,
             "containerID": f"docker://{self.ids[-1]}" if self.ids else "",
-            "ready": self.is_running and self.health.ready,
+            "ready": self.is_ready,
             "started": self.is_running and self.health.started,
             "restartCount": self.restarts, "state": self.state, "lastState": self.last,
         }  # fmt: skip

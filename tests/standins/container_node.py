@@ -83,14 +83,13 @@ class ContainerNode:
     def _work(self) -> None:
         while not self._end.wait(LOOKS):
             try:
-                for namespace in self.namespaces:
-                    self._look(namespace)
+                self._look()
             except urllib3.exceptions.HTTPError:
                 continue  # the API is away; what runs goes on
 
-    def _look(self, namespace: str) -> None:
-        pods = {each["metadata"]["uid"]: each
-                for each in self.voice.items(f"/api/v1/namespaces/{namespace}/pods")}  # fmt: skip
+    def _look(self) -> None:
+        pods = {each["metadata"]["uid"]: each for each in self.voice.items("/api/v1/pods")
+                if each["metadata"]["namespace"] in self.namespaces}  # fmt: skip
         for uid, pod in pods.items():
             if "deletionTimestamp" in pod["metadata"]:
                 self._release(uid, pod)
@@ -102,7 +101,7 @@ class ContainerNode:
                     self.docker, self.voice, pod, place, self.claims, self.habits
                 )
         for uid, at_work in list(self.pods.items()):
-            if at_work.pod["metadata"]["namespace"] == namespace and uid not in pods:
+            if uid not in pods:
                 at_work.end(0)  # taken out of the API by force
                 if at_work.is_gone:
                     self._forget(uid)

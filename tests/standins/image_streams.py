@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from collections.abc import Container
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from image_registry import Shelf
 from kube_hand import Hand, now
 from kube_voice import KubeVoice
 
@@ -38,32 +41,68 @@ def tagged(before: Thing | None, tag: str, image: str, digest: str) -> Thing:
 
 
 class Pushes:
-    """What OpenShift's registry does with a push to `<project>/<name>:<tag>`: an ImageStream."""
+    """What OpenShift's registry does with a push to `<project>/<name>:<tag>`: an ImageStream.
 
-    def __init__(self, registry: Shelf, voice: KubeVoice) -> None:
-        self.registry, self.voice = registry, voice
+    A registry tells its pushes to `url`, by the notifications of the Distribution project. Those
+    to no project of the cluster are of no interest to it.
+    """
 
-    def look(self, namespace: str) -> None:
-        """Bring the ImageStreams of a project up to what the registry holds."""
-        listed = self.registry.send("GET", "/v2/_catalog").json().get("repositories") or ()
-        for path in listed:
-            project, _, name = path.partition("/")
-            if project == namespace and "/" not in name:
-                self._follow(namespace, path, name)
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+        self._voice: KubeVoice | None = None
+        self._projects: Container[str] = ()
+        self._lock = threading.Lock()
+        handler = type("Heard", (_Hearing,), {"pushes": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
-    def _follow(self, namespace: str, path: str, name: str) -> None:
-        root = f"/apis/{GROUP}/v1/namespaces/{namespace}/imagestreams"
-        there = self.voice.find(f"{root}/{name}")
-        if there is None:
-            there = self.voice.call("POST", root, {
-                "apiVersion": f"{GROUP}/v1", "kind": "ImageStream", "metadata": {"name": name},
-            })  # fmt: skip
+    def begin(self, voice: KubeVoice, projects: Container[str]) -> None:
+        """Keep the ImageStreams of these projects."""
+        self._voice, self._projects = voice, projects
+
+    def close(self) -> None:
+        """Hear nothing any more; raises what went wrong meanwhile."""
+        self._server.shutdown()
+        self._server.server_close()
+        if self._voice is not None:
+            self._voice.close()
+        assert not self.faults, self.faults
+
+    def heard(self, event: Thing) -> None:
+        """Take one event of a registry in."""
+        target = event["target"]
+        project, _, name = target["repository"].partition("/")
+        is_image = event["action"] == "push" and target.get("tag")  # blobs have no tag
+        if self._voice is not None and is_image and project in self._projects and "/" not in name:
+            with self._lock:
+                self._follow(self._voice, project, name, target["tag"], target["digest"])
+
+    def _follow(self, voice: KubeVoice, project: str, name: str, tag: str, digest: str) -> None:
+        root = f"/apis/{GROUP}/v1/namespaces/{project}/imagestreams"
+        there = voice.find(f"{root}/{name}") or voice.call("POST", root, {
+            "apiVersion": f"{GROUP}/v1", "kind": "ImageStream", "metadata": {"name": name},
+        })  # fmt: skip
         known = {each["tag"]: each for each in (there.get("status") or {}).get("tags") or ()}
-        for tag in self.registry.tags(path):
-            found = self.registry.manifest(path, tag)
-            if found is not None:
-                image = f"{REGISTRY}/{path}"
-                known[tag] = tagged(known.get(tag), tag, image, found["digest"])
-        tags = [known[tag] for tag in sorted(known)]
-        if tags != ((there.get("status") or {}).get("tags") or []):
-            self.voice.status(f"{root}/{name}", {"tags": tags})
+        known[tag] = tagged(known.get(tag), tag, f"{REGISTRY}/{project}/{name}", digest)
+        voice.status(f"{root}/{name}", {"tags": [known[each] for each in sorted(known)]})
+
+
+class _Hearing(BaseHTTPRequestHandler):
+    """Takes what a registry tells."""
+
+    pushes: Pushes
+
+    def do_POST(self) -> None:
+        told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        try:
+            for event in told["events"]:
+                self.pushes.heard(event)
+        except Exception as error:  # noqa: BLE001  # told to the test by `close`
+            self.pushes.faults.append(f"{type(error).__name__}: {error}")
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None: ...

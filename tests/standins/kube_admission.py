@@ -36,10 +36,19 @@ def let_in(store: Store, place: Place, thing: Thing) -> None:
             kind, name, f"unable to create new content in namespace {place[2]} because it is "
             "being terminated", [cause("metadata.namespace", told, "NamespaceTerminating")],
         )  # fmt: skip
+    if kind.plural == "pods":
+        _lend_secrets(store, place[2], thing["spec"])
     if kind.plural == "pods" and place[2] in store.projects:
         constrain(thing, uid_range(place[2]), name)
     for quota in store.all("", "resourcequotas", place[2]).values():
         _within(store, quota, kind, place[2], thing)
+
+
+def _lend_secrets(store: Store, namespace: str, spec: Thing) -> None:
+    """Have a pod that names no secrets for pulling use those of its account."""
+    account = store.all("", "serviceaccounts", namespace).get(spec["serviceAccountName"], {})
+    if account.get("imagePullSecrets") and not spec.get("imagePullSecrets"):
+        spec["imagePullSecrets"] = [dict(each) for each in account["imagePullSecrets"]]
 
 
 def _within(store: Store, quota: Thing, kind: Kind, namespace: str, thing: Thing) -> None:

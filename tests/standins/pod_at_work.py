@@ -15,7 +15,7 @@ from kube_voice import KubeVoice, now
 from pod_volumes import NotMounted, prepared
 
 Thing = dict[str, Any]
-LOOKS = 0.1  # seconds between two looks at a pod
+LOOKS, CALM = 0.1, 0.5  # seconds between two looks at a pod, and at one that is ready
 PAUSE = "waystage-pause:1"
 
 
@@ -64,7 +64,7 @@ class PodAtWork:
             while self._grace is None:
                 with suppress(urllib3.exceptions.HTTPError):  # a node waits for its API
                     self._turn()
-                self._wake.wait(LOOKS)
+                self._wake.wait(CALM if self._is_ready() else LOOKS)
             self._stop()
         except Exception as error:  # noqa: BLE001  # told to the test by the node's `close`
             self.fault = f"{type(error).__name__}: {error}"
@@ -108,8 +108,11 @@ class PodAtWork:
                 self._said.add(each)
                 self.voice.event(self.root, self.pod, "Pod", each)
 
+    def _is_ready(self) -> bool:
+        return bool(self.containers) and all(each.is_ready for each in self.containers)
+
     def _status(self) -> Thing:
-        ready = bool(self.containers) and all(e.status()["ready"] for e in self.containers)
+        ready = self._is_ready()
         phase, waiting = self._phase(), [{"name": each["name"], "image": each["image"],
             "imageID": "", "ready": False, "started": False, "restartCount": 0,
             "state": {"waiting": {"reason": "ContainerCreating"}}, "lastState": {},

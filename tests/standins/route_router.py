@@ -83,18 +83,22 @@ class Router:
 
     def look(self) -> None:
         """Take in what is new, and bring what Routes lead to up to date."""
-        routes = [each for namespace in self.namespaces for each in self.voice.items(
-            f"/apis/route.openshift.io/v1/namespaces/{namespace}/routes")]  # fmt: skip
+        routes = self._all("/apis/route.openshift.io/v1/routes")
+        reached = {_place(each): each for each in self._all("/api/v1/endpoints")} if routes else {}
         routes.sort(key=lambda r: (r["metadata"]["creationTimestamp"],
                                    r["metadata"]["uid"] not in self._fronts))  # fmt: skip
         holders: dict[str, Thing] = {}
         for route in routes:
             holder = holders.setdefault(str(route["spec"].get("host")), route)
-            self._take(route, holder)
+            self._take(route, holder, reached)
         for gone in set(self._fronts) - {each["metadata"]["uid"] for each in routes}:
             self._drop(gone)
 
-    def _take(self, route: Thing, holder: Thing) -> None:
+    def _all(self, path: str) -> list[Thing]:
+        found = self.voice.items(path)
+        return [each for each in found if each["metadata"]["namespace"] in self.namespaces]
+
+    def _take(self, route: Thing, holder: Thing, reached: dict[tuple[str, str], Thing]) -> None:
         uid, host = route["metadata"]["uid"], route["spec"].get("host")
         if holder is not route or self.refuse:
             self._drop(uid)
@@ -104,7 +108,7 @@ class Router:
         if uid not in self._fronts:
             self._fronts[uid] = self._listen(route)
         front, backends = self._fronts[uid]
-        backends.set(self._led_to(route))
+        backends.set(_led_to(route, reached))
         self._say(route, f"127.0.0.1:{front.server_port}")
 
     def _say(self, route: Thing, host: str, reason: str = "", message: str = "") -> None:
@@ -122,18 +126,6 @@ class Router:
         meta = route["metadata"]
         path = f"/apis/route.openshift.io/v1/namespaces/{meta['namespace']}/routes/{meta['name']}"
         self.voice.status(path, {"ingress": [ingress]})
-
-    def _led_to(self, route: Thing) -> list[tuple[list[tuple[str, int]], int]]:
-        spec, root = route["spec"], f"/api/v1/namespaces/{route['metadata']['namespace']}"
-        port = (spec.get("port") or {}).get("targetPort")
-        rows = []
-        for each in (spec["to"], *(spec.get("alternateBackends") or ())):
-            found = self.voice.find(f"{root}/endpoints/{each['name']}") or {}
-            reached = [(a["ip"], int(p["port"])) for subset in found.get("subsets") or ()
-                       for a in subset.get("addresses") or () for p in subset["ports"]
-                       if port in (None, p.get("name"), p["port"])]  # fmt: skip
-            rows.append((reached, int(each.get("weight", 100))))
-        return rows
 
     def _listen(self, route: Thing) -> tuple[ThreadingHTTPServer, Backends]:
         backends = Backends()
@@ -153,6 +145,26 @@ class Router:
             front, _ = self._fronts.pop(uid)
             front.shutdown()
             front.server_close()
+
+
+def _place(thing: Thing) -> tuple[str, str]:
+    return str(thing["metadata"]["namespace"]), str(thing["metadata"]["name"])
+
+
+def _led_to(
+    route: Thing, reached: dict[tuple[str, str], Thing]
+) -> list[tuple[list[tuple[str, int]], int]]:
+    """Give the addresses of each Service that a Route leads to, and its weight."""
+    spec, namespace = route["spec"], route["metadata"]["namespace"]
+    port = (spec.get("port") or {}).get("targetPort")
+    rows = []
+    for each in (spec["to"], *(spec.get("alternateBackends") or ())):
+        found = reached.get((namespace, each["name"]), {})
+        pods = [(a["ip"], int(p["port"])) for subset in found.get("subsets") or ()
+                for a in subset.get("addresses") or () for p in subset["ports"]
+                if port in (None, p.get("name"), p["port"])]  # fmt: skip
+        rows.append((pods, int(each.get("weight", 100))))
+    return rows
 
 
 class Passing(BaseHTTPRequestHandler):

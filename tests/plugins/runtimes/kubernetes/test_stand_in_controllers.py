@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from image_registry import small_layer
+from image_registry import ImageRegistry, NoRegistry, small_layer
 from image_streams import Pushes
 from kube_voice import KubeVoice
 from pod_admission import constrain, uid_range
 from pod_container import NotMade, settings_of, user_of
 from pod_probes import Health
 from pod_volumes import NotMounted, prepared
-from registry_stand_in import StandIn
 from route_router import Backends, Router
 
 from .conftest import World, wait
@@ -301,21 +300,34 @@ def _got(host: str) -> tuple[int, str]:
 
 
 def test_a_push_makes_an_image_stream_and_a_second_one_its_next_item(
-    world: World, certificate: tuple[Path, Path]
+    world: World, certificate: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    registry = StandIn()
-    voice = KubeVoice(world.url, world.kubelet.token, certificate[0], "image-registry")
+    pushes = Pushes()
+    pushes.begin(
+        KubeVoice(world.url, world.kubelet.token, certificate[0], "image-registry"), ["models"]
+    )
     try:
+        registry = ImageRegistry(tmp_path / "registry", told=pushes.url)
+    except NoRegistry as error:
+        pushes.close()
+        pytest.skip(str(error))
+    try:
+        registry.put_image("elsewhere/risk", "1", small_layer(), ["A=0"])
         first = registry.put_image("models/risk", "1", small_layer(), ["A=1"])
-        pushes = Pushes(registry, voice)
-        pushes.look("models")
         second = registry.put_image("models/risk", "1", small_layer(), ["A=2"])
-        pushes.look("models")
-        pushes.look("models")
-        (stream,) = world.all("imagestreams", "image.openshift.io/v1")
-        assert stream["metadata"]["name"] == "risk"
-        (tag,) = stream["status"]["tags"]
-        assert [each["image"] for each in tag["items"]] == [second, first]
+        tags = wait(lambda: tags_of(world, 2))
     finally:
-        voice.close()
         registry.stop()
+        pushes.close()
+    assert tags == {"1": [second, first]}
+
+
+def tags_of(world: World, items: int) -> dict[str, list[str]]:
+    """Give the images of the one stream's tags, nothing while there are fewer than that."""
+    for stream in world.all("imagestreams", "image.openshift.io/v1"):
+        assert stream["metadata"]["name"] == "risk"
+        tags = stream.get("status", {}).get("tags") or ()
+        found = {each["tag"]: [item["image"] for item in each["items"]] for each in tags}
+        if sum(map(len, found.values())) >= items:
+            return found
+    return {}
