@@ -69,6 +69,9 @@ class LocalOnline(OnlineRuntime):
     one_process: ClassVar[bool] = True
 
     threads: int = Field(default=1, ge=1, le=64, description="threads of one scoring request")
+    memory_mb: int | None = Field(
+        default=None, ge=256, description="limit of the process's address space, for all versions"
+    )
     max_log_bytes: int = Field(default=5_000_000, ge=10_000, description="one old log is kept")
     python: str = Field(default="", description="the interpreter; default: the daemon's own")
     restart: Literal["always", "never"] = Field(
@@ -208,6 +211,7 @@ class LocalOnline(OnlineRuntime):
     ) -> Config:
         shared: dict[str, Any] = {
             "threads": self.threads,
+            "memory_mb": self.memory_mb,
             "max_log_bytes": self.max_log_bytes,
             "scoring_log": _absolute(ctx.project, spec.scoring_log),
             **self._settings(ctx, directory, known, spec),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import threading
@@ -22,6 +23,8 @@ from waystage.testing.runtime_contracts import wait_until_ready
 from waystage_plugins.runtimes import LocalServing
 from waystage_plugins.runtimes.holder import LOCK, alive
 from waystage_plugins.runtimes.local_serving import stop_all
+
+from .conftest import graph
 
 ROW: JsonObject = {"income": 1.0, "children": 2, "purpose": "car"}
 YES = pytest.approx(0.98201, abs=1e-5)
@@ -246,6 +249,40 @@ def test_a_model_that_cannot_be_loaded_says_why_and_leaves_the_old_one_alone(
     assert text in seen.message
     assert score(ctx, url) == YES
     assert ctx.http.get(f"{url}/versions/2").json()["model_version_status"][0]["state"] == "END"
+
+
+def test_a_model_that_does_not_fit_into_the_memory_is_kept_out_until_there_is_more(
+    ctx: FakeContext, release: Release
+) -> None:
+    first = release(version="1")
+    handle, url = deployed(ctx, first)
+    pid = json.loads((Path(str(handle.ref["directory"])) / "process.json").read_text())["pid"]
+    (used,) = re.findall(r"VmSize:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    narrow = LocalServing(memory_mb=max(256, (int(used) >> 10) + 48))
+    # a description of 96 MB: field 6 of the model, `doc_string`
+    padding = b"\x32" + _varint(96 << 20) + bytes(96 << 20)
+    large = release(version="2", content=graph(1.0) + padding)
+    ctx.key = "run/large"
+    handle = narrow.apply(ctx, large)
+    seen = settled(ctx, handle)
+    assert (seen.phase, seen.reason) == ("failed", "out_of_memory")
+    assert seen.message.endswith("give the runtime more memory_mb")
+    assert score(ctx, url) == YES, "the one before answers"
+    assert _limit_of(pid) == narrow.memory_mb
+    ctx.key = "run/again"
+    wait_until_ready(LocalServing(), ctx, LocalServing().apply(ctx, large))
+    assert _limit_of(pid) is None
+
+
+def _varint(number: int) -> bytes:
+    low = number & 0x7F
+    return bytes([low | 0x80]) + _varint(number >> 7) if number >> 7 else bytes([low])
+
+
+def _limit_of(pid: int) -> int | None:
+    told = Path(f"/proc/{pid}/limits").read_text()
+    (soft,) = re.findall(r"Max address space\s+(\S+)", told)
+    return None if soft == "unlimited" else int(soft) >> 20
 
 
 def test_files_changed_on_disk_are_not_served_and_come_back_only_when_asked_for(

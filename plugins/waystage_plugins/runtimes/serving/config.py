@@ -55,6 +55,7 @@ class Config(Value):
     grpc_port: int = 0
     grpc_fixed: bool = False
     threads: int = 1
+    memory_mb: int | None = None
     max_log_bytes: int = 5_000_000
     scoring_log: JsonObject | None = None
     revision: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,6 +17,9 @@ from waystage_plugins.runtimes.files import read_json, write_json
 from waystage_plugins.runtimes.onnx_model import OnnxModel
 from waystage_plugins.runtimes.serving.config import UNLOADABLE, Config, Entry
 
+# how allocators and ONNX Runtime say that there is no memory left
+NO_MEMORY = re.compile(r"bad_?alloc|allocate memory|out of memory|MemoryError", re.IGNORECASE)
+MORE = "give the runtime more memory_mb"
 State = Literal["LOADING", "AVAILABLE", "END"]
 
 
@@ -120,7 +124,11 @@ def load(models: Path, version: Version, threads: int) -> Version:
         model = OnnxModel(directory, version.snapshot, threads=threads)
         model.warm_up(list(version.snapshot.example))
     except Hopeless as error:
+        if NO_MEMORY.search(str(error)):
+            return _ended(version, "out_of_memory", f"{error}; {MORE}")
         return _ended(version, "bad_model", str(error))
+    except MemoryError:
+        return _ended(version, "out_of_memory", f"it does not fit into the memory; {MORE}")
     except Exception as error:  # noqa: BLE001  # whatever is wrong with a model, the others go on
         return _ended(version, "load_failed", f"{type(error).__name__}: {error}")
     return Version(

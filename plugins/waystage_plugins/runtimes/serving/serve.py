@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import signal
 import sys
 import threading
@@ -76,6 +77,14 @@ def live(
     server.server_close()
 
 
+def bound(memory_mb: int | None) -> None:
+    """Hold this process to so many megabytes of address space; None lifts what was said before."""
+    most = resource.getrlimit(resource.RLIMIT_AS)[1]
+    wanted = most if memory_mb is None else memory_mb << 20
+    soft = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    resource.setrlimit(resource.RLIMIT_AS, (soft, most))
+
+
 class Follower:
     """Looks at the config and follows its changes."""
 
@@ -118,6 +127,7 @@ class Follower:
             return
         config = read_config(self._directory, type(self._models.table.config))
         if config is not None:
+            bound(config.memory_mb)
             self._models.follow(config)
             self._seen = changed
 
