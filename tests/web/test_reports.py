@@ -54,6 +54,24 @@ states:
   bad: {final: true, outcome: bad}
 """
 
+SLEEPING = """
+lifecycle: sleeping
+services: ["*"]
+monitors:
+  asleep: {use: volume, window: {length: P30D}, breach: {below: 1}}
+initial: serving
+states:
+  serving:
+    stage: DEV
+    signals: [look]
+    next: {look: assess}
+  assess:
+    stage: DEV
+    verify: asleep
+    next: {ok: serving, warn: serving, breach: over, insufficient: serving}
+  over: {final: true}
+"""
+
 
 class Watched:
     """A daemon, a run of `watching` whose snapshot answers in DEV, and two months of requests."""
@@ -117,6 +135,7 @@ def make(root: Path) -> Watched:
     make_project(root)
     (root / "lifecycles" / "breaking.yaml").unlink()  # its plugin is known to the daemon alone
     (root / "lifecycles" / "watching.yaml").write_text(WATCHING)
+    (root / "lifecycles" / "sleeping.yaml").write_text(SLEEPING)
     return Watched(root)
 
 
@@ -241,6 +260,21 @@ def test_what_cannot_be_asked_is_told_with_what_can(
     answer = watched.api.ask("GET", path, params=query)
     assert answer.status_code in (400, 404)
     assert says in answer.json()["message"]
+
+
+def test_a_window_in_the_future_has_no_verdict_and_says_so(watched: Watched) -> None:
+    asked = {"service": "credit-risk", "window": watched.window(-2, -9)}
+    found = watched.api.get("monitors/ks/measure", **asked)
+    assert found["verdict"] == "insufficient"
+    assert "lies in the future: here it is 2026-05-04 09:00 UTC" in found["body"]["reason"]
+
+
+def test_a_monitor_of_another_open_run_on_the_snapshot_can_be_looked_at(watched: Watched) -> None:
+    other = watched.api.open("sleeping")
+    asked = {"service": "credit-risk", "window": watched.window(30, 0)}
+    found = watched.api.get("monitors/asleep/measure", **asked)
+    assert (found["run"], found["stage"], found["verdict"]) == (other, "DEV", "ok")
+    assert watched.api.get("monitors/ks/measure", **asked)["run"] == watched.run
 
 
 def test_a_report_has_curves_history_and_decisions(watched: Watched) -> None:

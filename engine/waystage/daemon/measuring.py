@@ -57,7 +57,7 @@ def measure(daemon: Daemon, asked: Asked) -> dict[str, Any]:
     body |= {"query": query_of(spec, question), "limits": limits_of(spec, subject.names())}
     return {
         "monitor": asked.monitor, "use": spec.use, "service": row.service, "stage": row.stage,
-        "snapshot": row.snapshot, "run": row.run, "start": start, "end": end,
+        "snapshot": row.snapshot, "run": subject.by, "start": start, "end": end,
         "verdict": body.pop("verdict"), "body": body, "recorded": False,
     }  # fmt: skip
 
@@ -94,7 +94,7 @@ def _spec(subject: Subject, monitor: str) -> Monitor:
     if monitor not in monitors:
         known = ", ".join(monitors) or "none"
         name = subject.definition.spec.lifecycle
-        raise NotFound(f"{name}, by which {subject.placement.run} goes, has no monitor "
+        raise NotFound(f"{name}, by which {subject.by} goes, has no monitor "
                        f"{monitor!r}; it has {known}")  # fmt: skip
     return monitors[monitor]
 
@@ -118,8 +118,11 @@ def _alone(spec: Monitor) -> Monitor:
 def _measured(
     daemon: Daemon, subject: Subject, spec: Monitor, monitor: str, window: Window
 ) -> dict[str, Any]:
+    if window.start >= (now := daemon.clock.now()):
+        return {"insufficient": f"the window begins {window.start:%Y-%m-%d %H:%M} UTC and lies in "
+                f"the future: here it is {now:%Y-%m-%d %H:%M} UTC"}  # fmt: skip
     kept = subject.run.get("monitors", {}).get(monitor, {}).get("kept")
-    ctx = subject.context(daemon, f"{subject.placement.run}/by-hand/{monitor}", kept)
+    ctx = subject.context(daemon, f"{subject.by}/by-hand/{monitor}", kept)
     masks = daemon.connections.masks
     try:
         plugin = daemon.connections.build(spec.use, spec.with_, MonitorPlugin)  # type: ignore[type-abstract]  # asked for by its kind, made by its plugin

@@ -27,11 +27,19 @@ class Which:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A snapshot that runs in a stage, or ran there, and the run that brought it."""
+    """A snapshot that runs in a stage, or ran there, and the run that it is asked of.
+
+    That is the one that brought it there, or another open run of the snapshot that has the monitor.
+    """
 
     placement: PlacementRow
     run: dict[str, Any]
     definition: Definition
+
+    @property
+    def by(self) -> str:
+        """The run's id."""
+        return str(self.run["id"])
 
     @property
     def snapshot(self) -> Snapshot:
@@ -47,7 +55,7 @@ class Subject:
         """Give the context in which plugins are asked about it, outside of its run."""
         row = self.placement
         return StepContext(
-            daemon.connections, lambda service: _placed(daemon, service, row), key, row.run,
+            daemon.connections, lambda service: _placed(daemon, service, row), key, self.by,
             "by hand", row.service, row.stage, self.snapshot, self.run.get("params", {}), 1,
             memo or {},
         )  # fmt: skip
@@ -72,7 +80,23 @@ def subject_of(daemon: Daemon, which: Which, monitor: str = "") -> Subject:
     body = daemon.store.run_body(row.run)
     if body is None:
         raise NotFound(f"there is no run {row.run!r} any more")
-    return Subject(row, body, daemon.definitions.by_hash(body["definition"]))
+    found = Subject(row, body, daemon.definitions.by_hash(body["definition"]))
+    if monitor and not which.run and monitor not in found.definition.spec.monitors:
+        return _beside(daemon, found, monitor) or found
+    return found
+
+
+def _beside(daemon: Daemon, known: Subject, monitor: str) -> Subject | None:
+    """Give the newest open run that has the monitor and is of the same service and snapshot."""
+    row = known.placement
+    for run in daemon.store.runs(service=row.service, status="open"):
+        if run.snapshot != row.snapshot:
+            continue
+        definition = daemon.definitions.by_hash(run.definition)
+        body = daemon.store.run_body(run.id)
+        if monitor in definition.spec.monitors and body is not None:
+            return Subject(row, body, definition)
+    return None
 
 
 def _of_version(rows: list[PlacementRow], which: Which) -> list[PlacementRow]:
