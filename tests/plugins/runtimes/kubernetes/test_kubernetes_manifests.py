@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from waystage.plugin import DeploySpec
 from waystage_plugins.runtimes.kubernetes import KServe, KubernetesServing, OpenShiftServing
@@ -17,6 +20,7 @@ from waystage_plugins.runtimes.kubernetes.rbac import manifests, runtimes
 
 Spec = Callable[..., DeploySpec]
 Thing = dict[str, Any]
+HOW_TO = Path(__file__).parents[4] / "docs" / "how-to" / "openshift.md"
 FULL: Thing = {
     "autoscale": {"min": 2, "max": 4}, "min_available": 1, "pull_secret": "pull",
     "arguments": ["--rest_api_timeout_in_ms=30000"], "resources": {"cpu_limit": "2"},
@@ -130,6 +134,26 @@ def test_figures_are_told_to_prometheus_where_that_is_wanted(spec: Spec) -> None
     (item,) = volume["downwardAPI"]["items"]
     assert item["fieldRef"]["fieldPath"] == "metadata.annotations['waystage.dev/monitoring']"
     assert "enable: true" in notes["waystage.dev/monitoring"]
+
+
+def test_the_monitor_of_the_how_to_finds_the_pods_and_their_figures(spec: Spec) -> None:
+    if not HOW_TO.is_file():
+        pytest.skip("the checkout's docs are not beside the tests")
+    text = HOW_TO.read_text()
+    assert "with `scoring_log:` the port is `model`" in text
+    block = next(b for b in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "PodMonitor" in b)
+    monitor = yaml.safe_load(block)["spec"]
+    (told,) = monitor["podMetricsEndpoints"]
+    beside = {"scoring_log": FULL["scoring_log"]}
+    for settings, port in (({}, told["port"]), (beside, "model")):
+        runtime = KubernetesServing.model_validate(
+            {"namespace": "models", "prometheus": True, **settings}
+        )
+        pod = _applied(runtime, spec())[0]["spec"]["template"]
+        assert monitor["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+        assert pod["metadata"]["annotations"]["prometheus.io/path"] == told["path"]
+        (server, *_) = pod["spec"]["containers"]
+        assert port in {each["name"] for each in server["ports"]}
 
 
 def test_endpoints_are_those_that_the_stage_asks_for(spec: Spec) -> None:
