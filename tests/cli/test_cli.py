@@ -153,6 +153,7 @@ def test_an_unknown_plugin_is_told_with_the_nearest(
     problems = json.loads(capfd.readouterr().out)["problems"]
     found = next(p for p in problems if p["code"] == "E-PLUGIN-UNKNOWN")
     assert (found["line"], found["suggestion"]) == (7, "did you mean 'model.check'?")
+    assert not any("nothing answers 'refused'" in p["message"] for p in problems), "nobody knows"
 
 
 def test_a_path_that_is_not_there_is_told(capfd: pytest.CaptureFixture[str]) -> None:

@@ -38,7 +38,7 @@ def test_a_step_that_failed_tells_why() -> None:
 def test_a_measurement_is_told_once() -> None:
     measured = ["measured", "assess", "ks", "ok 0.4"]
     assert list(told(row("step.done", "0", {"value": 0.4}, measured))) == [
-        "measured assess ks ok 0.4"
+        "measured assess ks: ok 0.4"
     ]
 
 
@@ -49,4 +49,4 @@ def test_an_answer_names_person_and_form() -> None:
 
 def test_a_name_is_not_said_twice() -> None:
     said = ["refused", "ask", "dana", "dana may not answer"]
-    assert list(told(row("note", "refused", {}, said))) == ["refused ask dana may not answer"]
+    assert list(told(row("note", "refused", {}, said))) == ["refused ask: dana may not answer"]

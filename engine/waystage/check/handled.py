@@ -48,12 +48,15 @@ def unanswered(subject: Subject) -> Iterator[Raised]:
 def _refuses(subject: Subject, raised: Raised) -> bool:
     """Whether a step may say no, or the stage does before something new is made of it."""
     node = subject.skeleton.definition.nodes[raised.leaf]
-    plugins = [subject.catalog.get(step.use) for step in node.spec.steps or ()]
+    if not node.spec.steps:
+        return True
+    found = [subject.catalog.get(step.use) for step in node.spec.steps]
+    plugins = [plugin for plugin in found if plugin is not None]  # others are told of as unknown
     stage = subject.files.stages.get(node.stage) if subject.files else None
     asked = stage is not None and stage.spec.requires != Requires()
     if asked and any(getattr(plugin, "changes", "none") == "forward" for plugin in plugins):
         return True
-    return not plugins or any(getattr(plugin, "refuses", True) for plugin in plugins)
+    return any(getattr(plugin, "refuses", True) for plugin in plugins)
 
 
 def owner_of(subject: Subject, raised: Raised) -> Place:

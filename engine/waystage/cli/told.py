@@ -65,4 +65,5 @@ def _record(record: list[str]) -> str:
     if what == "started":
         return f"{what} {name}"
     name = "" if name and detail.startswith(f"{name} ") else name
-    return " ".join(part for part in (what, state, name, detail) if part)
+    head = " ".join(part for part in (what, state, name) if part)
+    return f"{head}: {detail}" if detail else head
