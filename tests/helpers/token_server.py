@@ -7,6 +7,7 @@ import json
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,10 @@ ISSUER, SERVICE = "waystage-tests", "registry"
 
 
 class TokenServer:
-    """Gives a JWT for the asked scopes to the one user that it knows, to nobody else."""
+    """Gives a JWT for the asked scopes to those whom `knows` knows by user and password."""
 
-    def __init__(self, place: Path, user: str, password: str, lifetime: int = 300) -> None:
-        self._known = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-        self._user, self._key, self._lifetime = user, place / "token.key", lifetime
+    def __init__(self, place: Path, knows: Callable[[str, str], bool], lifetime: int = 300) -> None:
+        self._knows, self._key, self._lifetime = knows, place / "token.key", lifetime
         self.certificate = place / "token.pem"
         self.read_only = False
         self.issued: dict[str, list[dict[str, Any]]] = {}
@@ -39,7 +39,7 @@ class TokenServer:
         self._server.server_close()
         self._thread.join()
 
-    def _token(self, scopes: list[str]) -> str:
+    def _token(self, user: str, scopes: list[str]) -> str:
         access = []
         for scope in scopes:
             kind, name, actions = scope.split(":", 2) if scope.count(":") > 1 else ("", "", "")
@@ -47,7 +47,7 @@ class TokenServer:
             access.append({"type": kind, "name": name, "actions": allowed})
         now = int(time.time())
         claims = {
-            "iss": ISSUER, "sub": self._user, "aud": SERVICE, "exp": now + self._lifetime,
+            "iss": ISSUER, "sub": user, "aud": SERVICE, "exp": now + self._lifetime,
             "nbf": now - 10, "iat": now, "jti": uuid4().hex, "access": access,
         }  # fmt: skip
         pem = self.certificate.read_text().splitlines()
@@ -70,8 +70,10 @@ class TokenServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 query = parse_qs(urlsplit(self.path).query)
-                fine = self.headers.get("Authorization") == server._known
-                token = server._token(query.get("scope", [])) if fine else ""
+                told = self.headers.get("Authorization", "").removeprefix("Basic ")
+                user, _, password = base64.b64decode(told).decode().partition(":")
+                fine = server._knows(user, password)
+                token = server._token(user, query.get("scope", [])) if fine else ""
                 body = json.dumps({"token": token} if fine else {"details": "no"}).encode()
                 self.send_response(200 if fine else 401)
                 self.send_header("Content-Length", str(len(body)))

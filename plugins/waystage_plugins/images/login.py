@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -54,6 +54,16 @@ class Registry(Login):
         pattern=rf"^{HOST}$", max_length=300, json_schema_extra={"format": "registry"}
     )
     project: str = Field(default="", pattern=rf"^(?:{PATH})?$", max_length=200)
+
+
+class LentRegistry(Registry):
+    """A registry whose token is lent anew each time by somebody who has one that still holds."""
+
+    lend: Callable[[Services], tuple[str, str]]
+
+    def credentials(self, ctx: Services) -> tuple[str, str]:
+        """Give user and token."""
+        return self.lend(ctx)
 
 
 def address(host: str, login: Login) -> str:

@@ -57,7 +57,9 @@ def _of_stage(ctx: Context) -> Registry | None:
     if ctx.stage is None:
         return None
     try:
-        found = getattr(ctx.runtime().plugin, "registry", None)
+        runtime = ctx.runtime().plugin
     except Hopeless:
         return None  # no runtime, or several: the step must say it then
+    # some runtimes lend a token of their cluster with it
+    found = getattr(runtime, "logged_in", None) or getattr(runtime, "registry", None)
     return found if isinstance(found, Registry) else None

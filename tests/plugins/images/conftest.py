@@ -89,7 +89,7 @@ def tokens(tmp_path: Path) -> Iterator[TokenServer]:
     """Give a token server that knows the one user of the registries."""
     if shutil.which("openssl") is None:
         pytest.skip("NOT TESTED: no openssl")
-    server = TokenServer(tmp_path, USER, PASSWORD)
+    server = TokenServer(tmp_path, lambda *told: told == (USER, PASSWORD))
     yield server
     server.stop()
 

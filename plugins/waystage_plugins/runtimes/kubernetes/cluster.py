@@ -91,6 +91,11 @@ class Cluster(Plugin):
         finally:
             client.rest_client.pool_manager.clear()
 
+    def account_token(self, ctx: Services, namespace: str) -> str:
+        """Give a token of the working account that holds for a while."""
+        with self.connected(ctx, namespace) as api:
+            return str(api.client.configuration.api_key["BearerToken"]).removeprefix("Bearer ")
+
     def _renewed(self, ctx: Services, namespace: str, known: tuple[str, ...]) -> str:
         client, _ = self._client(ctx)
         try:

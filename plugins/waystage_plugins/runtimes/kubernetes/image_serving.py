@@ -59,6 +59,11 @@ class ImageServing(Cluster, OnlineRuntime):
         """The namespace."""
         raise NotImplementedError
 
+    @property
+    def logged_in(self) -> Registry | None:
+        """The registry, with what it is logged in to by."""
+        return self.registry
+
     def check(self, spec: DeploySpec) -> list[str]:
         """Say, offline, why this could never run."""
         image, problems = self._image(spec), self.installed()
@@ -140,7 +145,7 @@ class ImageServing(Cluster, OnlineRuntime):
 
         def asked(running: str) -> bool:
             told = running.partition("://")[2] or running
-            registry = self.registry
+            registry = self.logged_in
             return registry is not None and same_image(
                 ctx, registry, self._pushed(image), self._pushed(told)
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from waystage.errors import Hopeless, Retryable
 from waystage.plugin import (
@@ -18,6 +18,7 @@ from waystage.plugin import (
     Phase,
     Services,
 )
+from waystage_plugins.images.login import LentRegistry, Registry
 from waystage_plugins.runtimes.kubernetes import routing, sharing
 from waystage_plugins.runtimes.kubernetes.api import Api, failure
 from waystage_plugins.runtimes.kubernetes.cluster import LABEL
@@ -39,18 +40,27 @@ class OpenShiftServing(ClusterServing):
             api: "https://api.okd.example:6443"
             token: {secret: env/OKD_TOKEN}
             project: models-prod
-            registry: default-route-openshift-image-registry.okd.example
+            service_account: waystage
+            registry:
+              host: default-route-openshift-image-registry.okd.example
+              project: models-prod
+            registry_account: true
             pull_registry: image-registry.openshift-image-registry.svc:5000
 
     As `kubernetes.tfserving`, and a Route whose weights can split requests between champion and
     challenger, an ImageStream that keeps the image from being pruned, and a look at the Project.
     Pods run under `restricted-v2`. Requests of probes take the Route when it leads here alone.
+    With `registry_account` steps of the stage that push or look at images log in to `registry`
+    with the account's tokens, as OpenShift's own registry takes them.
     """
 
     use: ClassVar[str] = "openshift.tfserving"
     capabilities: ClassVar[frozenset[str]] = frozenset({"grpc", "logs", "rest", "split", "switch"})
 
     project: str = Field(pattern=LABEL)
+    registry_account: bool = Field(
+        default=False, description="log in to registry: with the tokens of service_account:"
+    )
     create_project: bool = Field(default=False, description="ask for the project if it is missing")
     domain: str = Field(
         default="", pattern=r"^([a-z0-9]([a-z0-9.-]{0,180}[a-z0-9])?)?$",
@@ -65,6 +75,28 @@ class OpenShiftServing(ClusterServing):
     def place(self) -> str:
         """The namespace."""
         return self.project
+
+    @model_validator(mode="after")
+    def _account_of_registry(self) -> OpenShiftServing:
+        if not self.registry_account:
+            return self
+        if self.registry is None or not self.service_account:
+            raise ValueError("registry_account: needs registry: and service_account:")
+        if self.registry.user is not None:
+            raise ValueError("registry_account: goes without user and token of registry:")
+        return self
+
+    @property
+    def logged_in(self) -> Registry | None:
+        """The registry, with the account's token where that is wanted."""
+        if self.registry is None or not self.registry_account:
+            return self.registry
+
+        def lend(ctx: Services) -> tuple[str, str]:
+            # the registry looks at the token alone
+            return self.service_account, self.account_token(ctx, self.place)
+
+        return LentRegistry(**dict(self.registry), lend=lend)
 
     def check(self, spec: DeploySpec) -> list[str]:
         """Say, offline, why this could never run."""
