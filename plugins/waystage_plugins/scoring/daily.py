@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from waystage.errors import Retryable
 from waystage.plugin import Role, Slice
@@ -41,6 +41,8 @@ FINISH = f"UPDATE rolled SET done = 1 WHERE {PLACE} AND ticket = ?"  # noqa: S60
 KEEP = "INSERT INTO daily VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 KEPT = f"SELECT counts, {{others}}, rows, labelled, excluded FROM daily WHERE {PLACE}"  # noqa: S608  # made of constants
 
+TOTALS = f"SELECT rows, labelled FROM daily WHERE {PLACE}"  # noqa: S608  # made of constants
+
 
 class Day(NamedTuple):
     """One day of a service, stage and role; `start` is its first microsecond."""
@@ -64,6 +66,21 @@ def counted(path: Path, which: Slice, *, others: bool) -> Counts:
         roll_up(path, due)
     with opened(path) as connection, one_moment(connection):
         return added(_parts(connection, which, others=others))
+
+
+def totals(path: Path, which: Slice) -> tuple[int, int]:
+    """Count the rows and the labelled rows of a slice; what is kept of whole days is added up."""
+    rows = labelled = 0
+    with opened(path) as connection, one_moment(connection):
+        for piece in _pieces(connection, which):
+            found = (
+                _kept(connection, TOTALS, piece, which)
+                if isinstance(piece, Day)
+                else connection.execute(*select.query(select.COUNTED, piece))
+            )
+            for some, of_them in found:
+                rows, labelled = rows + some, labelled + of_them
+    return rows, labelled
 
 
 def roll_up(path: Path, days: Iterable[Day]) -> int:
@@ -137,21 +154,37 @@ def _take(connection: sqlite3.Connection, day: Day) -> str | None:
 def _parts(connection: sqlite3.Connection, which: Slice, *, others: bool) -> Iterator[Counts]:
     from waystage_plugins.scoring.counts import unpack
 
+    told = KEPT.format(others="others" if others else "x''")
+    for piece in _pieces(connection, which):
+        if isinstance(piece, Day):
+            yield from (unpack(*row) for row in _kept(connection, told, piece, which))
+        else:
+            yield from _by_snapshot(connection, piece).values()
+
+
+def _pieces(connection: sqlite3.Connection, which: Slice) -> Iterator[Day | Slice]:
+    """Give the days of the slice that are kept, and slices of what has to be counted."""
     if which.role is None:  # the first answer of several days may stand for the request
-        yield from _by_snapshot(connection, which).values()
+        yield which
         return
     start, end = _ends(which)
     for first in _starts(connection, which.service, which.stage, start, end):
         day = Day(which.service, which.stage, which.role, first)
         if _is_whole(first, which) and _is_done(connection, day):
-            wanted, values = KEPT.format(others="others" if others else "x''"), [*day]
-            if which.snapshot is not None:
-                wanted, values = f"{wanted} AND snapshot = ?", [*values, which.snapshot]
-            yield from (unpack(*row) for row in connection.execute(wanted, values))
+            yield day
         else:
-            part = replace(which, start=max(which.start, instant(first)),
-                           end=min(which.end, instant(first + DAY)))  # fmt: skip
-            yield from _by_snapshot(connection, part).values()
+            yield replace(which, start=max(which.start, instant(first)),
+                          end=min(which.end, instant(first + DAY)))  # fmt: skip
+
+
+def _kept(
+    connection: sqlite3.Connection, told: str, day: Day, which: Slice
+) -> Iterator[tuple[Any, ...]]:
+    """Read what is kept of a day for the slice's snapshot, or for all."""
+    if which.snapshot is None:
+        yield from connection.execute(told, day)
+    else:
+        yield from connection.execute(f"{told} AND snapshot = ?", (*day, which.snapshot))
 
 
 def _by_snapshot(connection: sqlite3.Connection, which: Slice) -> dict[str, Counts]:

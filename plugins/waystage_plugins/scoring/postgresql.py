@@ -97,7 +97,7 @@ class PostgresqlScoringLog(ScoringLog):
     def counts(self, which: Slice) -> tuple[int, int]:
         """Give the number of rows and of labelled rows in the slice."""
         keeping.take_labels(self._place)
-        return reading.counts(self._place, which)
+        return counting.totals(self._place, which)
 
     def rows(self, which: Slice, *, labelled: bool = False) -> Iterator[Sequence[object]]:
         """Stream (request_id, at, score, inputs, event or None), by time then request id.

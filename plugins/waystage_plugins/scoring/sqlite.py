@@ -110,9 +110,7 @@ class SqliteScoringLog(ScoringLog):
 
     def counts(self, which: Slice) -> tuple[int, int]:
         """Give the number of rows and of labelled rows in the slice."""
-        with opened(self.path) as connection:
-            rows, labelled = connection.execute(*select.query(select.COUNTED, which)).fetchone()
-        return rows, labelled
+        return daily.totals(self.path, which)
 
     def rows(self, which: Slice, *, labelled: bool = False) -> Iterator[Sequence[object]]:
         """Stream (request_id, at, score, inputs, event or None), by time then request id.

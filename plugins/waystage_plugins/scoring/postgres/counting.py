@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from waystage.plugin import Slice
 from waystage_plugins.scoring.encode import microseconds
-from waystage_plugins.scoring.postgres.connect import Place, connected, within
+from waystage_plugins.scoring.postgres.connect import Place, connected, transaction, within
 from waystage_plugins.scoring.postgres.tables import part_of
 from waystage_plugins.scoring.postgres.writing import DAY, day_of
 
@@ -50,6 +50,15 @@ DAILY = """
 SELECT counts, {others}, rows, labelled, excluded FROM daily d
 WHERE d.place = ANY(%(places)s) AND d.day = ANY(%(days)s)
 """
+WITHIN_DAYS = "s.day >= %(first)s AND s.day <= %(last)s"
+TOTALS = """
+SELECT COALESCE(sum(rows), 0), COALESCE(sum(labelled), 0) FROM daily d
+WHERE d.place = ANY(%(places)s) AND d.day = ANY(%(rolled)s::date[])
+"""
+COUNTED = """
+SELECT count(*), count(l.event) FROM {rows} s
+LEFT JOIN labelled l ON l.day = s.day AND l.id = s.id WHERE {where}
+"""
 DAYS = "SELECT day FROM kept_day WHERE day >= %(first)s AND day <= %(last)s ORDER BY day"
 PLACES = "SELECT id FROM place WHERE service = %(service)s AND stage = %(stage)s"
 
@@ -74,6 +83,30 @@ def counted(place: Place, which: Slice, *, others: bool) -> Counts:
             pass
         with within(connection, place, one_moment=True):
             return added(_parts(connection, which, others=others, keep=False))
+
+
+def totals(place: Place, which: Slice) -> tuple[int, int]:
+    """Count the rows and the labelled rows of a slice; what is kept of whole days is added up."""
+    with transaction(place, one_moment=True) as connection:
+        values = bounds(which)
+        values["places"] = places_of(connection, which)
+        where = f"{WITHIN_DAYS} AND {where_of(which)}"
+        if which.role is None:
+            rows = FIRST.format(where=where)
+            return _summed(connection, COUNTED.format(rows=rows, where="true"), values)
+        if not values["places"]:
+            return 0, 0
+        whole = [day for day in days_of(connection, values) if _is_whole(day, values)]
+        values["rolled"] = sorted(_rolled(connection, values, whole, keep=False))
+        kept = _summed(connection, TOTALS + _of_snapshot(which), values)
+        where += " AND s.day <> ALL(%(rolled)s::date[])"
+        left = _summed(connection, COUNTED.format(rows="scored", where=where), values)
+        return kept[0] + left[0], kept[1] + left[1]
+
+
+def _summed(connection: Connection[Any], statement: str, values: dict[str, Any]) -> tuple[int, int]:
+    ((rows, labelled),) = connection.execute(statement, values)
+    return int(rows), int(labelled)
 
 
 def counted_elsewhere() -> tuple[type[Exception], ...]:
@@ -143,8 +176,7 @@ def _parts(connection: Connection[Any], which: Slice, *, others: bool, keep: boo
     if not values["places"] or not days or values["start"] >= values["end"]:
         return []
     if which.role is None:
-        within_days = f"s.day >= %(first)s AND s.day <= %(last)s AND {where_of(which)}"
-        rows = FIRST.format(where=within_days)
+        rows = FIRST.format(where=f"{WITHIN_DAYS} AND {where_of(which)}")
         return [counts for _, _, counts in _packed(connection, rows, "true", values)]
     whole = [day for day in days if _is_whole(day, values)]
     rolled = _rolled(connection, values, whole, keep=keep)
@@ -184,12 +216,15 @@ def _kept(
 ) -> list[Counts]:
     from waystage_plugins.scoring.counts import unpack
 
-    statement = DAILY.format(others="others" if others else "''::bytea")
-    if which.snapshot is not None:
-        statement += " AND d.snapshot = (SELECT id FROM snapshot WHERE name = %(snapshot)s)"
+    statement = DAILY.format(others="others" if others else "''::bytea") + _of_snapshot(which)
     with connection.cursor(binary=True) as cursor:
         cursor.execute(statement, values)
         return [unpack(*row) for row in cursor]
+
+
+def _of_snapshot(which: Slice) -> str:
+    named = " AND d.snapshot = (SELECT id FROM snapshot WHERE name = %(snapshot)s)"
+    return named if which.snapshot is not None else ""
 
 
 def _packed(

@@ -27,7 +27,6 @@ DECODE = json.JSONDecoder(parse_constant=lambda word: None).decode  # NaN is no 
 AT_ONCE = 2000  # rows that are fetched together
 
 JOINED = "LEFT JOIN labelled l ON l.day = s.day AND l.id = s.id"
-COUNTED = f"SELECT count(*), count(l.event) FROM {{rows}} s {JOINED} WHERE {{where}}"  # noqa: S608  # made of constants
 STREAMED = f"""
 SELECT a.request_id, s.at, s.score, a.inputs, l.event
 FROM {{rows}} s JOIN asked a ON a.day = s.day AND a.id = s.id {JOINED}
@@ -54,13 +53,6 @@ WHERE r.request_id = ANY(%(ids)s) AND NOT EXISTS (
     WHERE o.request_id = r.request_id AND q.service = %(service)s)
 """
 UNKNOWN = "SELECT count(*) FROM label WHERE NOT known"
-
-
-def counts(place: Place, which: Slice) -> tuple[int, int]:
-    """Give the number of rows and of labelled rows in the slice."""
-    with transaction(place, one_moment=True) as connection:
-        (row,) = connection.execute(*_whole(connection, COUNTED, which))
-        return int(row[0]), int(row[1])
 
 
 def rows(place: Place, which: Slice, *, labelled: bool) -> Iterator[Sequence[object]]:
