@@ -170,6 +170,15 @@ def test_the_history_shows_verdicts_limits_intervals_and_what_was_made_by_hand()
     assert "1 without a verdict" in plot.about
 
 
+def test_a_wide_table_is_not_squeezed_beside_a_figure() -> None:
+    text = page(report())
+    shown = text[text.index('<section id="history"') :]
+    plots, _, rest = shown.partition("<details>")
+    assert "<svg" in plots
+    assert "<table" not in plots
+    assert "every window, the newest first" in rest
+
+
 def test_another_version_is_marked_and_not_joined_to_the_one_before() -> None:
     rows = (measured(0, 0.4, "ok"), measured(1, 0.3, "ok"),
             measured(2, 0.5, "ok", snapshot="credit/2"))  # fmt: skip

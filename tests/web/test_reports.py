@@ -63,8 +63,8 @@ initial: serving
 states:
   serving:
     stage: DEV
-    signals: [look]
-    next: {look: assess}
+    signals: [look, enough]
+    next: {look: assess, enough: over}
   assess:
     stage: DEV
     verify: asleep
@@ -269,12 +269,26 @@ def test_a_window_in_the_future_has_no_verdict_and_says_so(watched: Watched) -> 
     assert "lies in the future: here it is 2026-05-04 09:00 UTC" in found["body"]["reason"]
 
 
-def test_a_monitor_of_another_open_run_on_the_snapshot_can_be_looked_at(watched: Watched) -> None:
-    other = watched.api.open("sleeping")
-    asked = {"service": "credit-risk", "window": watched.window(30, 0)}
-    found = watched.api.get("monitors/asleep/measure", **asked)
+def test_monitors_of_other_open_runs_on_the_snapshot_are_looked_at_and_reported(
+    fresh: Watched,
+) -> None:
+    api, asked = fresh.api, {"service": "credit-risk", "window": fresh.window(30, 0)}
+    fresh.look()
+    other = api.open("sleeping")
+    found = api.get("monitors/asleep/measure", **asked)
     assert (found["run"], found["stage"], found["verdict"]) == (other, "DEV", "ok")
-    assert watched.api.get("monitors/ks/measure", **asked)["run"] == watched.run
+    assert api.get("monitors/ks/measure", **asked)["run"] == fresh.run
+    assert names_in_report(api) == ["ks"], "it has measured nothing yet"
+    api.post("signals", "otto", {"name": "look", "run": other})
+    fresh.until(lambda: names_in_report(api) == ["ks", "asleep"])
+    api.post("signals", "otto", {"name": "enough", "run": other})
+    fresh.until(lambda: api.get(f"runs/{other}")["status"] == "ended")
+    assert names_in_report(api) == ["ks"]
+
+
+def names_in_report(api: Api) -> list[str]:
+    shown = Report.model_validate(api.get("reports/credit-risk"))
+    return [each.name for each in shown.monitors]
 
 
 def test_a_report_has_curves_history_and_decisions(watched: Watched) -> None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from waystage import __version__
 from waystage.daemon.decided import decisions
 from waystage.daemon.measured import limits_of
-from waystage.daemon.subject import Subject, Which, subject_of
+from waystage.daemon.subject import Subject, Which, beside, subject_of
 from waystage.errors import Hopeless
 from waystage.plugin import Describer, Section, Watched, Window
 from waystage.report.model import Measured, Report, Version, Watching
 from waystage.report.words import summary
+from waystage.spec.lifecycle import Monitor
 from waystage.spec.spans import parse_span
 
 if TYPE_CHECKING:
@@ -33,8 +34,11 @@ def report_of(
     row, spec = subject.placement, subject.definition.spec
     measured = tuple(_measured(daemon, row.service, row.stage))
     span, chosen = _window(subject, measured, window, now)
-    monitors = tuple(_watching(daemon, subject))
-    sections = tuple(_sections(daemon, subject, span))
+    # a run that has not measured anything may be about something else, as a review is
+    asked = [subject, *(other for other in beside(daemon, subject)
+                        if any(each.run == other.by for each in measured))]  # fmt: skip
+    monitors = tuple(_watching(daemon, asked))
+    sections = tuple(_sections(daemon, asked, span))
     known = daemon.files.project.spec.services.get(row.service)
     run = daemon.store.run(row.run)
     return Report(
@@ -98,20 +102,28 @@ def _limits(daemon: Daemon, row: MeasurementRow) -> dict[str, dict[str, float]]:
     return limits_of(spec, names | {"stage": row.stage}) if spec else {}
 
 
-def _watching(daemon: Daemon, subject: Subject) -> Iterator[Watching]:
+def _watching(daemon: Daemon, asked: Sequence[Subject]) -> Iterator[Watching]:
+    """Give the monitors of the runs, each name once: those of the first run come first."""
+    seen: set[str] = set()
+    for subject in asked:
+        for name, each in _here(subject):
+            if name in seen:
+                continue
+            seen.add(name)
+            better = getattr(daemon.catalog.get(each.use), "better", "neither")
+            yield Watching(
+                name=name, use=each.use, better=better, settings=each.with_,
+                minimum=each.minimum.model_dump(mode="json"),
+                limits=limits_of(each, subject.names()),
+            )  # fmt: skip
+
+
+def _here(subject: Subject) -> Iterator[tuple[str, Monitor]]:
     """Give the monitors that the lifecycle looks at in this stage, or has at all."""
     spec, stage = subject.definition.spec, subject.placement.stage
     here = {name for node in subject.definition.nodes.values() if node.stage == stage
             for name in node.spec.verify or ()}  # fmt: skip
-    for name, each in spec.monitors.items():
-        if here and name not in here:
-            continue
-        better = getattr(daemon.catalog.get(each.use), "better", "neither")
-        yield Watching(
-            name=name, use=each.use, better=better, settings=each.with_,
-            minimum=each.minimum.model_dump(mode="json"),
-            limits=limits_of(each, subject.names()),
-        )  # fmt: skip
+    yield from ((name, each) for name, each in spec.monitors.items() if name in here or not here)
 
 
 def _versions(daemon: Daemon, service: str, stage: str) -> Iterator[Version]:
@@ -137,15 +149,15 @@ def _decisions(daemon: Daemon, service: str, stage: str) -> Iterator[Any]:
     yield from sorted(found, key=lambda each: (each.at, each.run, each.seq))
 
 
-def _sections(daemon: Daemon, subject: Subject, window: Window) -> Iterator[Section]:
+def _sections(daemon: Daemon, asked: Sequence[Subject], window: Window) -> Iterator[Section]:
     kinds = [kind for kind in daemon.catalog.values() if issubclass(kind, Describer)]
     watched = [
         Watched(name=name, use=each.use, settings=each.with_,
                 kept=subject.run.get("monitors", {}).get(name, {}).get("kept") or {})
-        for name, each in subject.definition.spec.monitors.items()
+        for subject in asked for name, each in subject.definition.spec.monitors.items()
     ]  # fmt: skip
     for kind in sorted(kinds, key=lambda each: (each.place, each.use)):
-        yield from _described(daemon, kind, subject, window, watched)
+        yield from _described(daemon, kind, asked[0], window, watched)
 
 
 def _described(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -81,22 +82,20 @@ def subject_of(daemon: Daemon, which: Which, monitor: str = "") -> Subject:
     if body is None:
         raise NotFound(f"there is no run {row.run!r} any more")
     found = Subject(row, body, daemon.definitions.by_hash(body["definition"]))
-    if monitor and not which.run and monitor not in found.definition.spec.monitors:
-        return _beside(daemon, found, monitor) or found
-    return found
+    if not monitor or which.run or monitor in found.definition.spec.monitors:
+        return found
+    others = (o for o in beside(daemon, found) if monitor in o.definition.spec.monitors)
+    return next(others, found)
 
 
-def _beside(daemon: Daemon, known: Subject, monitor: str) -> Subject | None:
-    """Give the newest open run that has the monitor and is of the same service and snapshot."""
+def beside(daemon: Daemon, known: Subject) -> Iterator[Subject]:
+    """Give what other open runs of the same service and snapshot are asked of, the newest first."""
     row = known.placement
     for run in daemon.store.runs(service=row.service, status="open"):
-        if run.snapshot != row.snapshot:
+        if run.snapshot != row.snapshot or run.id == known.by:
             continue
-        definition = daemon.definitions.by_hash(run.definition)
-        body = daemon.store.run_body(run.id)
-        if monitor in definition.spec.monitors and body is not None:
-            return Subject(row, body, definition)
-    return None
+        if (body := daemon.store.run_body(run.id)) is not None:
+            yield Subject(row, body, daemon.definitions.by_hash(run.definition))
 
 
 def _of_version(rows: list[PlacementRow], which: Which) -> list[PlacementRow]:

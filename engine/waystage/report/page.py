@@ -19,6 +19,7 @@ from waystage.report.words import span
 
 WORDS = {"ok": "fine", "warn": "warning", "breach": "breach", "unknown": "not known"}
 # these begin a new sheet of paper
+NARROW = 6  # columns of a table that is read beside a figure
 CHAPTERS = frozenset({"roc", "lift", "calibration", "regression", "score", "history", "card"})
 
 
@@ -97,7 +98,8 @@ def _section(section: Section, ids: Iterator[int]) -> str:
         parts.append(f'<p class="missing">{safe(section.missing)}</p>')
     if section.figures:
         drawn = [_figure(each, f"f{next(ids)}", section.by) for each in section.figures]
-        beside = section.tables[:1] if len(drawn) == 1 else ()
+        narrow = section.tables and len(section.tables[0].columns) <= NARROW
+        beside = section.tables[:1] if narrow and len(drawn) == 1 else ()
         drawn += [table(each) for each in beside]
         parts.append('<div class="plots">\n' + "\n".join(drawn) + "\n</div>")
         tables = section.tables[len(beside) :]
