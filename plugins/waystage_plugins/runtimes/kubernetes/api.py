@@ -163,8 +163,8 @@ def failure(
         return Hopeless(f"a policy of the cluster keeps from {verb} {named}: {told}")
     if status == 403 and not any(words in told for words in PASSING):
         return NotAllowed(
-            f"this account may not {verb} {named}: {told}; the Role that it needs is in "
-            f"docs/how-to/openshift.md"
+            f"this account may not {verb} {named}: {told}; there is no such namespace, or it "
+            f"lacks the Role of docs/how-to/openshift.md"
         )
     if status == 409 and causes:
         fields = ", ".join(f"{each.get('field')} ({each.get('message')})" for each in causes)

@@ -148,7 +148,9 @@ class OpenShiftServing(ClusterServing):
         if status in (401, 429) or status >= 500:  # nothing is said of the project
             raise failure(status, json.dumps(told), "get", "projects", self.project, self.project)
         if status not in (403, 404) or not self.create_project:
-            raise Hopeless(f"project {self.project}: {told.get('message') or status}")
+            # who has no right in a project is told nothing else of one that is not there
+            maybe = "there is none, or this account may not see it: " if status == 403 else ""
+            raise Hopeless(f"project {self.project}: {maybe}{told.get('message') or status}")
         status, told = api.ask(
             "/apis/project.openshift.io/v1/projectrequests",
             {

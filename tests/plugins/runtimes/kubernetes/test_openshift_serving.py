@@ -133,6 +133,9 @@ def test_a_project_that_is_missing_is_told_or_asked_for(
     world.api.projects.clear()
     with pytest.raises(Hopeless, match='project models: namespaces "models" not found'):
         runtime.apply(ctx, spec())
+    nowhere = runtime.model_copy(update={"project": "nowhere"})  # nor has the account a Role there
+    with pytest.raises(Hopeless, match="project nowhere: there is none, or this account may not"):
+        nowhere.apply(ctx, spec())
     asking = runtime.model_copy(update={"create_project": True})
     with pytest.raises(Hopeless, match="project models is not given"):
         asking.apply(ctx, spec())  # its Role has no such right: the administrator gives it
