@@ -101,6 +101,16 @@ class StoreUnfit(WaystageError):
     code = "E-STORE-UNFIT"
 
 
+class Spoiled(WaystageError):
+    """What the database holds of a run is not what Waystage wrote."""
+
+    code = "E-SPOILED"
+
+    def __init__(self, message: str = "", run: int = 0) -> None:
+        self.run = run  # the number of its row
+        super().__init__(message)
+
+
 class ExpressionError(WaystageError):
     """An expression could not be evaluated."""
 

@@ -31,7 +31,7 @@ from waystage.daemon.playing import Playing
 from waystage.daemon.sweep import sweep
 from waystage.daemon.transaction import Transaction
 from waystage.daemon.workers import Workers
-from waystage.errors import Unavailable, WaystageError
+from waystage.errors import Spoiled, Unavailable, WaystageError
 from waystage.kernel import Event
 from waystage.plugin import Plugin
 from waystage.spec.execution import Execution
@@ -273,7 +273,7 @@ class Engine:
         except DatabaseError as error:
             self._failed(items, error)
         except Exception as error:  # noqa: BLE001  # one bad item must not stop the others
-            self._one_by_one(items, error)
+            self._isolate(items, error, due)
 
     def _commit(self, items: list[Item], due: bool) -> None:
         self._tx, began = None, time.perf_counter()
@@ -361,6 +361,24 @@ class Engine:
         if seconds > PATIENCE_SECONDS:
             refuse(items, f"the database went away while it was told ({reason}); {UNCERTAIN}")
         self._stopping.wait(RETRY_SECONDS)
+
+    def _isolate(self, items: list[Item], error: Exception, due: bool) -> None:
+        """Find out whose fault it is, so that one cannot hold up the others."""
+        if items and due:  # what is due comes again by itself
+            for item in items:
+                self._turn([item], alone=True)
+        elif not items and (no := self._at_fault(error)) is not None:
+            self.store.foreign.add_run(no)
+            known = isinstance(error, WaystageError)
+            log.error("run number %d is left alone until the daemon starts again: %s", no, error,
+                      exc_info=None if known else error)  # fmt: skip
+        else:
+            self._one_by_one(items, error)
+
+    def _at_fault(self, error: Exception) -> int | None:
+        if isinstance(error, Spoiled):
+            return error.run
+        return None if self._tx is None else self._tx.playing
 
     def _one_by_one(self, items: list[Item], error: Exception) -> None:
         """A refused action must not take the others of its batch with it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from waystage.daemon.delivery import Delivery
 from waystage.kernel import Event, events
@@ -26,7 +26,7 @@ def sweep(tx: Transaction, workers: Workers) -> int | None:
     tx.deliver([_fired(timer) for timer in fired])
     found = tx.store.take_inbox(tx.connection, LIMIT)
     tx.batch.drop_inbox.extend((row.id,) for row in found)
-    tx.deliver([Delivery(row.run, Event.from_json(load(row.body), row.actor)) for row in found])
+    tx.deliver([_told(row) for row in found])
     claimed, more = workers.claiming.take(tx)
     # what this very transaction replaces or takes away is not called any more
     claimed = [c for c in claimed if not (c.no in tx.touched and c.slot in tx.touched[c.no].work)]
@@ -39,6 +39,10 @@ def sweep(tx: Transaction, workers: Workers) -> int | None:
     if more or max(len(fired), len(found)) == LIMIT:
         return now
     return tx.store.earliest(tx.connection, now)
+
+
+def _told(row: Any) -> Delivery:
+    return Delivery(row.run, Event.from_json(load(row.body, "event", row.run), row.actor))
 
 
 def _fired(timer: TimerRow) -> Delivery:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
@@ -13,15 +14,18 @@ from waystage.daemon.definitions import Definitions
 from waystage.daemon.delivery import Delivery, Touched
 from waystage.daemon.hot import HotRun, HotRuns
 from waystage.daemon.opened import OpenedRuns
-from waystage.errors import Newer
+from waystage.errors import Newer, Spoiled, WaystageError
 from waystage.kernel import Definition, Run
 from waystage.kernel import commands as c
 from waystage.kernel.definition import Node
+from waystage.kernel.run import RUN_FIELDS
 from waystage.store import Connection, Store
-from waystage.store.codec import dump, micros
+from waystage.store.codec import dump, load, micros, spoiled
 from waystage.store.commit import Batch
 from waystage.store.rows import FENCE_STEP, Claim
 from waystage.store.work import HELD
+
+log = logging.getLogger("waystage.daemon")
 
 
 class Counts(Protocol):
@@ -75,7 +79,8 @@ class Transaction(ABC):
     room: Callable[[Transaction, c.StartStep, Run], bool] | None = None  # may it begin at once
     allowing: Counts | None = None
     taken: Counter[str] = field(default_factory=Counter)  # calls that this batch begins, by lane
-    foreign: dict[int, Newer] = field(default_factory=dict)  # runs that cannot be read here
+    foreign: dict[int, WaystageError] = field(default_factory=dict)  # runs not readable here
+    playing: int | None = None  # the run to which an event is just being delivered
 
     def __post_init__(self) -> None:
         self.opened = OpenedRuns(self.store, self.own)
@@ -97,7 +102,10 @@ class Transaction(ABC):
                 continue
             if self.queue[0].no not in self.touched:  # then all that the queue needs, at once
                 self._load({d.no for d in self.queue} - self.touched.keys())
-            self._advance(self.queue.popleft())
+            delivery = self.queue.popleft()
+            self.playing = delivery.no
+            self._advance(delivery)
+        self.playing = None
 
     @abstractmethod
     def _advance(self, delivery: Delivery) -> None:
@@ -108,7 +116,7 @@ class Transaction(ABC):
         """Tell a run what the stage says that it asked."""
 
     def load(self, numbers: list[int], *, anew: bool = False) -> None:
-        """Have runs at hand without delivering anything to them; raises `Newer`.
+        """Have runs at hand without delivering anything to them; raises `Newer` or `Spoiled`.
 
         `anew` is for who decides by what they are that nothing is written: what is held of a run
         may have been overtaken by another daemon, which only a write finds out.
@@ -194,12 +202,17 @@ class Transaction(ABC):
     def _read(self, numbers: list[int]) -> Iterator[HotRun]:
         for no, (body, head, since) in self.store.load_runs(self.own, numbers).items():
             try:
-                run = Run.from_json(body)
-            except TypeError:  # a part that this version does not know
-                self.store.foreign.add_run(no)
-                self.foreign[no] = Newer(f"a newer version of Waystage wrote run number {no}")
+                run = _run_from(no, load(body, "row", no))
+            except (Newer, Spoiled) as why:
+                self._leave(no, why)
             else:
                 yield HotRun(no, run, head, ",".join(run.places), since)
+
+    def _leave(self, no: int, why: WaystageError) -> None:
+        self.store.foreign.add_run(no)
+        self.foreign[no] = why
+        if isinstance(why, Spoiled):
+            log.error("%s; it is left alone until the daemon starts again", why)
 
     def _followed(self, hot: HotRun) -> Definition | None:
         """Give what the run is pinned to; None if only a newer daemon can follow it."""
@@ -263,6 +276,17 @@ class Transaction(ABC):
     def rings_at(self, due: int) -> None:
         """Note that something is due at that instant."""
         self.wake = due if self.wake is None else min(self.wake, due)
+
+
+def _run_from(no: int, value: Any) -> Run:
+    if isinstance(value, dict) and value.keys() - set(RUN_FIELDS):
+        raise Newer(f"a newer version of Waystage wrote run number {no}")
+    try:
+        run = Run.from_json(value)
+        run.places  # noqa: B018  # what else there is of it, its own history would not show
+    except (TypeError, AttributeError) as error:
+        raise spoiled("row", error, no) from error
+    return run
 
 
 def order_to_json(order: c.StartStep) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from waystage.daemon.calls import Answered, call, covered, failed, lost
 from waystage.daemon.claiming import Claiming
 from waystage.daemon.context import StepContext, placement_from
@@ -19,7 +21,7 @@ from waystage.daemon.executors.base import Call
 from waystage.daemon.executors.lanes import INLINE, THREAD, Lanes
 from waystage.daemon.items import Item, answer_item
 from waystage.daemon.masks import Masks
-from waystage.errors import Hopeless
+from waystage.errors import Spoiled
 from waystage.kernel import Event, Run, events
 from waystage.kernel.work import POISON
 from waystage.plugin import Placement, Plugin, Snapshot
@@ -184,7 +186,12 @@ class Workers:
 
     def _begin(self, claim: Claim, run: Run) -> None:
         use = claim.order["use"]
-        plugin, ctx, lane = self._catalog.get(use), self._context(claim, run), self._lanes.of(use)
+        try:
+            ctx = self._context(claim, run)
+        except Spoiled as error:  # what was committed stays so; the step cannot be called
+            self._engine.soon(answer_item(claim, _failure(claim, str(error))))
+            return
+        plugin, lane = self._catalog.get(use), self._lanes.of(use)
         if lane == INLINE or plugin is None:
             if (poisoned := self._poisoned(claim, outlives=False)) is not None:
                 self._finish(claim, ctx, poisoned, here=True)
@@ -308,8 +315,10 @@ class Workers:
 def _snapshot(run: Run) -> Snapshot:
     try:
         return Snapshot.model_validate(run.snapshot)
-    except ValueError as error:
-        raise Hopeless(f"the run's snapshot is damaged: {error}") from error
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        where = ".".join(map(str, wrong["loc"]))
+        raise Spoiled(f"the run's snapshot is damaged: {where}: {wrong['msg']}") from error
 
 
 def identity_of(claim: Claim, run: Run, connections: Any) -> str:

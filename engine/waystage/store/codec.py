@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from waystage.errors import Spoiled
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 OUTPUT_LIMIT = 256 * 1024
@@ -18,9 +20,19 @@ def dump(value: Any) -> bytes:
     return orjson.dumps(value)
 
 
-def load(text: bytes | memoryview | None) -> Any:
-    """Read JSON; nothing reads as None."""
-    return None if text is None else orjson.loads(text)
+def spoiled(what: str, error: Exception, run: int = 0) -> Spoiled:
+    """Give the error for what is kept and cannot be read, of a run if its number is known."""
+    whose = f"run number {run}: its {what}" if run else what
+    text = f"{whose} is not as Waystage wrote it ({error})"
+    return Spoiled(f"{text}; `waystage audit verify` tells what was changed", run)
+
+
+def load(text: bytes | memoryview | None, what: str = "a row", run: int = 0) -> Any:
+    """Read JSON; nothing reads as None. Raises `Spoiled` where it is no JSON any more."""
+    try:
+        return None if text is None else orjson.loads(text)
+    except ValueError as error:
+        raise spoiled(what, error, run) from error
 
 
 def micros(instant: datetime) -> int:

@@ -14,7 +14,7 @@ from waystage.clock import wall_seconds
 from waystage.store import schema as t
 from waystage.store import shared
 from waystage.store.address import address
-from waystage.store.codec import dump, load
+from waystage.store.codec import dump
 from waystage.store.commit import Statements
 from waystage.store.damage import refuse_damaged
 from waystage.store.database import for_writing, has_sessions, open_database
@@ -134,12 +134,12 @@ class Store(WorkStore):
 
     def load_runs(
         self, connection: Connection, numbers: list[int]
-    ) -> dict[int, tuple[dict[str, Any], bytes, int]]:
+    ) -> dict[int, tuple[bytes, bytes, int]]:
         """Give body and head hash of runs, and since when (µs) they are where they are."""
         r = t.runs.c
         query = select(r.no, r.body, r.head, r.there_since).where(r.no.in_(numbers))
         found = connection.execute(query)
-        return {row.no: (load(row.body), bytes(row.head), row.there_since) for row in found}
+        return {row.no: (row.body, bytes(row.head), row.there_since) for row in found}
 
     def take_inbox(self, connection: Connection, limit: int) -> list[Any]:
         """Give events that wait for runs; the batch removes those that it delivers."""

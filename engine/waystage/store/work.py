@@ -57,10 +57,7 @@ class WorkStore(Reader):
         taken = delete(t.timers).where(tuple_(x.run, x.state, x.name).in_(select(cte)))
         found = connection.execute(taken.returning(*t.timers.c)).all()
         rows = sorted(found, key=lambda row: (row.due_at, row.run, row.state, row.name))
-        return [
-            r.TimerRow(x.run, x.state, x.name, x.entry, instant(x.due_at), load(x.spec))
-            for x in rows
-        ]
+        return [_timer(row) for row in rows]
 
     def claim(
         self, connection: Connection, *, owner: str, now: int, wall: int, lease: int, limit: int
@@ -80,10 +77,7 @@ class WorkStore(Reader):
         )
         found = connection.execute(taken.returning(*t.work.c)).all()
         rows = sorted(found, key=lambda row: (row.due_at, row.run, row.slot))
-        return [
-            r.Claim(row.run, row.slot, row.fence, load(row.body), row.tries, load(row.memo) or {})
-            for row in rows
-        ]
+        return [_claim(row) for row in rows]
 
     def candidates(
         self,
@@ -135,10 +129,7 @@ class WorkStore(Reader):
         claims: list[r.Claim] = []
         for some in _in_parts([(due.no, due.slot, due.fence) for due in chosen]):
             taken = update(t.work).where(_these(some)).values(**held).returning(*t.work.c)
-            claims += [
-                r.Claim(x.run, x.slot, x.fence, load(x.body), x.tries, load(x.memo) or {})
-                for x in connection.execute(taken)
-            ]
+            claims += [_claim(row) for row in connection.execute(taken)]
         return claims
 
     def under_way(self, connection: Connection) -> list[r.Due]:
@@ -245,5 +236,16 @@ def _begun() -> ColumnElement[bool]:
     return or_(t.work.c.owner.is_not(None), t.work.c.memo.is_not(None))
 
 
+def _timer(row: Any) -> r.TimerRow:
+    spec = load(row.spec, "timer", row.run)
+    return r.TimerRow(row.run, row.state, row.name, row.entry, instant(row.due_at), spec)
+
+
+def _claim(row: Any) -> r.Claim:
+    order, memo = load(row.body, "order", row.run), load(row.memo, "memo", row.run) or {}
+    return r.Claim(row.run, row.slot, row.fence, order, row.tries, memo)
+
+
 def _due(row: Any) -> r.Due:
-    return r.Due(row.run, row.slot, row.fence, load(row.body), row.service, bool(row.begun))
+    order = load(row.body, "order", row.run)
+    return r.Due(row.run, row.slot, row.fence, order, row.service, bool(row.begun))

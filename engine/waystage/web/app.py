@@ -15,7 +15,7 @@ from waystage import __version__
 from waystage.clock import TurnedClock
 from waystage.daemon import decisions
 from waystage.daemon.choice import explain
-from waystage.errors import Busy, Conflict, Forbidden, NotFound, Unavailable, WaystageError
+from waystage.errors import Busy, Conflict, Forbidden, NotFound, Spoiled, Unavailable, WaystageError
 from waystage.people import need_right
 from waystage.spec.values import parse_duration
 from waystage.web import models as m
@@ -37,6 +37,7 @@ STATUS: dict[type[WaystageError], int] = {
     NotFound: 404,
     Forbidden: 403,
     Conflict: 409,
+    Spoiled: 409,
     Busy: 429,
     Unavailable: 503,
 }
