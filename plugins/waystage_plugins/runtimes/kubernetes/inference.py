@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from waystage.plugin import Difference, JsonObject, Observation, Phase
 from waystage_plugins.runtimes.kubernetes.api import Api
-from waystage_plugins.runtimes.kubernetes.foreign import changer
+from waystage_plugins.runtimes.kubernetes.foreign import changer, said
 from waystage_plugins.runtimes.kubernetes.kinds import INFERENCE
 from waystage_plugins.runtimes.kubernetes.manifests import Plan, container, head, pod_spec
 from waystage_plugins.runtimes.kubernetes.names import DIGEST, KEY
@@ -30,7 +31,10 @@ SCALED = {
     "serving.kserve.io/autoscalerClass": "hpa",
     "autoscaling.knative.dev/class": "hpa.autoscaling.knative.dev",
 }
-CONTAINERS = ("f:spec", "f:predictor", "f:containers")
+PREDICTOR = ("f:spec", "f:predictor")
+CONTAINERS, LEAST, MOST = (
+    (*PREDICTOR, field) for field in ("f:containers", "f:minReplicas", "f:maxReplicas")
+)
 
 
 def inference_service(plan: Plan, live: Thing | None = None) -> Thing:
@@ -56,14 +60,9 @@ def observe_inference(api: Api, live: Thing, ref: JsonObject, same: Same) -> Obs
     """Say what really runs of what a handle stands for."""
     notes, image = live["metadata"].get("annotations", {}), str(ref["image"])
     told = {"generation": notes.get(KEY, ""), "digest": notes.get(DIGEST)}
-    containers = live["spec"]["predictor"].get("containers") or [{}]
-    if containers[0].get("image") != image or len(containers) != 1:
-        who, at = changer(live, CONTAINERS)
-        image_is = str(containers[0].get("image"))
-        changed = f"{who or 'somebody'} changed the image to {image_is}"
-        differs = Difference(what="image", wanted=image, found=image_is, by=who, at=at)
-        told |= {"digest": None, "differs": (differs,)}
-        return _seen("degraded", "foreign_change", changed, told)
+    if changed := tuple(_changed(live["spec"]["predictor"], live, ref)):
+        told |= {"digest": None, "differs": changed}
+        return _seen("degraded", "foreign_change", said(changed), told)
     pods = pods_of(api, str(ref["name"]), PODS)
     if other := other_image(pods, image, same, CONTAINER):
         return _seen("degraded", "digest_mismatch", other, told | {"digest": None})
@@ -82,6 +81,31 @@ def observe_inference(api: Api, live: Thing, ref: JsonObject, same: Same) -> Obs
             return _seen(phase, trouble.reason, trouble.message, told)
     line = f"{ready.get('reason', '')} {ready.get('message', '')}".strip()
     return _seen("pending", "starting", line or "KServe has not said that it is ready", told)
+
+
+def scale_of(predictor: Thing) -> list[int]:
+    """Give the least and the greatest number of pods."""
+    return [int(predictor.get("minReplicas", 1)), int(predictor.get("maxReplicas", 0))]
+
+
+def _changed(predictor: Thing, live: Thing, ref: JsonObject) -> Iterator[Difference]:
+    """Give what somebody else made of it; handles of before know no number of pods."""
+    containers, image = predictor.get("containers") or [{}], str(ref["image"])
+    found = str(containers[0].get("image"))
+    if found != image or len(containers) != 1:
+        who, at = changer(live, CONTAINERS)
+        yield Difference(what="image", wanted=image, found=found, by=who, at=at)
+    there = scale_of(predictor)
+    if ref.get("scale") not in (None, there):
+        least, most = changer(live, LEAST), changer(live, MOST)
+        who, at = least if least[0] else most
+        yield Difference(
+            what="replicas", wanted=_words(ref["scale"]), found=_words(there), by=who, at=at
+        )
+
+
+def _words(scale: object) -> str:
+    return " to ".join(map(str, scale)) if isinstance(scale, list) else ""
 
 
 def url_of(live: Thing | None) -> str:

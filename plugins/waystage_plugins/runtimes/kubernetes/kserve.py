@@ -27,6 +27,7 @@ from waystage_plugins.runtimes.kubernetes.inference import (
     PODS,
     inference_service,
     observe_inference,
+    scale_of,
     url_of,
 )
 from waystage_plugins.runtimes.kubernetes.kinds import INFERENCE, Kind
@@ -67,13 +68,13 @@ class KServe(ImageServing):
             raise Hopeless("; ".join(problems))
         plan = self._plan(spec, ctx.key)
         with self.connected(ctx, self.place) as api:
-            live = api.get(INFERENCE, plan.name)
-            self._apply(api, INFERENCE, inference_service(plan, live))
+            made = inference_service(plan, api.get(INFERENCE, plan.name))
+            self._apply(api, INFERENCE, made)
         return Handle(
             ref={
                 "namespace": plan.namespace, "name": plan.name, "owner": plan.owner,
                 "image": plan.image, "model": plan.model, "port": plan.port, "key": plan.key,
-                "columns": columns_of(spec),
+                "columns": columns_of(spec), "scale": [*scale_of(made["spec"]["predictor"])],
             }
         )  # fmt: skip
 

@@ -59,6 +59,25 @@ def test_it_is_applied_once_seen_when_others_change_it_and_taken_away(
     assert runtime.observe(ctx, handle).phase == "absent"
 
 
+def test_pods_that_somebody_scaled_are_told_and_restored(
+    world: World, ctx: FakeContext, spec: Spec
+) -> None:
+    runtime = runtime_of(world)
+    handle = runtime.apply(ctx, spec())
+    path = f"{world.root(GROUP)}/inferenceservices/{handle.ref['name']}"
+    world.change(path, {"spec": {"predictor": {"maxReplicas": 5}}}, "kubectl-edit")
+    seen = runtime.observe(ctx, handle)
+    assert (seen.phase, seen.reason) == ("degraded", "foreign_change")
+    assert seen.message == "kubectl-edit changed the replicas to 1 to 5"
+    assert [(d.what, d.wanted, d.by) for d in seen.differs] == [
+        ("replicas", "1 to 1", "kubectl-edit")
+    ]
+    made = runtime.restore(ctx, spec(), handle, serves=True)
+    assert runtime.observe(ctx, made).differs == ()
+    older = handle.model_copy(update={"ref": {k: v for k, v in handle.ref.items() if k != "scale"}})
+    assert runtime.observe(ctx, older).differs == ()
+
+
 def test_the_word_that_newer_versions_put_for_the_mode_is_left(
     world: World, ctx: FakeContext, spec: Spec
 ) -> None:
@@ -108,7 +127,7 @@ def test_what_kserve_observed_is_its_deployments_generation_and_nothing_is_read_
     handle = runtime.apply(ctx, spec())
     wait_until_ready(runtime, ctx, handle)
     path = f"{world.root(GROUP)}/inferenceservices/{handle.ref['name']}"
-    world.change(path, {"spec": {"predictor": {"maxReplicas": 4}}})  # no business of pods
+    world.change(path, {"spec": {"predictor": {"scaleTarget": 70}}})  # no business of pods
     (made,) = world.all("inferenceservices", GROUP)
     assert (made["metadata"]["generation"], made["status"]["observedGeneration"]) == (2, 1)
     assert runtime.observe(ctx, handle).phase == "ready"
