@@ -34,7 +34,8 @@ class DockerEngine:
 
     def __init__(self, bridge: str = "none", trusts: Path | None = None) -> None:
         self._bridge = bridge
-        self._environment = os.environ | ({"SSL_CERT_FILE": str(trusts)} if trusts else {})
+        own = {"SSL_CERT_FILE": str(trusts)} if trusts else {}
+        self._environment = os.environ | {"NO_PROXY": "*", "no_proxy": "*"} | own
         program = shutil.which("dockerd") or shutil.which("dockerd", path="/usr/sbin:/sbin")
         if program is None:
             raise NoEngine("NOT TESTED: no dockerd (apt-get install docker.io)")
