@@ -23,3 +23,7 @@ def test_an_old_text_from_elsewhere_finds_the_blocks_of_the_new_one(
     told = capsys.readouterr().out
     assert "soaked: after: PT1H → PT2H" in told
     assert "6 h (was 3 h)" in told
+    assert run(["plan", "--from", str(new), str(new)]) == 0
+    told = capsys.readouterr().out
+    assert "the same in both files" in told
+    assert "database" not in told

@@ -84,6 +84,12 @@ def test_what_is_being_tried_again_is_left_to_that(api: Api, say: Said) -> None:
     api.until(lambda: all(run["status"] == "ended" for run in api.get("runs")))
 
 
+def test_what_is_logged_about_a_run_names_it(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    run, _ = api.incident()
+    api.until(lambda: any("is parked" in each.getMessage() and getattr(each, "run", "") == run
+                          for each in caplog.records))  # fmt: skip
+
+
 def test_what_cannot_be_mended_is_told_one_by_one(api: Api, say: Said) -> None:
     incidents(api, 3)
     code, text = say("goto", "nowhere", "--all-of", "all", "--reason", "x", "--yes")

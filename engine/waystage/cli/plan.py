@@ -36,16 +36,16 @@ def plan_verb(
 
         emit_json({"plans": [plan_json(plan) for plan in found], "gone": gone})
         return EXIT_FINE
-    _show(found, gone)
+    _show(found, gone, two_files=old is not None)
     return EXIT_FINE
 
 
-def _show(found: list[Plan], gone: dict[str, int]) -> None:
+def _show(found: list[Plan], gone: dict[str, int], *, two_files: bool) -> None:
     from waystage.cli.planned import show_plan
     from waystage.planning.mapping import draft
 
     for plan in found:
-        show_plan(plan)
+        show_plan(plan, two_files=two_files)
         if homes := plan.homes():
             click.echo("A mapping to begin with (waystage plan --map FILE):\n")
             click.echo(draft(plan.lifecycle, homes))

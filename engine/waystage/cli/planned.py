@@ -21,14 +21,15 @@ WORDS = {"same": "on this text already", "auto": "to be moved as they are",
          "blocked": "not to be moved now"}  # fmt: skip
 
 
-def show_plan(plan: Plan) -> None:
-    """Print one lifecycle's plan."""
+def show_plan(plan: Plan, *, two_files: bool = False) -> None:
+    """Print one lifecycle's plan, against the database or, of two files, against the older one."""
     if not plan.versions:
         click.echo(f"{plan.lifecycle}: new, no run has followed it yet")
     for version in plan.versions:
         was, now = version.definition.hash[:12], plan.new.hash[:12]
         if was == now:
-            click.echo(f"{plan.lifecycle}: {now}, as in the database")
+            alike = "the same in both files" if two_files else "as in the database"
+            click.echo(f"{plan.lifecycle}: {now}, {alike}")
             continue
         title = f"{plan.lifecycle}: {was} → {now}"
         runs = f" ({len(version.fits)} open runs)" if version.fits else ""

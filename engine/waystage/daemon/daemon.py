@@ -19,6 +19,7 @@ from waystage.daemon.definitions import Definitions
 from waystage.daemon.engine import LEASE_SECONDS, Engine
 from waystage.daemon.intake import Intake
 from waystage.daemon.masks import nothing
+from waystage.daemon.meter import about
 from waystage.daemon.opening import Opening, need_fit, need_service
 from waystage.daemon.presence import Presence
 from waystage.daemon.reload import Files, Taken
@@ -172,7 +173,7 @@ class Daemon:
         while not self._stopping.is_set():
             try:
                 for run in watch.look(self, connection):
-                    log.info("run %s is open", run)
+                    log.info("run %s is open", run, extra=about(run))
             except Exception as error:  # noqa: BLE001  # a repository may raise anything; look again
                 if not self._stopping.is_set():
                     log.warning("repository %s cannot be watched: %s", connection.name, error)

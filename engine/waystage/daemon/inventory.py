@@ -17,6 +17,7 @@ from waystage.daemon import restoring
 from waystage.daemon.calls import plain
 from waystage.daemon.delivery import Delivery
 from waystage.daemon.drift import Judged, Kept, is_gone, judge
+from waystage.daemon.meter import about
 from waystage.daemon.restoring import Begun
 from waystage.daemon.stage_use import taking_out
 from waystage.errors import WaystageError
@@ -129,7 +130,8 @@ def look_in(engine: Engine, connections: Connections, place: Place) -> int:
             try:
                 differing += _look_at(engine, connections, row, turn)
             except WaystageError as error:  # the others are looked at all the same
-                log.warning("%s in %s cannot be kept: %s", row.snapshot, "/".join(place), error)
+                log.warning("%s in %s cannot be kept: %s", row.snapshot, "/".join(place), error,
+                            extra=about(row.run))  # fmt: skip
         return differing
 
 
@@ -216,7 +218,7 @@ def _told(tx: Transaction, row: PlacementRow, judged: Judged, kept: Kept, follow
     title = f"{row.stage}: {row.service} {SAID[state]}"
     body = {"title": title, "text": text, "level": LEVELS.get(state, "alarm"),
             "service": row.service, "run": row.run, "at": tx.now.isoformat()}  # fmt: skip
-    (log.info if state == "ok" else log.error)("%s", text)
+    (log.info if state == "ok" else log.error)("%s", text, extra=about(row.run))
     key = f"placement/{row.id}/{kept.tells + 1}"
     tx.batch.rest.append(rare.send_message(key, body, tx.at))
     tx.rings_at(tx.at)

@@ -25,6 +25,11 @@ Tell = Callable[["Claim", "StepContext", str, int, int], None]
 CALLING: ContextVar[tuple[str, str] | None] = ContextVar("waystage-calling", default=None)
 
 
+def about(run: str) -> dict[str, str]:
+    """Give what a line of the log says besides its words (`extra`): the run that it is about."""
+    return {"run": run} if run else {}
+
+
 @dataclass(slots=True)
 class Histogram:
     """How many observations fell into which bucket, the last one being all beyond."""

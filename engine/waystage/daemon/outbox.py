@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from waystage.daemon.crash import crash_point
 from waystage.daemon.masks import Masks
+from waystage.daemon.meter import about
 from waystage.errors import Hopeless
 from waystage.plugin import Message
 from waystage.retry import RetryPolicy, next_try
@@ -46,7 +47,7 @@ def send_due(engine: Engine, connections: Connections) -> int:
 def _send(engine: Engine, connections: Connections, row: Any, turn: Turn) -> bool:
     body, channel = load(row.body), connections.files.project.spec.notify_channel
     if channel is None:
-        log.warning("%s: %s", body["title"], body["text"])
+        log.warning("%s: %s", body["title"], body["text"], extra=about(row.run))
         _note(engine, row.id, turn, sent_at=micros(engine.clock.now()))
         return True
     try:
@@ -60,7 +61,7 @@ def _send(engine: Engine, connections: Connections, row: Any, turn: Turn) -> boo
 
 
 def _failed(engine: Engine, row: Any, turn: Turn, error: Exception, masks: Masks) -> None:
-    log.warning("message %s was not delivered: %s", row.key, error)
+    log.warning("message %s was not delivered: %s", row.key, error, extra=about(row.run))
     now, tries = engine.clock.now(), row.tries + 1
     # even a hopeless message stays: the channel's settings may be mended
     attempt = max(tries, 8) if isinstance(error, Hopeless) else tries

@@ -18,6 +18,7 @@ from waystage.daemon.context import StepContext
 from waystage.daemon.crash import crash_point
 from waystage.daemon.delivery import Delivery
 from waystage.daemon.drift import MOST, WINDOW, Judged, Kept, counted, next_restore
+from waystage.daemon.meter import about
 from waystage.daemon.stage_use import deploying
 from waystage.errors import Conflict, NotFound, WaystageError
 from waystage.kernel import events
@@ -127,7 +128,8 @@ def record_begin(tx: Transaction, row: PlacementRow, kept: Kept) -> None:
     payload = {"stage": row.stage, "runtime": row.runtime, "snapshot": row.snapshot,
                "differs": kept.what, "reason": kept.asked_why}  # fmt: skip
     tx.deliver([Delivery(row.no, events.signal("runtime.restoring", payload, actor))])
-    log.info("%s in %s/%s is made as it was: %s", row.snapshot, row.stage, row.runtime, kept.what)
+    log.info("%s in %s/%s is made as it was: %s", row.snapshot, row.stage, row.runtime, kept.what,
+             extra=about(row.run))  # fmt: skip
 
 
 def carry_out(engine: Engine, connections: Connections, begun: Begun, turn: Turn) -> None:
@@ -141,7 +143,8 @@ def carry_out(engine: Engine, connections: Connections, begun: Begun, turn: Turn
         known = isinstance(problem, WaystageError)
         text = str(problem) if known else f"{type(problem).__name__}: {problem}"
         error = plain(connections.masks.cover(text))
-        log.warning("%s in %s: restoring: %s", begun.row.snapshot, begun.row.stage, error)
+        log.warning("%s in %s: restoring: %s", begun.row.snapshot, begun.row.stage, error,
+                    extra=about(begun.row.run))  # fmt: skip
     crash_point("after-restore")
     engine.act(lambda tx: _end(tx, begun, deployed, error, turn)).result(timeout=60)
 

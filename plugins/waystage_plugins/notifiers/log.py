@@ -41,7 +41,8 @@ class LogNotifier(Notifier):
             file.write(line.encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        ctx.log.log(LEVELS[message.level], "%s", _told(message))
+        about = {"run": message.run} if message.run else {}
+        ctx.log.log(LEVELS[message.level], "%s", _told(message), extra=about)
         return key
 
 
