@@ -7,10 +7,12 @@ import hashlib
 import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 from some_report import EVIL, START, bars, figure, measured, report
 
+from waystage.draw.place import text_width
 from waystage.plugin import Axis, Figure, Section, Series, Window
 from waystage.report.history import history
 from waystage.report.page import page, policy
@@ -168,6 +170,21 @@ def test_the_history_shows_verdicts_limits_intervals_and_what_was_made_by_hand()
     assert len(found.tables[0].rows) == 5
     assert found.tables[0].rows[1][8] == "by hand, otto"
     assert "1 without a verdict" in plot.about
+
+
+@pytest.mark.parametrize(("count", "turned"), [(3, False), (8, True), (28, False)])
+def test_labels_below_bars_neither_touch_nor_leave_the_picture(count: int, turned: bool) -> None:
+    names = tuple(f"2026-12-{n + 1:02d}T06:00Z" for n in range(count))
+    drawn = tuple(map(float, range(count)))
+    counted = Series(name="requests", form="bars", x=drawn, y=(1.0,) * count)
+    axes = {"x": Axis(title="from", labels=names), "y": Axis(title="requests")}
+    text = svg(Figure(title="Requests", about="Some.", series=(counted,), **axes), "f")
+    flat = re.findall(r'class="tick mid" x="([0-9.]+)" y="[0-9.]+">(2026[^<]+)<', text)
+    assert ("rotate(-40)" in text) == turned
+    assert turned == (not flat)
+    ends = [(float(x) - text_width(each) / 2, float(x) + text_width(each) / 2) for x, each in flat]
+    assert all(left[1] < right[0] for left, right in pairwise(ends))
+    assert all(end <= 460 for _, end in ends)
 
 
 def test_a_wide_table_is_not_squeezed_beside_a_figure() -> None:

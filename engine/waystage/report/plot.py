@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from waystage.draw.place import text_width
 from waystage.plugin import Axis, Figure, Mark, Series
@@ -15,6 +16,10 @@ WIDE, HIGH, SQUARE = 460.0, 280.0, 330.0
 ROW, LEGEND, GAP = 24.0, 18.0, 12.0
 NARROW = 1.02  # labels are a little wider than they are reckoned
 LONGEST = 26  # characters of a label at an axis
+SLANT = 0.64  # sin 40°: how far down a label reaches that is written aslant
+SEVERAL = (
+    12  # labels that are all written, aslant if they must; of more than these some are left out
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +74,12 @@ def _frame(figure: Figure, lying: bool) -> Frame:
     width = WIDE
     inner = rows * ROW + 4 if lying else HIGH - 70
     top = 6 + LEGEND * _legend_rows(figure.series, width)
-    widest = max((text_width(_cut(label)) for label in figure.y.labels), default=0.0)
+    widest = _widest(figure.y)
     title = 16 if figure.y.title else 0
     left = (widest * NARROW + 12 if lying else 46) + title
     right = left + SQUARE if figure.square else width - 20
     turned = _is_turned(figure.x, right - left)
-    below = (54 if turned else 20) + (18 if figure.x.title else 4)
+    below = (18 + _widest(figure.x) * SLANT if turned else 20) + (18 if figure.x.title else 4)
     if figure.square:
         inner = right - left
     bottom = top + inner
@@ -82,8 +87,16 @@ def _frame(figure: Figure, lying: bool) -> Frame:
 
 
 def _is_turned(axis: Axis, room: float) -> bool:
-    widest = max((text_width(_cut(label)) for label in axis.labels), default=0.0)
-    return len(axis.labels) * (widest + 8) > room
+    return len(axis.labels) <= SEVERAL and _step(axis, room) > 1
+
+
+def _step(axis: Axis, room: float) -> int:
+    """Give the distance at which labels side by side do not touch: every one, every second, …."""
+    return max(1, ceil(len(axis.labels) * (_widest(axis) + 8) / room))
+
+
+def _widest(axis: Axis) -> float:
+    return max((text_width(_cut(label)) for label in axis.labels), default=0.0)
 
 
 def _grid(figure: Figure, x: Scale, y: Scale, frame: Frame) -> Iterator[str]:
@@ -112,9 +125,9 @@ def _grid(figure: Figure, x: Scale, y: Scale, frame: Frame) -> Iterator[str]:
 
 def _below(figure: Figure, x: Scale, frame: Frame) -> Iterator[str]:
     ticks = list(x.ticks)
-    if frame.turned:
-        least = max(1, round(13 * len(ticks) / (frame.right - frame.left) + 0.49))
-        ticks = ticks[::least]
+    if figure.x.labels and not frame.turned:
+        ticks = ticks[:: _step(figure.x, frame.right - frame.left)]
+    taken = -1.0  # up to where something is written
     for value, text in ticks:
         at, down = x.at(value), frame.bottom + 14
         if not figure.x.labels:
@@ -122,8 +135,13 @@ def _below(figure: Figure, x: Scale, frame: Frame) -> Iterator[str]:
         if frame.turned:
             yield (f'<text class="tick end" transform="translate({at + 4:.1f} {down - 2:.1f}) '
                    f'rotate(-40)">{_label(text)}</text>')  # fmt: skip
-        else:
-            yield f'<text class="tick mid" x="{at:.1f}" y="{down:.1f}">{_label(text)}</text>'
+            continue
+        half = text_width(_cut(text)) / 2
+        within = min(at, frame.width - half) if figure.x.labels else at
+        if figure.x.labels and within - half <= taken:
+            continue
+        taken = within + half
+        yield f'<text class="tick mid" x="{within:.1f}" y="{down:.1f}">{_label(text)}</text>'
 
 
 def _mark(mark: Mark, x: Scale, y: Scale, frame: Frame) -> str:

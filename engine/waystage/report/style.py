@@ -92,7 +92,8 @@ h2,h3,caption,section>p{break-after:avoid}.plots{break-before:avoid}
 .hash{font-size:7.5pt}figure,p,ul.said li,tr,.missing{break-inside:avoid}
 section.chapter{break-before:page;border-top:0;padding-top:0}
 .plots{grid-template-columns:1fr 1fr;gap:6mm}
-table{font-size:8.5pt}.scroll{overflow:visible}details>:not(summary){display:block}
-details::details-content{content-visibility:visible;height:auto}
-th,td{padding:2px 6px 2px 0}}
+table{font-size:8.5pt}th,td{padding:2px 6px 2px 0}td:first-child{white-space:normal}
+.plots table{font-size:7pt}.plots th,.plots td{padding:2px 3px 2px 0}
+.scroll{overflow:visible}details>:not(summary){display:block}
+details::details-content{content-visibility:visible;height:auto}}
 """
