@@ -32,7 +32,7 @@ BETWEEN = 1000  # windows after which a row is kept
 def counted(number: int, seed: int) -> tuple[int, int]:
     """Draw windows of a case; give how often its interval lay below the truth, and above it."""
     import numpy as np
-    from populations import CASES
+    from coverage_cases import CASES
 
     case = CASES[number]
     # seeded by its name, so that a case that is added changes no other
@@ -43,8 +43,8 @@ def counted(number: int, seed: int) -> tuple[int, int]:
 
 def drawn(pool: ProcessPoolExecutor, number: int, said: argparse.Namespace) -> Row:
     """Draw the windows of a case that are not there yet; give its row, kept if asked for."""
+    from coverage_cases import CASES
     from coverage_page import kept, put
-    from populations import CASES
 
     case = CASES[number]
     row = kept(case.interval, case.population, anew=said.anew or not said.keep)
@@ -69,8 +69,8 @@ def main() -> None:
     parser.add_argument("--anew", action="store_true", help="forget the windows that were kept")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     said = parser.parse_args()
+    from coverage_cases import CASES
     from coverage_page import TABLE, line
-    from populations import CASES
 
     print("\n".join(TABLE), flush=True)
     begun = time.perf_counter()

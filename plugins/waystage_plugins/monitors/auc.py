@@ -13,8 +13,9 @@ class AucMonitor(Monitor):
 
         - use: performance.auc
 
-    Equal scores count ½. The interval is DeLong's, on the logit scale; of one who separates
-    perfectly it is the exact binomial bound for as many pairs as the smaller class has rows.
+    Equal scores count ½. The interval is DeLong's, on the logit scale, and no narrower than
+    Newcombe's where few rows are ranked wrongly; of one who separates perfectly it is the exact
+    binomial bound for as many pairs as the smaller class has rows.
     """
 
     use: ClassVar[str] = "performance.auc"

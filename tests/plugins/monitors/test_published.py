@@ -19,9 +19,9 @@ from waystage_plugins.monitors.statistics.counts import Counts, raw
 from waystage_plugins.monitors.statistics.divergence import chi2_point, ks_point, psi
 from waystage_plugins.monitors.statistics.ks import ks
 from waystage_plugins.monitors.statistics.mover import Estimate, difference
-from waystage_plugins.monitors.statistics.paired import Pairs, auc_gain
+from waystage_plugins.monitors.statistics.paired import Pairs, auc_gain, delong
 from waystage_plugins.monitors.statistics.rates import ratio_interval
-from waystage_plugins.monitors.statistics.shares import wilson
+from waystage_plugins.monitors.statistics.shares import together, wilson
 
 
 @pytest.mark.parametrize(
@@ -139,12 +139,19 @@ def test_areas_and_delongs_intervals_of_proc_come_out(
 @pytest.mark.heavy
 def test_delongs_paired_test_of_proc_comes_out(hemorrhage: dict[str, list[float]]) -> None:
     # R's pROC 1.18.0, roc.test(s100b, wfns); its manual tells it rounded
-    scores = (np.array(hemorrhage[name]) for name in ("s100b", "wfns"))
-    found = auc_gain(Pairs(*scores, np.array(hemorrhage["poor"], dtype=np.int64)))
-    assert (found.low, found.high) == pytest.approx((0.0104061769565, 0.1742144192495), abs=1e-11)
-    z = found.gain / ((found.high - found.low) / 2 / float(stats.norm.ppf(0.975)))
-    assert z == pytest.approx(2.20898359144, abs=1e-9)
-    assert erfc(z / sqrt(2)) == pytest.approx(0.0271757822292, abs=1e-11)
+    event = np.array(hemorrhage["poor"], dtype=np.int64)
+    pairs = Pairs(np.array(hemorrhage["s100b"]), np.array(hemorrhage["wfns"]), event)
+    champion, challenger, variance, _ = delong(pairs)
+    gain, error = challenger - champion, sqrt(variance)
+    reach = float(stats.norm.ppf(0.975)) * error
+    told = pytest.approx((0.0104061769565, 0.1742144192495), abs=1e-11)
+    assert (gain - reach, gain + reach) == told
+    assert gain / error == pytest.approx(2.20898359144, abs=1e-9)
+    assert erfc(gain / error / sqrt(2)) == pytest.approx(0.0271757822292, abs=1e-11)
+    # ours has the quantile of t, so it is a little wider
+    found = auc_gain(pairs)
+    assert found.low < gain - reach < gain + reach < found.high
+    assert found.high - found.low < 1.03 * 2 * reach
 
 
 @pytest.mark.heavy
@@ -152,9 +159,13 @@ def test_delongs_unpaired_test_of_proc_comes_out(hemorrhage: dict[str, list[floa
     # R's pROC 1.18.0, roc.test(s100b, ndka, paired=FALSE): D
     event = np.array(hemorrhage["poor"], dtype=np.int64)
     old, new = (unpaired.Sample(np.array(hemorrhage[name]), event) for name in ("ndka", "s100b"))
+    areas = [auc(sample.counts) for sample in (old, new)]
+    variance, freedom = together(*((each.variance, each.freedom) for each in areas))
+    gain = areas[1].value - areas[0].value
+    assert gain / sqrt(variance) == pytest.approx(1.559957434, abs=1e-9)
     found = unpaired.auc_gain(old, new)
-    z = found.gain / ((found.high - found.low) / 2 / float(stats.norm.ppf(0.975)))
-    assert z == pytest.approx(1.559957434, abs=1e-9)
+    reach = float(stats.t.ppf(0.975, freedom)) * sqrt(variance)
+    assert (found.low, found.high) == pytest.approx((gain - reach, gain + reach), abs=1e-12)
 
 
 @pytest.mark.heavy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from math import exp
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from waystage_plugins.monitors.statistics.counts import Counts, Floats, Integers, coarse
 from waystage_plugins.monitors.statistics.ks import ks
 from waystage_plugins.monitors.statistics.reach import of_supremum
-from waystage_plugins.monitors.statistics.shares import LEVEL
+from waystage_plugins.monitors.statistics.shares import LEVEL, t, z
 
 RESAMPLES = 500
 GROUPS = 512  # more groups are merged first: KS moves by at most 0.004
@@ -21,14 +22,23 @@ def interval(counts: Counts, level: float = LEVEL) -> tuple[float, float]:
     """Give the interval of KS within 0..1.
 
     KS is a maximum, so every sample overstates it; `reach.of_supremum` allows for that. The
-    spread of the gap at a cut-off is that of two shares.
+    ends of the gap at a cut-off are those of a difference of two shares (Newcombe, 1998, method
+    10), with the quantile of t for the smaller class: few events do not seem sure of much. What
+    scores that tell nothing reach in more than (1 − `level`) / 2 of all samples is not above 0.
     """
+    freedom = max(min(counts.n_events, counts.n_nonevents) - 1, 1)
+    wider = t(freedom, level) / z(level)
     found, smaller = ks(counts).value, coarse(counts, GROUPS)
     gap = _gap(smaller.events, smaller.nonevents)
     spread = spread_of_gap(smaller.events, smaller.nonevents)
-    low, high = of_supremum(found, gap, resampled(smaller), spread, level)
+    low, high = of_supremum(
+        found, gap, resampled(smaller), spread, level,
+        lambda times: _ends(smaller.nonevents, smaller.events, wider * times),
+    )  # fmt: skip
     lost = found - float(gap.max())  # by merging
-    return low, min(high + lost, 1.0)
+    # Smirnov (1939), one-sided: the chance of a larger gap; below it in any sample
+    chance = exp(-2 * found**2 / (1 / counts.n_events + 1 / counts.n_nonevents))
+    return (0.0 if chance > (1 - level) / 2 else low), min(high + lost, 1.0)
 
 
 def resampled(counts: Counts, resamples: int = RESAMPLES) -> Floats:
@@ -64,6 +74,25 @@ def spread_of_gap(one: Integers, other: Integers) -> Floats:
         variance += share * (1 - share) / size
     spread: Floats = np.sqrt(variance)
     return spread
+
+
+def _ends(one: Integers, other: Integers, times: float) -> tuple[Floats, Floats]:
+    """Give the ends of the gap between two cumulative shares, one − other, cell by cell."""
+    (a, a_low, a_high), (b, b_low, b_high) = (_wilson(each, times) for each in (one, other))
+    low: Floats = a - b - np.hypot(a - a_low, b_high - b)
+    high: Floats = a - b + np.hypot(a_high - a, b - b_low)
+    return low, high
+
+
+def _wilson(counts: Integers, times: float) -> tuple[Floats, Floats, Floats]:
+    """Give the cumulative shares and their ends (Wilson, 1927), so many standard errors off."""
+    size = int(counts.sum())
+    share: Floats = np.cumsum(counts) / size
+    weight = 1 / (1 + times * times / size)
+    middle = (share + times * times / (2 * size)) * weight
+    spread = share * (1 - share) / size + times * times / (4 * size * size)
+    reach = times * np.sqrt(spread) * weight
+    return share, np.clip(middle - reach, 0, share), np.clip(middle + reach, share, 1)
 
 
 def generator(*counts: NDArray[np.int64]) -> np.random.Generator:

@@ -14,7 +14,7 @@ from waystage_plugins.monitors.statistics.auc import auc
 from waystage_plugins.monitors.statistics.bootstrap import RESAMPLES, drawn, generator
 from waystage_plugins.monitors.statistics.counts import Floats, Integers, raw, shares
 from waystage_plugins.monitors.statistics.ks import ks
-from waystage_plugins.monitors.statistics.shares import z
+from waystage_plugins.monitors.statistics.shares import t, together, z
 
 GROUPS = 256  # per model; more distinct scores are merged for the resamples, never for the values
 AT_ONCE = 2_000_000  # numbers drawn at once, so that memory stays below some 50 MB
@@ -50,12 +50,19 @@ class Gain:
 
 
 def auc_gain(pairs: Pairs, level: float = 0.95) -> Gain:
-    """Give the difference of two AUC with its paired interval (DeLong et al., 1988)."""
+    """Give the difference of two AUC with its paired interval: DeLong's variance, t's quantile."""
+    champion, challenger, variance, freedom = delong(pairs)
+    reach = t(freedom, level) * sqrt(variance)
+    return around(champion, challenger, challenger - champion - reach,
+                  challenger - champion + reach)  # fmt: skip
+
+
+def delong(pairs: Pairs) -> tuple[float, float, float, float]:
+    """Give both AUC, the variance of their difference (DeLong et al., 1988), and its freedom."""
     champion, events, nonevents = _placements(pairs.champion, pairs.event)
     challenger, its_events, its_nonevents = _placements(pairs.challenger, pairs.event)
-    variance = _variance(its_events - events) + _variance(its_nonevents - nonevents)
-    gain, reach = challenger - champion, z(level) * sqrt(variance)
-    return Gain(champion, challenger, gain, max(gain - reach, -1.0), min(gain + reach, 1.0))
+    apart = its_events - events, its_nonevents - nonevents
+    return champion, challenger, *together(*map(_variance, apart))
 
 
 def ks_gain(pairs: Pairs, level: float = 0.95) -> Gain:
@@ -73,8 +80,12 @@ def ks_gain(pairs: Pairs, level: float = 0.95) -> Gain:
     differences = _resampled_differences(*bins, pairs.event)
     bias = float(differences.mean()) - (_ks(bins[1], pairs) - _ks(bins[0], pairs))
     apart = _below(pairs.champion, pairs.event) - _below(pairs.challenger, pairs.event)
-    at_cuts = sqrt(sum(_variance(apart[pairs.event == kind]) for kind in (1, 0)))
-    reach = z(level) * max(at_cuts, float(differences.std(ddof=1)))
+    if not apart.any() and not differences.any():  # both rank all requests alike
+        return Gain(champion, challenger, gain, gain, gain)
+    at_cuts, freedom = together(
+        *(_variance_of_moves(apart[pairs.event == kind]) for kind in (1, 0))
+    )
+    reach = t(freedom, level) * max(sqrt(at_cuts), float(differences.std(ddof=1)))
     return around(champion, challenger, gain - bias - reach, gain - bias + reach)
 
 
@@ -160,8 +171,22 @@ def _placements(scores: Floats, event: Integers) -> tuple[float, Floats, Floats]
     return auc(counts).value, above[group[event == 1]], below[group[event == 0]]
 
 
-def _variance(difference: Floats) -> float:
-    return float(difference.var(ddof=1) / len(difference)) if len(difference) > 1 else inf
+def _variance(difference: Floats) -> tuple[float, float]:
+    """Give the variance of the mean, and its degrees of freedom; of one row nothing is known."""
+    if len(difference) < 2:
+        return inf, inf
+    return float(difference.var(ddof=1) / len(difference)), len(difference) - 1
+
+
+def _variance_of_moves(moves: Floats) -> tuple[float, float]:
+    """Give the variance of the mean of what is 1, -1 or 0, and its degrees of freedom.
+
+    Half a row more of either way and one of none (Agresti and Min, 2005): few rows that all stay
+    where they are prove nothing.
+    """
+    size = len(moves) + 2
+    mean, square = moves.sum() / size, (moves @ moves + 1) / size
+    return float(square - mean**2) / size, max(len(moves) - 1, 1)
 
 
 def _bins(scores: Floats, event: Integers) -> NDArray[np.intp]:

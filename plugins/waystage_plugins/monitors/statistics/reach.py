@@ -6,6 +6,7 @@ changed. Each function here is for one kind of statistic and names where it come
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import sqrt
 
 import numpy as np
@@ -37,13 +38,19 @@ def of_divergence(value: float, drawn: Floats, level: float = LEVEL) -> Interval
 
 
 def of_supremum(
-    value: float, gap: Floats, resampled: Floats, spread: Floats, level: float = LEVEL
+    value: float,
+    gap: Floats,
+    resampled: Floats,
+    spread: Floats,
+    level: float = LEVEL,
+    ends: Callable[[float], tuple[Floats, Floats]] | None = None,
 ) -> Interval:
     """Give the interval of the largest of many gaps, where resamples have their own in each row.
 
-    `spread` is the standard error of each gap. The lower end allows for the noise of all places
-    that may be the largest (Chernozhukov, Lee and Rosen, 2013, on intersection bounds); the upper
-    one for that of each place, of which one is the truth's.
+    `spread` is the standard error of each gap; `ends` gives the lower and the upper end of each
+    for a quantile, unless they are as many standard errors from it. The lower end allows for the
+    noise of all places that may be the largest (Chernozhukov, Lee and Rosen, 2013, on
+    intersection bounds); the upper one for that of each place, of which one is the truth's.
     """
     noise = resampled - gap
     best = int(gap.argmax())
@@ -52,9 +59,9 @@ def of_supremum(
     highest = (noise[:, near] / spread[near]).max(axis=1)
     # where all resamples are alike (perfect separation) the normal quantile stands
     times = max(float(np.quantile(highest, (1 + level) / 2)), z(level))
-    least = gap[near] - times * spread[near]
-    most = float((gap + z(level) * spread).max())
-    return min(max(float(least.max()), 0.0), value), max(most, value)
+    least = ends(times)[0] if ends else gap - times * spread
+    most = ends(z(level))[1] if ends else gap + z(level) * spread
+    return min(max(float(least[near].max()), 0.0), value), max(float(most.max()), value)
 
 
 def of_area(value: float, noise: Floats, level: float = LEVEL) -> Interval:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from math import inf, sqrt
 
 LEVEL = 0.95
 
@@ -12,6 +12,25 @@ def z(level: float) -> float:
     from statistics import NormalDist  # it costs more than all of `validate`'s own imports
 
     return NormalDist().inv_cdf((1 + level) / 2)
+
+
+def t(freedom: float, level: float) -> float:
+    """Give Student's quantile of a two-sided interval; without end of freedom the normal one."""
+    if freedom == inf:
+        return z(level)
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, (1 + level) / 2))
+
+
+def together(*parts: tuple[float, float]) -> tuple[float, float]:
+    """Add variances up, each given with its degrees of freedom; give the sum and its own.
+
+    After Welch (1947) and Satterthwaite (1946).
+    """
+    variance = sum(each for each, _ in parts)
+    spread = sum(each * each / freedom for each, freedom in parts if each and freedom != inf)
+    return variance, variance * variance / spread if spread else inf
 
 
 def wilson(hits: float, of: float, level: float = LEVEL) -> tuple[float, float]:
