@@ -15,8 +15,9 @@ Execute = Callable[[list[str]], int]
 class Probe:
     """One probe: when it is due, and how often it failed or was answered in a row."""
 
-    def __init__(self, told: Thing, hurry: float) -> None:
+    def __init__(self, told: Thing, hurry: float, *, patient: bool = False) -> None:
         self.told = told
+        self._fails = float(told.get("failureThreshold", 3)) * (hurry if patient else 1)
         self._period = float(told.get("periodSeconds", 10)) / hurry
         self._next = time.monotonic() + float(told.get("initialDelaySeconds", 0)) / hurry
         self.failed = self.passed = 0
@@ -36,7 +37,7 @@ class Probe:
     @property
     def is_lost(self) -> bool:
         """Whether it failed as often as it may."""
-        return self.failed >= int(self.told.get("failureThreshold", 3))
+        return self.failed >= self._fails
 
     @property
     def is_passed(self) -> bool:
@@ -51,7 +52,9 @@ class Health:
         self.container = container
         named = {kind: container.get(f"{kind}Probe") for kind in ("startup", "liveness")}
         named["readiness"] = container.get("readinessProbe")
-        self.probes = {kind: Probe(told, hurry) for kind, told in named.items() if told}
+        # a start takes its time: it is looked at more often, and given up no sooner
+        self.probes = {kind: Probe(told, hurry, patient=kind == "startup")
+                       for kind, told in named.items() if told}  # fmt: skip
         self.started = "startup" not in self.probes
         self.ready = self.started and "readiness" not in self.probes
         self.dead = ""  # the probe that has the container started anew
