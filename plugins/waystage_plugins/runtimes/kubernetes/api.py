@@ -35,6 +35,7 @@ class Api:
         self.client = client
         self.namespace = namespace
         self._renew = renew
+        self.is_new = False  # the namespace was just made: rights in it may be on their way
 
     @property
     def trusted(self) -> str:
@@ -115,7 +116,10 @@ class Api:
         if (status == 404 and missing) or (status == 409 and taken):
             return None
         if status >= 300:
-            raise failure(status, text, verb, kind.plural, name, self.namespace)
+            error = failure(status, text, verb, kind.plural, name, self.namespace)
+            if self.is_new and isinstance(error, NotAllowed):
+                raise Retryable(f"{self.namespace} is new, its rights may be on their way: {error}")
+            raise error
         return dict(json.loads(text))
 
     def _send(

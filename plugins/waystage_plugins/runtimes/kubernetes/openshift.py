@@ -161,6 +161,7 @@ class OpenShiftServing(ClusterServing):
         )
         if status >= 300 and status != 409:
             raise Hopeless(f"project {self.project} is not given: {told.get('message') or status}")
+        api.is_new = True
 
     def _objects(self, plan: Plan) -> list[tuple[Kind, Thing]]:
         return [(IMAGE_STREAM, routing.image_stream(plan)), *super()._objects(plan)]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from kube_answers import Answered
 from kubelet import ModelServer
 
 from waystage.errors import Hopeless, Retryable
@@ -142,6 +143,23 @@ def test_a_project_that_is_missing_is_told_or_asked_for(
     world.api.projects["models"] = "Terminating"
     with pytest.raises(Retryable, match="project models is Terminating"):
         runtime.apply(ctx, spec())
+
+
+def test_a_project_that_was_asked_for_is_used_once_its_rights_are_known(
+    world: World, ctx: FakeContext, spec: Spec
+) -> None:
+    assert world.api is not None
+    ctx.secrets = {"env/TOKEN": world.api.admin}
+    runtime = world.openshift(create_project=True).model_copy(update={"project": "fresh"})
+    told = 'deployments.apps is forbidden: User "otto" cannot patch resource "deployments"'
+    world.api.refusals["deployments"] = Answered(403, "Forbidden", told)
+    with pytest.raises(Retryable, match="fresh is new, its rights may be on their way"):
+        runtime.apply(ctx, spec())
+    assert world.api.projects["fresh"] == "Active"
+    with pytest.raises(Hopeless, match="may not patch deployments"):
+        runtime.apply(ctx, spec())  # it is not new any more
+    world.api.refusals.clear()
+    assert runtime.apply(ctx, spec()).ref["namespace"] == "fresh"
 
 
 def test_hosts_are_of_the_domain_that_is_named(world: World, ctx: FakeContext, spec: Spec) -> None:
