@@ -31,6 +31,7 @@ from waystage_plugins.tfserving.rest import METRICS
 
 CONTAINER = "model"
 REST, GRPC = "rest", "grpc"
+USUAL = {"--rest_api_port": 8501, "--port": 8500}  # what the image says before our arguments
 BEHIND = "model"  # the server's REST port behind a sidecar
 # the server's configuration is an annotation of its pod, read back as a file: no object beside it
 MONITORING = "waystage.dev/monitoring"
@@ -202,7 +203,7 @@ def container(plan: Plan, name: str, port: str) -> Thing:
     if plan.prometheus:
         own = {"name": "monitoring", "mountPath": MONITORING_PLACE, "readOnly": True}
         made["volumeMounts"].append(own)
-    if arguments := [*monitored(plan), *plan.arguments]:
+    if arguments := [*monitored(plan), *ports(plan), *plan.arguments]:
         made["args"] = arguments
     return made
 
@@ -220,6 +221,17 @@ def monitored(plan: Plan) -> list[str]:
     if not plan.prometheus:
         return []
     return [f"--monitoring_config_file={MONITORING_PLACE}/{MONITORING_FILE}"]
+
+
+def ports(plan: Plan) -> list[str]:
+    """Give the server's flags for ports that are not those of TensorFlow Serving's image."""
+    told = {"--rest_api_port": plan.port, "--port": plan.grpc_port}
+    said = {each.partition("=")[0] for each in plan.arguments}
+    return [
+        f"{flag}={number}"
+        for flag, number in told.items()
+        if number and number != USUAL[flag] and flag not in said
+    ]
 
 
 def service(name: str, labels: dict[str, str], target: str, port: int, grpc_port: int = 0) -> Thing:

@@ -171,6 +171,29 @@ def test_endpoints_are_those_that_the_stage_asks_for(spec: Spec) -> None:
         assert {each["name"]: each["port"] for each in service["spec"]["ports"]} == ports
 
 
+@pytest.mark.parametrize(
+    ("settings", "arguments"),
+    [
+        ({}, None),
+        ({"port": 9001, "grpc_port": 9000}, ["--rest_api_port=9001", "--port=9000"]),
+        ({"port": 9001, "arguments": ["--rest_api_port=9001"]}, ["--rest_api_port=9001"]),
+    ],
+)
+def test_the_server_listens_where_it_is_looked_for(
+    spec: Spec, settings: Thing, arguments: list[str] | None
+) -> None:
+    runtime = KubernetesServing(namespace="models", **settings)
+    (server,) = _applied(runtime, spec())[0]["spec"]["template"]["spec"]["containers"]
+    assert server.get("args") == arguments
+    told = inference_service(KServe(namespace="models", **_rest(settings))._plan(spec(), "k"))
+    (server,) = told["spec"]["predictor"]["containers"]
+    assert server.get("args") == (arguments[:1] if arguments else None)
+
+
+def _rest(settings: Thing) -> Thing:
+    return {name: value for name, value in settings.items() if name != "grpc_port"}
+
+
 def test_no_deployment_config_is_ever_made(spec: Spec) -> None:
     made = _applied(OpenShiftServing(project="models", **FULL), spec())
     assert {each["kind"] for each in made} == {
