@@ -32,7 +32,10 @@ from waystage_plugins.scoring import SqliteScoringLog
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
-WATCHED = (Watched(name="error", use="performance.rmse", settings={}, kept={}),)
+WATCHED = tuple(
+    Watched(name=use, use=use, settings={}, kept={})
+    for use in ("performance.rmse", "performance.ks")
+)
 FULL = Window(start=START + timedelta(days=30), end=START + timedelta(days=60))
 EMPTY = Window(start=START + timedelta(days=300), end=START + timedelta(days=330))
 SNAPSHOT = Snapshot(

@@ -18,7 +18,7 @@ from waystage.plugin import (
     Watched,
     Window,
 )
-from waystage_plugins.describers.labelled import Facts, Labelled, labelled
+from waystage_plugins.describers.labelled import Facts, Labelled, labelled, of_numbers_alone
 from waystage_plugins.monitors.statistics.shares import wilson
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class CalibrationDescriber(Describer):
         self, ctx: Context, window: Window, watched: Sequence[Watched]
     ) -> Sequence[Section]:
         """Draw the event rates from the labelled requests of the window."""
+        if of_numbers_alone(watched):
+            return []
         found = labelled(ctx, window)
         if isinstance(found, str):
             return [Section(id="calibration", title=TITLE, missing=found)]

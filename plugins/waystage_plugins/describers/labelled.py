@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from waystage.plugin import Context, Grouped, Section, Slice, Window
+from waystage.plugin import Context, Grouped, Section, Slice, Watched, Window
 from waystage_plugins.monitors.labelled import by_score, counts_of, day, slice_of
 
 if TYPE_CHECKING:
     from waystage_plugins.monitors.statistics.counts import Counts, Floats
 
 Facts: TypeAlias = dict[str, str | float | int | bool | None]
+TRUE_VALUES = frozenset({"performance.r2", "performance.rmse"})  # monitors that read them
 FEW = 200  # events or non-events below which a curve is called rough, as monitors do
 
 
@@ -48,6 +49,23 @@ def labelled(ctx: Context, window: Window) -> Labelled | str:
     if len(score) > 1 and not (np.diff(score) > 0).all():
         score = np.unique(score)
     return Labelled(score, counts, sizes, digest_of(found))
+
+
+def of_regression(each: Watched) -> bool:
+    """Whether a monitor looks at true values, by itself or in `decay`."""
+    return not TRUE_VALUES.isdisjoint(_uses(each))
+
+
+def of_numbers_alone(watched: Sequence[Watched]) -> bool:
+    """Whether a service is watched by its true values, and by nothing that needs events."""
+    uses = {use for each in watched for use in _uses(each) if use.startswith("performance.")}
+    return bool(uses) and uses <= TRUE_VALUES
+
+
+def _uses(each: Watched) -> set[str]:
+    metric = each.settings.get("metric")
+    inner = metric.get("use") if isinstance(metric, Mapping) else None
+    return {each.use, *([inner] if isinstance(inner, str) else [])}
 
 
 def digest_of(found: Grouped) -> str:

@@ -20,6 +20,7 @@ from waystage.plugin import (
     Watched,
     Window,
 )
+from waystage_plugins.describers.labelled import of_numbers_alone
 from waystage_plugins.monitors.labelled import day, slice_of
 
 TITLE = "Requests and known outcomes"
@@ -45,7 +46,8 @@ class MaturityDescriber(Describer):
     ) -> Sequence[Section]:
         """Count the requests of the window part by part."""
         which = slice_of(ctx, window)
-        parts = [(start, *_counted(ctx, which, start, end)) for start, end in spans(window)]
+        counted = _valued if of_numbers_alone(watched) else _counted
+        parts = [(start, *counted(ctx, which, start, end)) for start, end in spans(window)]
         rows, known = sum(part[1] for part in parts), sum(part[2] for part in parts)
         if rows == 0:
             why = (
@@ -77,6 +79,14 @@ def spans(window: Window) -> Iterator[tuple[datetime, datetime]]:
 
 def _counted(ctx: Context, which: Slice, start: datetime, end: datetime) -> tuple[int, int]:
     return ctx.scoring_log.counts(replace(which, start=start, end=end))
+
+
+def _valued(ctx: Context, which: Slice, start: datetime, end: datetime) -> tuple[int, int]:
+    """Count requests and those with a true value, which is how a regression comes out."""
+    rows = known = 0
+    for _, value in ctx.scoring_log.valued(replace(which, start=start, end=end)):
+        rows, known = rows + 1, known + (value is not None)
+    return rows, known
 
 
 def _newest_label(ctx: Context, which: Slice) -> datetime | None:

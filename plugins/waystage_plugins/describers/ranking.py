@@ -17,7 +17,13 @@ from waystage.plugin import (
     Watched,
     Window,
 )
-from waystage_plugins.describers.labelled import Facts, Labelled, labelled, missing
+from waystage_plugins.describers.labelled import (
+    Facts,
+    Labelled,
+    labelled,
+    missing,
+    of_numbers_alone,
+)
 
 PARTS = (("roc", "ROC curve"), ("ks", "Separation (KS)"), ("lift", "Gain and lift"))
 TOPS = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -30,7 +36,8 @@ class RankingDescriber(Describer):
         - use: describe.ranking
 
     The curves have a corner for each distinct score, at most 500 of them. AUC, KS and lift
-    are those of the monitors, with the same intervals.
+    are those of the monitors, with the same intervals. A service that is watched by true values
+    alone has none of them.
     """
 
     use: ClassVar[str] = "describe.ranking"
@@ -40,6 +47,8 @@ class RankingDescriber(Describer):
         self, ctx: Context, window: Window, watched: Sequence[Watched]
     ) -> Sequence[Section]:
         """Draw the curves from the labelled requests of the window."""
+        if of_numbers_alone(watched):
+            return []
         found = labelled(ctx, window)
         if isinstance(found, str):
             return missing(PARTS, found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -20,7 +20,7 @@ from waystage.plugin import (
     Watched,
     Window,
 )
-from waystage_plugins.describers.labelled import Facts
+from waystage_plugins.describers.labelled import Facts, of_regression
 from waystage_plugins.monitors.labelled import slice_of
 from waystage_plugins.monitors.valued import pairs
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from waystage_plugins.monitors.statistics.counts import Floats
 
 NAME, TITLE = "regression", "Predicted and true values"
-MONITORS = frozenset({"performance.r2", "performance.rmse"})
 FEW = 200  # pairs below which the curves are called rough, as the monitors do
 TAIL = 0.005  # of the errors at each end, which share the first and the last bar
 
@@ -65,7 +64,7 @@ class RegressionDescriber(Describer):
         self, ctx: Context, window: Window, watched: Sequence[Watched]
     ) -> Sequence[Section]:
         """Draw both figures from the requests of the window whose true value is known."""
-        if not any(map(_of_regression, watched)):
+        if not any(map(of_regression, watched)):
             return []
         import numpy as np
 
@@ -129,13 +128,6 @@ def binned(both: Floats, count: int) -> list[Bin]:
         true = float(mean[1])
         found.append(Bin(len(mine), float(mean[0]), true, true - half, true + half))
     return found
-
-
-def _of_regression(each: Watched) -> bool:
-    """Whether a monitor looks at true values, by itself or in `decay`."""
-    metric = each.settings.get("metric")
-    inner = metric.get("use") if isinstance(metric, Mapping) else None
-    return not MONITORS.isdisjoint((each.use, inner))
 
 
 def _reliability(bins: Sequence[Bin]) -> Figure:

@@ -251,6 +251,20 @@ def test_who_watches_no_regression_has_no_section_of_one(ctx: FakeContext) -> No
     assert RegressionDescriber().describe(ctx, NEXT, [ks]) == []
 
 
+def test_who_watches_true_values_alone_has_no_empty_curves_of_events(ctx: FakeContext) -> None:
+    priced(ctx, [(1.0, 2.0), (2.0, None), (3.0, 2.5)])
+    settings: JsonObject = {"metric": {"use": "performance.rmse"}}
+    worse = Watched(name="worse", use="decay", settings=settings, kept={})
+    ks = Watched(name="ks", use="performance.ks", settings={}, kept={})
+    for kind in (RankingDescriber, CalibrationDescriber):
+        assert kind().describe(ctx, NEXT, [RMSE, worse]) == []
+        assert all(each.missing for each in kind().describe(ctx, NEXT, [RMSE, ks]))
+    (found,) = MaturityDescriber().describe(ctx, NEXT, [worse])
+    assert found.about == "3 requests were scored, of 2 (66.7%) the outcome is known."
+    (events,) = MaturityDescriber().describe(ctx, NEXT, [RMSE, ks])
+    assert events.facts["labelled"] == 0
+
+
 @pytest.mark.parametrize(
     ("values", "says"),
     [
