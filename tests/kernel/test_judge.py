@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import permutations
 from typing import Any
 
@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from waystage.kernel.judge import MEMORY, PRIVATE, is_stale, judge
-from waystage.spec.lifecycle import Monitor
+from waystage.kernel.judge import MEMORY, PRIVATE, is_stale, judge, window_at
+from waystage.spec.lifecycle import Monitor, WindowSpec
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -203,3 +203,66 @@ def test_what_is_no_finite_number_is_an_error_and_never_ok(value: Any) -> None:
     assert memory["verdict"] == "error"
     assert "is no finite number" in memory["reason"]
     assert "value" not in memory
+
+
+def test_a_breach_within_the_cooldown_of_the_last_one_only_warns() -> None:
+    limits = {"warn": {"above": 0.1}, "breach": {"above": 0.25}}
+    spec = monitor(cooldown="P10D", **limits)
+    assert verdicts(spec, 0.3, 0.3, 0.3) == ["breach", "warn", "breach"]
+    assert verdicts(monitor(**limits), 0.3, 0.3, 0.3) == ["breach"] * 3
+
+
+@pytest.mark.parametrize(
+    ("side", "sure", "unsure"),
+    [
+        (
+            "above",
+            {"value": 0.3, "low": 0.26, "high": 0.4},
+            {"value": 0.3, "low": 0.2, "high": 0.4},
+        ),
+        (
+            "below",
+            {"value": 0.2, "low": 0.1, "high": 0.24},
+            {"value": 0.2, "low": 0.1, "high": 0.3},
+        ),
+    ],
+)
+def test_upper95_breaches_only_where_the_whole_interval_is_bad(
+    side: str, sure: dict[str, float], unsure: dict[str, float]
+) -> None:
+    spec = monitor(breach={side: 0.25, "confidence": "upper95"})
+    point = monitor(breach={side: 0.25})
+    assert measured(spec, sure, None, 0)["verdict"] == "breach"
+    assert measured(spec, unsure, None, 0)["verdict"] == "ok"
+    assert measured(point, unsure, None, 0)["verdict"] == "breach"
+    found = measured(spec, {"value": unsure["value"]}, None, 0)
+    assert found["verdict"] == "error", "without an interval nothing is sure"
+
+
+def test_m_of_n_windows_must_be_beyond() -> None:
+    spec = monitor(breach={"above": 0.25, "datapoints": 2, "of": 3})
+    told = verdicts(spec, 0.3, 0.1, 0.3, 0.1, 0.1, 0.3)
+    assert [each == "breach" for each in told] == [False, False, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("length", "start", "end"),
+    [
+        ("P7D", "2026-02-01T00:00", "2026-02-08T00:00"),
+        ("PT6H", "2026-02-08T06:41", "2026-02-08T12:41"),
+    ],
+)
+def test_a_window_closes_when_its_labels_and_late_rows_are_there(
+    length: str, start: str, end: str
+) -> None:
+    spec = WindowSpec.model_validate({"length": length, "label_delay": "P30D", "grace": "PT2H"})
+    zone = timezone(timedelta(hours=5, minutes=30))  # days are those of UTC
+    now = datetime(2026, 3, 10, 20, 11, 37, 5, tzinfo=zone)
+    assert now.astimezone(UTC).hour == 14
+    told = tuple(datetime.fromisoformat(f"{each}+00:00") for each in (start, end))
+    assert window_at(spec, now) == told
+    # a moment earlier than grace allows, the day is not over yet
+    early = datetime(2026, 3, 10, 1, 59, tzinfo=UTC)
+    day = WindowSpec.model_validate({"length": "P1D", "label_delay": "P30D", "grace": "PT2H"})
+    assert window_at(day, early)[1] == datetime(2026, 2, 7, tzinfo=UTC)
+    assert window_at(day, early + timedelta(minutes=1))[1] == datetime(2026, 2, 8, tzinfo=UTC)
