@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from postgres_server import PostgresServer
 
-from waystage.plugin import Grouped, Label, ScoredRow, Slice
+from waystage.plugin import Compared, Grouped, JsonObject, Label, ScoredRow, Slice
 from waystage.testing import check_scoring_log
 from waystage_plugins.scoring import PostgresqlScoringLog, SqliteScoringLog
 from waystage_plugins.scoring.postgres.connect import Place, forget_connections
@@ -62,6 +62,18 @@ class Forgetful(SqliteScoringLog):
         )
 
 
+class LooksAnew(SqliteScoringLog):
+    """Take data that were looked at for other data."""
+
+    use = "scoring_log.looks_anew"
+
+    def looks(self, of: Compared, look: JsonObject | None = None) -> list[JsonObject]:
+        taken = super().looks(of)
+        if look is not None:
+            look = look | {"data": f"{look['data']}@{len(taken)}" if taken else look["data"]}
+        return super().looks(of, look)
+
+
 KEPT: dict[Path, Grouped] = {}
 
 
@@ -71,6 +83,7 @@ KEPT: dict[Path, Grouped] = {}
         (LabelsByArrival, "an older label that came late won"),
         (Rolled, "labels that came are not counted"),
         (Forgetful, "came again on another day was kept twice"),
+        (LooksAnew, "looks that were taken are not kept in their order"),
     ],
 )
 def test_the_contract_finds_what_a_log_does_wrong(
