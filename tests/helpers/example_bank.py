@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -137,10 +138,6 @@ class Bank:
     def turn(self, by: str) -> None:
         """Turn the clock, and wait until nothing is due any more."""
         self.waystage("--as", "otto", "clock", "--turn", by)
-        self.until_rested()
-
-    def until_rested(self) -> None:
-        """Wait until nothing is due any more."""
         address = json.loads((self.root / ".waystage" / "daemon.json").read_text())
         headers = {"Authorization": f"Bearer {address['token']}"}
         end = time.monotonic() + PATIENCE
@@ -174,18 +171,18 @@ class Bank:
             each["objects"] = [o for o in each["objects"] if o != "imagestreams/credit-risk"]
         return counted
 
-    def until_clean(self) -> None:
-        """Wait until clusters and engine have what they had before the first version."""
+    def until(self, what: Callable[[], Any], wanted: Any) -> None:
+        """Wait until this gives what is wanted."""
         end = time.monotonic() + PATIENCE
-        while (now := self.world()) != self.before:
-            assert time.monotonic() < end, f"{now}\nwas before\n{self.before}"
+        while (now := what()) != wanted:
+            assert time.monotonic() < end, f"it stays\n{now}\ninstead of\n{wanted}"
             time.sleep(0.2)
 
     def running(self) -> dict[str, int]:
         """Count the containers that serve, by the digest that they were pulled by."""
         pods = [pod for stage in STAGES for pod in self.pods.all(project_of(stage), "pods")
                 if "deletionTimestamp" not in pod["metadata"]]  # fmt: skip
-        told = [each for pod in pods for each in pod["status"]["containerStatuses"]]
+        told = [each for pod in pods for each in pod["status"].get("containerStatuses", ())]
         return dict(Counter(each["imageID"].partition("//")[2] for each in told if each["ready"]))
 
     def champions(self) -> dict[str, str]:

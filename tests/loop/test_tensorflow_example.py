@@ -76,7 +76,7 @@ def hold(bank: Bank, version: str, **tiny: int) -> None:
 
 
 def test_the_project_takes_two_models_to_production_and_one_that_is_too_big_back(
-    bank: Bank, pods: RealPods
+    bank: Bank,
 ) -> None:
     bank.connect()
     bank.use_folder()
@@ -88,6 +88,7 @@ def test_the_project_takes_two_models_to_production_and_one_that_is_too_big_back
         "promote.DEV.soak", "promote.SIT.soak", "promote.UAT.soak", "production.serving"
     ]  # fmt: skip
     first = serves(bank, "1", "1.0.0", "--labels")
+
     bank.use_builder("docker")
     hold(bank, "2")
     bank.python("take_round.py", "german-credit/2", "--tag", "2.0.0")
@@ -97,9 +98,8 @@ def test_the_project_takes_two_models_to_production_and_one_that_is_too_big_back
     hold(bank, "3", eats=TOO_MUCH)
     dies_in_prod(bank, "german-credit/3", "german-credit/2")
     bank.waystage("--as", "otto", "signal", "snapshot.retired", "--run", "credit-risk-2")
-    bank.until_rested()
+    bank.until(bank.world, bank.before)
     assert bank.champions() == {}
-    bank.until_clean()
 
 
 def serves(bank: Bank, version: str, tag: str, *asked: str) -> str:
@@ -109,8 +109,8 @@ def serves(bank: Bank, version: str, tag: str, *asked: str) -> str:
     built = registry.manifest("models-dev/credit-risk", tag)
     assert built is not None
     image = f"{registry.address}/models-dev/credit-risk@{built['digest']}"
-    assert bank.images() == {image}
-    assert bank.running() == {image: 5}, "one each, and two in PROD"
+    bank.until(bank.images, {image})  # the version before is just being taken out
+    bank.until(bank.running, {image: 5})  # one each, and two in PROD
     told = bank.ask("--rows", "60", *asked)
     assert f"german-credit/{version} at https" in told
     assert "60 scores from 0." in told
