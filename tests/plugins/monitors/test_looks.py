@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -129,12 +129,22 @@ def test_windows_that_do_not_grow_out_of_each_other_err_no_more_often_than_decla
 
 
 def test_who_declares_more_looks_afterwards_has_no_more_error_left() -> None:
+    """The first used all of it up; what would be spent later is less, and nothing is refunded."""
     declared = {"start": AT, "end": AT, "confidence": 1 - 2 * ALPHA, "spending": "pocock"}
-    first, second = (
-        Look.model_validate(
-            {"number": n, "data": str(n), "information": n, "looks": looks, **declared}
-        )
-        for n, looks in ((1, 1), (2, 8))
-    )
-    assert level_of([first], 8, 1 - 2 * ALPHA, "pocock") == pytest.approx(1 - 2 * ALPHA)
-    assert level_of([first, second], 8, 1 - 2 * ALPHA, "pocock") > 1 - 1e-11
+    told = [{"number": n, "data": str(n), "information": n, "looks": looks}
+            for n, looks in ((1, 1), (2, 8), (3, 8))]  # fmt: skip
+    looked = [Look.model_validate(each | declared) for each in told]
+    level = level_of(looked[:1], 8, 1 - 2 * ALPHA, "pocock")
+    assert level == pytest.approx(1 - 2 * ALPHA)
+    for number in (2, 3):
+        assert level_of(looked[:number], 8, 1 - 2 * ALPHA, "pocock") > 1 - 1e-11
+
+
+def test_a_window_that_begins_elsewhere_is_held_to_a_stricter_bound() -> None:
+    first = Look(number=1, start=AT, end=AT, data="a", information=1)
+    grown = Look(number=2, start=AT, end=AT, data="b", information=4)
+    other = grown.model_copy(update={"start": AT + timedelta(days=30)})
+    tied, loose = (level_of([first, look], 2, 0.95, "pocock") for look in (grown, other))
+    assert tied < loose
+    # it has what is left of the error for itself
+    assert (1 - loose) / 2 == pytest.approx(ALPHA - spent(ALPHA, 0.5, "pocock"), rel=1e-6)
