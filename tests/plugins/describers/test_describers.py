@@ -211,6 +211,7 @@ def test_the_calibration_is_that_of_the_monitor_and_counts_every_request(ctx: Fa
 
 
 RMSE = Watched(name="error", use="performance.rmse", settings={}, kept={})
+KS = Watched(name="ks", use="performance.ks", settings={}, kept={})
 
 
 def priced(ctx: FakeContext, values: Sequence[tuple[float, float | None]]) -> None:
@@ -246,23 +247,19 @@ def test_a_regression_is_drawn_as_its_monitors_measure_it(ctx: FakeContext) -> N
 
 
 def test_who_watches_no_regression_has_no_section_of_one(ctx: FakeContext) -> None:
-    priced(ctx, [(1.0, 2.0), (2.0, 2.0)])
-    ks = Watched(name="ks", use="performance.ks", settings={}, kept={})
-    assert RegressionDescriber().describe(ctx, NEXT, [ks]) == []
+    assert RegressionDescriber().describe(ctx, NEXT, [KS]) == []
 
 
 def test_who_watches_true_values_alone_has_no_empty_curves_of_events(ctx: FakeContext) -> None:
     priced(ctx, [(1.0, 2.0), (2.0, None), (3.0, 2.5)])
-    settings: JsonObject = {"metric": {"use": "performance.rmse"}}
-    worse = Watched(name="worse", use="decay", settings=settings, kept={})
-    ks = Watched(name="ks", use="performance.ks", settings={}, kept={})
-    for kind in (RankingDescriber, CalibrationDescriber):
-        assert kind().describe(ctx, NEXT, [RMSE, worse]) == []
-        assert all(each.missing for each in kind().describe(ctx, NEXT, [RMSE, ks]))
-    (found,) = MaturityDescriber().describe(ctx, NEXT, [worse])
-    assert found.about == "3 requests were scored, of 2 (66.7%) the outcome is known."
-    (events,) = MaturityDescriber().describe(ctx, NEXT, [RMSE, ks])
-    assert events.facts["labelled"] == 0
+    inner: JsonObject = {"metric": {"use": RMSE.use}}
+    worse = Watched(name="worse", use="decay", settings=inner, kept={})
+    for made in (RankingDescriber(), CalibrationDescriber()):
+        assert made.describe(ctx, NEXT, [RMSE, worse]) == []
+        assert all(each.missing for each in made.describe(ctx, NEXT, [RMSE, KS]))
+    about = MaturityDescriber().describe(ctx, NEXT, [worse])[0].about
+    assert "of 2 (66.7%) the outcome is known" in about
+    assert MaturityDescriber().describe(ctx, NEXT, [RMSE, KS])[0].facts["labelled"] == 0
 
 
 @pytest.mark.parametrize(
