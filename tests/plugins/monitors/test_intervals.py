@@ -48,6 +48,16 @@ def test_a_useless_model_is_not_taken_for_a_useful_one() -> None:
     assert sum(low > 0 for low in lows) <= 5
 
 
+def test_what_ten_events_reach_by_chance_is_not_above_nothing() -> None:
+    random = np.random.default_rng(12)
+    for _ in range(40):
+        counts = two_normals(random, 0, 10, 400)
+        # Smirnov (1939): the chance of so large a gap where both kinds have the same scores
+        chance = np.exp(-2 * ks(counts).value ** 2 / (1 / 10 + 1 / 400))
+        if chance > 0.025:
+            assert bootstrap.interval(counts)[0] == 0
+
+
 def test_more_data_make_the_interval_of_ks_narrower() -> None:
     random = np.random.default_rng(4)
     few, many = (bootstrap.interval(two_normals(random, 1, n, n)) for n in (200, 20_000))
