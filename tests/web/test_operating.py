@@ -180,7 +180,7 @@ def test_audit_says_what_is_sound_and_what_is_not_without_the_daemon(
     run, _ = api.task()
     heads, export = tmp_path / "heads", tmp_path / "history.jsonl"
     code, text = say("audit", "verify")
-    assert (code, "1 runs, 1 rows: every row is as it was written." in text) == (0, True)
+    assert (code, "1 run, 1 row: every row is as it was written." in text) == (0, True)
     assert say("audit", "head", "-o", str(heads))[0] == 0
     assert say("audit", "export", "-o", str(export))[0] == 0
     assert say("audit", "verify", "--file", str(export))[0] == 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from waystage.cli.place import find_project
-from waystage.cli.show import clean, emit_json, json_option
+from waystage.cli.show import clean, emit_json, json_option, many
 from waystage.errors import EXIT_FINE, EXIT_REFUSED
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def audit_verb(
     if output is None:
         raise click.UsageError(f"say where to: waystage audit {action} -o FILE")
     found = _written(ctx, action, run, since, output)
-    rows = f", {found['rows']} rows" if "rows" in found else ""
-    emit_json(found) if as_json else click.echo(f"{output}: {found['runs']} runs{rows}.")
+    rows = f", {many(found['rows'], 'row')}" if "rows" in found else ""
+    emit_json(found) if as_json else click.echo(f"{output}: {many(found['runs'], 'run')}{rows}.")
     return EXIT_FINE
 
 
@@ -116,7 +116,9 @@ def _told(told: dict[str, Any], shown: list[dict[str, Any]], as_json: bool) -> i
         newer = f"; {told['newer_than_heads']} runs are newer than the heads" if told.get(
             "newer_than_heads") else ""  # fmt: skip
         good = "every row is as it was written" if not count else f"{count} findings"
-        click.echo(f"{told['runs']} runs{purged}, {told['rows']} rows: {good}{newer}.")
+        click.echo(
+            f"{many(told['runs'], 'run')}{purged}, {many(told['rows'], 'row')}: {good}{newer}."
+        )
     return EXIT_REFUSED if count else EXIT_FINE
 
 

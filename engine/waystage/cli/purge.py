@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from waystage.cli.client import Client
-from waystage.cli.show import emit_json, json_option
+from waystage.cli.show import emit_json, json_option, many
 
 
 @click.command("purge")
@@ -39,7 +39,9 @@ def purge_verb(
 def _say(told: dict[str, Any]) -> None:
     for each in told["kept"]:
         click.echo(f"{each['run']} stays: {each['why']}")
-    what = "would be removed" if told["dry"] else "are removed"
-    click.echo(f"{len(told['runs'])} runs with {told['rows']} rows {what}.")
+    one = len(told["runs"]) == 1
+    what = "would be removed" if told["dry"] else f"{'is' if one else 'are'} removed"
+    count = f"{many(len(told['runs']), 'run')} with {many(told['rows'], 'row')}"
+    click.echo(f"{count} {what}.")
     for file in told["files"]:
         click.echo(f"They are in {file} (waystage audit verify --file …).")
