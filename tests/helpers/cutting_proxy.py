@@ -15,7 +15,8 @@ class CuttingProxy:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._socket.getsockname()[1])
         self.cut_after_commit = threading.Event()
-        self.away = threading.Event()  # while it is set, new lines are closed at once
+        # while it is set, new lines are closed at once, and a cut takes them all
+        self.away = threading.Event()
         self.cuts = 0
         self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
@@ -42,6 +43,11 @@ class CuttingProxy:
                         target=work, args=(client, server, waiting), daemon=True
                     ).start()
 
+    def _cut(self, lines: list[socket.socket]) -> None:
+        for line in lines:
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+
     def _up(self, client: socket.socket, server: socket.socket, cut: threading.Event) -> None:
         with contextlib.suppress(OSError):
             while data := client.recv(65536):
@@ -56,7 +62,7 @@ class CuttingProxy:
             while data := server.recv(65536):
                 if cut.is_set():  # the server has answered: it is committed, and nobody hears
                     self.cuts += 1
-                    server.shutdown(socket.SHUT_RDWR)
+                    self._cut(self._open if self.away.is_set() else [server])
                     break
                 client.sendall(data)
             client.shutdown(socket.SHUT_RDWR)

@@ -1,12 +1,17 @@
-"""Which due steps this daemon takes: no more than it can call, and than the operator allows."""
+"""Which due steps this daemon takes: no more than it can call, and than the operator allows.
+
+What it holds at its end it hands over.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from waystage.daemon.executors.lanes import INLINE, Lanes
 from waystage.daemon.executors.limits import Room
+from waystage.store import DatabaseError, Store
 from waystage.store.codec import micros
 from waystage.store.rows import Claim, Due
 
@@ -15,7 +20,9 @@ if TYPE_CHECKING:
     from waystage.kernel import Run
     from waystage.kernel.commands import StartStep
 
+log = logging.getLogger("waystage.daemon")
 LIMIT = 500
+HANDOVER = 5_000_000  # µs that a daemon needs at most to be gone when its calls are cut off
 
 
 class Claiming:
@@ -126,3 +133,20 @@ class Claiming:
 def _replaced(tx: Transaction, no: int, slot: str) -> bool:
     """Say whether this very transaction takes the work away or puts other work there."""
     return no in tx.touched and slot in tx.touched[no].work
+
+
+def hand_over(store: Store, owner: str, uncalled: list[Claim], cut_off: list[Claim]) -> None:
+    """Give back what was not called, and have what is being called free when this daemon is gone.
+
+    A database that cannot be written ends the leases by itself.
+    """
+    if not (uncalled or cut_off):
+        return
+    try:
+        with store.writing() as connection:
+            store.give_back(connection, [(c.no, c.slot, c.fence) for c in uncalled])
+            until = store.wall() + HANDOVER
+            store.cut_off(connection, [(c.no, c.slot, c.fence) for c in cut_off], until)
+            store.announce(connection, owner)
+    except DatabaseError as error:
+        log.warning("claims could not be given back, their leases will end: %s", error)

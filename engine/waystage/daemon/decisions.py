@@ -21,7 +21,7 @@ from waystage.people import (
 )
 from waystage.spec.fields import misfit
 from waystage.spec.lifecycle import FieldSpec
-from waystage.store.codec import load
+from waystage.store.codec import load_row
 from waystage.store.inside import incident_row, runs_named, set_claim, task_row
 from waystage.store.signals import keep_signal, signal_sent
 
@@ -54,7 +54,7 @@ def release(daemon: Daemon, task: int, caller: Caller) -> dict[str, Any]:
 
     def act(tx: Transaction) -> dict[str, Any]:
         row = _open_task(tx, task)
-        may_release(load(row.body)["title"], caller.person, row.claimed_by or "")
+        may_release(load_row(row.body)["title"], caller.person, row.claimed_by or "")
         set_claim(tx.connection, row.id, "")
         _note(tx, row, "released", f"task {task}", caller)
         return {"task": task, "claimed_by": ""}
@@ -193,7 +193,7 @@ def _complete(
 ) -> dict[str, Any]:  # fmt: skip
     tx.write_rest()  # an answer of this very transaction may have closed the task
     project, row = daemon.files.project.spec, task_row(tx.connection, task)
-    body, person = load(row.body), caller.person
+    body, person = load_row(row.body), caller.person
     if row.status != "open":
         return _closed(row, body, person, outcome)
     _allowed(daemon, tx, row, body, person)
@@ -245,7 +245,7 @@ def _allowed(daemon: Daemon, tx: Transaction, row: Any, body: dict[str, Any], pe
 
 def _claim(daemon: Daemon, tx: Transaction, task: int, caller: Caller) -> dict[str, Any]:
     row, person = _open_task(tx, task), caller.person
-    _allowed(daemon, tx, row, load(row.body), person)
+    _allowed(daemon, tx, row, load_row(row.body), person)
     _free_for(row, person)
     if not row.claimed_by:
         set_claim(tx.connection, row.id, person)
@@ -257,7 +257,7 @@ def _delegate(
     daemon: Daemon, tx: Transaction, task: int, caller: Caller, to: str
 ) -> dict[str, Any]:
     row = _open_task(tx, task)
-    body = load(row.body)
+    body = load_row(row.body)
     own = _objection(daemon, tx, row, body, caller.person)
     project, title = daemon.files.project.spec, body["title"]
     may_delegate(project, title, caller.person, row.claimed_by or "", own)

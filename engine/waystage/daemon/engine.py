@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from waystage.clock import Clock
 from waystage.daemon.allowing import Allowing
+from waystage.daemon.claiming import hand_over
 from waystage.daemon.crash import crash_point
 from waystage.daemon.definitions import Definitions
 from waystage.daemon.delivery import Delivery
@@ -37,14 +38,12 @@ from waystage.plugin import Plugin
 from waystage.spec.execution import Execution
 from waystage.store import DatabaseError, Listener, Store, fault_of
 from waystage.store.codec import instant, micros
-from waystage.store.rows import Claim
 from waystage.store.turns import Turn
 from waystage.timers import Alarm
 
 log = logging.getLogger("waystage.daemon")
 LEASE_SECONDS = 60.0
 BATCH = 512
-HANDOVER = 5_000_000  # µs that a daemon needs at most to be gone when its calls are cut off
 POLL_SECONDS = 1.0
 SOON = timedelta(seconds=2 * POLL_SECONDS)
 RETRY_SECONDS = 0.5
@@ -139,7 +138,7 @@ class Engine:
         if self._listener is not None:
             self._listener.stop()
         self._alarm.stop()
-        self._give_back(*self.workers.stop())
+        hand_over(self.store, self.owner, *self.workers.stop())
 
     def wake(self) -> None:
         """Look for due work now."""
@@ -187,18 +186,6 @@ class Engine:
             if not (self.workers.busy() or self._inbox.qsize() or self._local):
                 return
             time.sleep(0.01)
-
-    def _give_back(self, uncalled: list[Claim], cut_off: list[Claim]) -> None:
-        if not (uncalled or cut_off):
-            return
-        try:
-            with self.store.writing() as connection:
-                self.store.give_back(connection, [(c.no, c.slot, c.fence) for c in uncalled])
-                until = self.store.wall() + HANDOVER
-                self.store.cut_off(connection, [(c.no, c.slot, c.fence) for c in cut_off], until)
-                self.store.announce(connection, self.owner)
-        except DatabaseError as error:
-            log.warning("claims could not be given back, their leases will end: %s", error)
 
     def _loop(self) -> None:
         try:
@@ -364,21 +351,18 @@ class Engine:
 
     def _isolate(self, items: list[Item], error: Exception, due: bool) -> None:
         """Find out whose fault it is, so that one cannot hold up the others."""
+        playing = None if self._tx is None else self._tx.playing
+        at_fault = error.run if isinstance(error, Spoiled) else playing
         if items and due:  # what is due comes again by itself
             for item in items:
                 self._turn([item], alone=True)
-        elif not items and (no := self._at_fault(error)) is not None:
-            self.store.foreign.add_run(no)
-            known = isinstance(error, WaystageError)
-            log.error("run number %d is left alone until the daemon starts again: %s", no, error,
-                      exc_info=None if known else error)  # fmt: skip
+        elif not items and at_fault:
+            self.store.foreign.add_run(at_fault)
+            trace = None if isinstance(error, WaystageError) else error
+            log.error("run number %d is left alone until the daemon starts again: %s", at_fault,
+                      error, exc_info=trace)  # fmt: skip
         else:
             self._one_by_one(items, error)
-
-    def _at_fault(self, error: Exception) -> int | None:
-        if isinstance(error, Spoiled):
-            return error.run
-        return None if self._tx is None else self._tx.playing
 
     def _one_by_one(self, items: list[Item], error: Exception) -> None:
         """A refused action must not take the others of its batch with it."""

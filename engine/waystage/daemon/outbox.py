@@ -13,7 +13,7 @@ from waystage.errors import Hopeless
 from waystage.plugin import Message
 from waystage.retry import RetryPolicy, next_try
 from waystage.store import rare
-from waystage.store.codec import instant, load, micros
+from waystage.store.codec import instant, load_row, micros
 
 if TYPE_CHECKING:
     from waystage.daemon.connections import Connections
@@ -45,7 +45,7 @@ def send_due(engine: Engine, connections: Connections) -> int:
 
 
 def _send(engine: Engine, connections: Connections, row: Any, turn: Turn) -> bool:
-    body, channel = load(row.body), connections.files.project.spec.notify_channel
+    body, channel = load_row(row.body), connections.files.project.spec.notify_channel
     if channel is None:
         log.warning("%s: %s", body["title"], body["text"], extra=about(row.run))
         _note(engine, row.id, turn, sent_at=micros(engine.clock.now()))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from waystage.daemon.delivery import Delivery
 from waystage.kernel import Event, events
-from waystage.store.codec import load, micros
+from waystage.store.codec import load_row, micros
 from waystage.store.rows import TimerRow
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def sweep(tx: Transaction, workers: Workers) -> int | None:
 
 
 def _told(row: Any) -> Delivery:
-    return Delivery(row.run, Event.from_json(load(row.body, "event", row.run), row.actor))
+    return Delivery(row.run, Event.from_json(load_row(row.body, "event", row.run), row.actor))
 
 
 def _fired(timer: TimerRow) -> Delivery:

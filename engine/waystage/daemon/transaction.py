@@ -20,7 +20,7 @@ from waystage.kernel import commands as c
 from waystage.kernel.definition import Node
 from waystage.kernel.run import RUN_FIELDS
 from waystage.store import Connection, Store
-from waystage.store.codec import dump, load, micros, spoiled
+from waystage.store.codec import dump, load_row, micros, spoiled
 from waystage.store.commit import Batch
 from waystage.store.rows import FENCE_STEP, Claim
 from waystage.store.work import HELD
@@ -202,7 +202,7 @@ class Transaction(ABC):
     def _read(self, numbers: list[int]) -> Iterator[HotRun]:
         for no, (body, head, since) in self.store.load_runs(self.own, numbers).items():
             try:
-                run = _run_from(no, load(body, "row", no))
+                run = _run_from(no, load_row(body, "row", no))
             except (Newer, Spoiled) as why:
                 self._leave(no, why)
             else:

@@ -27,10 +27,15 @@ def spoiled(what: str, error: Exception, run: int = 0) -> Spoiled:
     return Spoiled(f"{text}; `waystage audit verify` tells what was changed", run)
 
 
-def load(text: bytes | memoryview | None, what: str = "a row", run: int = 0) -> Any:
-    """Read JSON; nothing reads as None. Raises `Spoiled` where it is no JSON any more."""
+def load(text: bytes | memoryview | None) -> Any:
+    """Read JSON; nothing reads as None."""
+    return None if text is None else orjson.loads(text)
+
+
+def load_row(text: bytes | memoryview | None, what: str = "a row", run: int = 0) -> Any:
+    """Read JSON that a table keeps; raises `Spoiled` where it is none any more."""
     try:
-        return None if text is None else orjson.loads(text)
+        return load(text)
     except ValueError as error:
         raise spoiled(what, error, run) from error
 

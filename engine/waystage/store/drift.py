@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, select, update
 
 from waystage.errors import NotFound
 from waystage.store import schema as t
-from waystage.store.codec import dump, load
+from waystage.store.codec import dump, load_row
 from waystage.store.work import HELD
 
 
@@ -26,7 +26,7 @@ def drift_of(connection: Connection, placement: int) -> dict[str, Any] | None:
     p = t.placements.c
     query = select(p.id, p.drift).where(p.id == placement, p.until.is_(None))
     row = connection.execute(query.with_for_update()).first()
-    return None if row is None else load(row.drift) or {}
+    return None if row is None else load_row(row.drift) or {}
 
 
 def keep_look(connection: Connection, placement: int, **values: Any) -> None:
@@ -44,7 +44,7 @@ def keep_deployed(connection: Connection, placement: int, **changed: Any) -> Non
     found = connection.execute(query).scalar()
     if found is None:
         raise NotFound(f"there is no entry {placement} in the inventory")
-    body = load(found)
+    body = load_row(found)
     body["deployed"] |= changed
     connection.execute(update(t.placements).where(p.id == placement).values(body=dump(body)))
 
@@ -61,7 +61,7 @@ def keep_share(
     here = (p.service == there[0]) & (p.stage == there[1]) & (p.runtime == there[2])
     query = select(p.id, p.snapshot, p.body).where(here, p.until.is_(None), p.role == "challenger")
     for row in connection.execute(query.with_for_update()).all():
-        told = load(row.body)["deployed"].get("percent")
+        told = load_row(row.body)["deployed"].get("percent")
         wanted = percent if row.snapshot == snapshot else told if snapshot else None
         if told != wanted:
             keep_deployed(connection, row.id, percent=wanted)
@@ -83,7 +83,7 @@ def at_work(connection: Connection, service: str) -> list[tuple[dict[str, Any], 
     w, r = t.work.c, t.runs.c
     query = select(w.body, r.definition).join(t.runs, r.no == w.run)
     query = query.where(r.service == service, w.due_at < HELD)
-    return [(load(row.body), row.definition) for row in connection.execute(query)]
+    return [(load_row(row.body), row.definition) for row in connection.execute(query)]
 
 
 def drifts_in(connection: Connection, service: str, stage: str) -> list[tuple[str, dict[str, Any]]]:
@@ -91,7 +91,7 @@ def drifts_in(connection: Connection, service: str, stage: str) -> list[tuple[st
     p = t.placements.c
     here = (p.service == service) & (p.stage == stage) & p.until.is_(None) & p.drift.is_not(None)
     query = select(p.snapshot, p.drift).where(here)
-    return [(row.snapshot, load(row.drift)) for row in connection.execute(query)]
+    return [(row.snapshot, load_row(row.drift)) for row in connection.execute(query)]
 
 
 def count_states(connection: Connection) -> dict[tuple[str, ...], float]:

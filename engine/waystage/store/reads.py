@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, Select, exists, func, or_, select
 
 from waystage.store import rows as r
 from waystage.store import schema as t
-from waystage.store.codec import instant, load, micros
+from waystage.store.codec import instant, load_row, micros
 from waystage.store.database import connect
 from waystage.store.shared import answering
 
@@ -89,7 +89,7 @@ class Reader:
     def run_body(self, run: str) -> dict[str, Any] | None:
         """Give the whole value of one run."""
         found = self._all(select(t.runs.c.body).where(t.runs.c.id == run))
-        return load(found[0].body) if found else None
+        return load_row(found[0].body) if found else None
 
     def history(self, run: str, *, after: int = 0, limit: int = 10_000) -> list[r.HistoryRow]:
         """Give a run's history, the oldest first."""
@@ -205,7 +205,7 @@ class Reader:
         )
         found = []
         for row in self._all(query):
-            order, memo = load(row.body), load(row.memo) or {}
+            order, memo = load_row(row.body), load_row(row.memo) or {}
             told = {name: order.get(name) for name in ("state", "use", "attempt")}
             found.append(told | {"said": str(memo.get("said") or "")})
         return found
@@ -220,12 +220,12 @@ class Reader:
         if of:
             runs = sorted({key.partition("/")[0] for key in of})
             query = query.join(t.runs, t.runs.c.no == t.work.c.run).where(t.runs.c.id.in_(runs))
-        return frozenset(load(row.body)["key"] for row in self._all(query))
+        return frozenset(load_row(row.body)["key"] for row in self._all(query))
 
     def snapshots(self) -> list[dict[str, Any]]:
         """Give every snapshot that a repository has shown."""
         return [
-            load(row.body)
+            load_row(row.body)
             for row in self._all(select(t.snapshots.c.body).order_by(t.snapshots.c.at))
         ]
 
@@ -233,7 +233,7 @@ class Reader:
         """Give how far a repository was looked at; None before the first look."""
         query = select(t.cursors.c.body).where(t.cursors.c.repository == repository)
         found = self._all(query)
-        return load(found[0].body) if found else None
+        return load_row(found[0].body) if found else None
 
     def due_messages(self, now: int, limit: int) -> list[Any]:
         """Give the messages of the outbox that are due, the oldest first.
@@ -252,7 +252,7 @@ class Reader:
     def definition(self, digest: str) -> dict[str, Any] | None:
         """Give a lifecycle as it was when runs were pinned to it."""
         found = self._all(select(t.definitions.c.body).where(t.definitions.c.hash == digest))
-        return load(found[0].body) if found else None
+        return load_row(found[0].body) if found else None
 
     def newest_definition(self, lifecycle: str) -> str | None:
         """Give the hash of the newest text of the lifecycle that a run has followed."""
@@ -276,7 +276,7 @@ class Reader:
         """Give the whole values of a lifecycle's open runs, the oldest first."""
         r = t.runs.c
         query = select(r.body).where(r.lifecycle == lifecycle, r.status == "open")
-        return [load(row.body) for row in self._all(query.order_by(r.no))]
+        return [load_row(row.body) for row in self._all(query.order_by(r.no))]
 
     def _all(self, query: Select[Any]) -> list[Any]:
         with answering(), self.reading() as connection:
@@ -332,7 +332,7 @@ def _run(row: Any) -> r.RunRow:
 
 
 def _history(run: str, row: Any) -> r.HistoryRow:
-    body = load(row.body)
+    body = load_row(row.body)
     return r.HistoryRow(
         run,
         row.seq,
@@ -351,7 +351,7 @@ def _when(micro: int | None) -> datetime | None:
 def _task(row: Any) -> r.TaskRow:
     return r.TaskRow(
         row.id, row.run, row.run_id, row.state, row.entry, row.stage, row.service, row.snapshot,
-        row.status, row.outcome, row.closed_by, row.claimed_by, load(row.body),
+        row.status, row.outcome, row.closed_by, row.claimed_by, load_row(row.body),
         instant(row.opened_at), _when(row.closed_at),
     )  # fmt: skip
 
@@ -367,18 +367,21 @@ def _incident(row: Any) -> r.IncidentRow:
 def _placement(row: Any) -> r.PlacementRow:
     return r.PlacementRow(
         row.service, row.stage, row.runtime, row.mode, row.role, row.snapshot, row.digest,
-        row.run_id, instant(row.since), _when(row.until), _when(row.verified_at), load(row.body),
+        row.run_id, instant(row.since), _when(row.until), _when(row.verified_at),
+        load_row(row.body),
         row.id, row.seen, row.seen_why, row.run, row.state, _when(row.state_since),
-        load(row.drift) or {},
+        load_row(row.drift) or {},
     )  # fmt: skip
 
 
 def _measurement(row: Any) -> r.MeasurementRow:
     return r.MeasurementRow(
         row.monitor, row.use, row.service, row.stage, row.snapshot, instant(row.start),
-        instant(row.end), row.run_id, row.verdict, load(row.body), instant(row.at),
+        instant(row.end), row.run_id, row.verdict, load_row(row.body), instant(row.at),
     )  # fmt: skip
 
 
 def _timer(row: Any) -> r.TimerRow:
-    return r.TimerRow(row.run, row.state, row.name, row.entry, instant(row.due_at), load(row.spec))
+    return r.TimerRow(
+        row.run, row.state, row.name, row.entry, instant(row.due_at), load_row(row.spec)
+    )

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, delete, exists, insert, select
 
 from waystage.store import schema as t
 from waystage.store.audit import purge_hash
-from waystage.store.codec import load
+from waystage.store.codec import load_row
 from waystage.store.heads import purge_head
 from waystage.store.shared import lock_name
 
@@ -44,7 +44,7 @@ def old_runs(connection: Connection, before: int, after: int, limit: int) -> lis
 def _needed(connection: Connection, row: Any) -> str:
     if row.lives:
         return "what it deployed still runs"
-    parent = (load(row.body).get("parent") or {}) if row.opened_by.startswith("child/") else {}
+    parent = (load_row(row.body).get("parent") or {}) if row.opened_by.startswith("child/") else {}
     if parent:
         r = t.runs.c
         query = select(r.status).where(r.no == parent["no"])

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select
 
 from waystage.store import schema as t
-from waystage.store.codec import dump, load
+from waystage.store.codec import dump, load_row
 
 KEPT = 30 * 86_400_000_000  # microseconds for which a key is known
 
@@ -16,7 +16,7 @@ def signal_sent(connection: Connection, key: str) -> dict[str, Any] | None:
     """Give what was sent under this key."""
     query = select(t.signals.c.body).where(t.signals.c.key == key)
     found = connection.execute(query).scalar()
-    return None if found is None else load(found)
+    return None if found is None else load_row(found)
 
 
 def keep_signal(connection: Connection, key: str, body: dict[str, Any], at: int) -> None:

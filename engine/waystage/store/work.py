@@ -24,7 +24,7 @@ from sqlalchemy import (
 from waystage.store import rows as r
 from waystage.store import schema as t
 from waystage.store.arrays import FENCES, places
-from waystage.store.codec import dump, instant, load
+from waystage.store.codec import dump, instant, load_row
 from waystage.store.commit import lease_clock
 from waystage.store.driver import asked
 from waystage.store.foreign import Foreign
@@ -237,15 +237,15 @@ def _begun() -> ColumnElement[bool]:
 
 
 def _timer(row: Any) -> r.TimerRow:
-    spec = load(row.spec, "timer", row.run)
+    spec = load_row(row.spec, "timer", row.run)
     return r.TimerRow(row.run, row.state, row.name, row.entry, instant(row.due_at), spec)
 
 
 def _claim(row: Any) -> r.Claim:
-    order, memo = load(row.body, "order", row.run), load(row.memo, "memo", row.run) or {}
+    order, memo = load_row(row.body, "order", row.run), load_row(row.memo, "memo", row.run) or {}
     return r.Claim(row.run, row.slot, row.fence, order, row.tries, memo)
 
 
 def _due(row: Any) -> r.Due:
-    order = load(row.body, "order", row.run)
+    order = load_row(row.body, "order", row.run)
     return r.Due(row.run, row.slot, row.fence, order, row.service, bool(row.begun))
