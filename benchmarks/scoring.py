@@ -41,7 +41,7 @@ from waystage.plugin import Label, ScoredRow, ScoringLog, Slice, new_request_id
 from waystage_plugins.monitors.labelled import by_score
 from waystage_plugins.monitors.profile import Cells, edges_of, fill_scores
 from waystage_plugins.monitors.statistics.auc import auc
-from waystage_plugins.monitors.statistics.counts import raw
+from waystage_plugins.monitors.statistics.counts import ranked, raw
 from waystage_plugins.monitors.statistics.divergence import psi
 from waystage_plugins.monitors.statistics.ks import ks
 from waystage_plugins.scoring import PostgresqlScoringLog, SqliteScoringLog
@@ -276,6 +276,10 @@ def least(work: Callable[[], T]) -> tuple[T, Took]:
     return min(goes, key=lambda go: go[1].own)
 
 
+def _of_order(statistic: Callable[[Any], Any], score: Any, event: Any) -> Any:
+    return statistic(ranked(score, event))
+
+
 def in_memory(count: int) -> None:
     """Say how long KS, AUC and PSI of scores in memory take."""
     chance = np.random.default_rng(7)
@@ -290,13 +294,13 @@ def in_memory(count: int) -> None:
                      for half in halves]  # fmt: skip
             return float(psi(*cells))
 
-        counts, counting = least(partial(raw, score, event))
-        value, ranking = least(partial(ks, counts))
-        area, areas = least(partial(auc, counts))
+        _, counting = least(partial(raw, score, event))
+        value, ranking = least(partial(_of_order, ks, score, event))
+        area, areas = least(partial(_of_order, auc, score, event))
         index, drifting = least(moved)
-        print(f"in memory, {count:,} rows, {what}: counts by score {counting}; KS {ranking}; "
-              f"AUC {areas}; PSI of its halves with deciles {drifting}; {value.value:.6f}, "
-              f"{area.value:.6f}, {index:.6f}", flush=True)  # fmt: skip
+        print(f"in memory, {count:,} rows, {what}: counts by score {counting}; from the rows "
+              f"KS {ranking}, AUC {areas}; PSI of its halves with deciles {drifting}; "
+              f"{value.value:.6f}, {area.value:.6f}, {index:.6f}", flush=True)  # fmt: skip
 
 
 def peers(log: PostgresqlScoringLog, what: str, server_pid: int) -> None:

@@ -61,9 +61,7 @@ def raw(score: ArrayLike, event: ArrayLike) -> Counts:
     few arrays as may be: a fresh one costs more than what is done with it.
     Raises `ValueError` for scores that are not finite.
     """
-    scores, events = np.asarray(score, dtype=np.float64), np.asarray(event) == 1
-    if not np.isfinite(scores).all():
-        raise ValueError("scores must be finite")
+    scores, events = _rows(score, event)
     distinct, first = np.sort(scores), np.ones(len(scores), bool)
     np.not_equal(distinct[1:], distinct[:-1], out=first[1:])
     rows: Integers | int = 1
@@ -74,6 +72,34 @@ def raw(score: ArrayLike, event: ArrayLike) -> Counts:
     places = np.searchsorted(distinct, np.sort(scores[events if rare else ~events]))
     few = np.bincount(places, minlength=len(distinct)).astype(np.int64, copy=False)
     return Counts(few, rows - few) if rare else Counts(rows - few, few)
+
+
+def ranked(score: ArrayLike, event: ArrayLike) -> Counts:
+    """Give what only the order is asked of (KS, AUC): fewer groups, the same answers.
+
+    Rows of the more frequent class that no row of the other lies between are one group. Between
+    two rows of one class the gap of KS only grows or only falls, and all that lie there outrank
+    the same rows of the other class. Raises `ValueError` for scores that are not finite.
+    """
+    scores, events = _rows(score, event)
+    rare = bool(events.sum() * 2 <= len(events))
+    at, times = np.unique(scores[events if rare else ~events], return_counts=True)
+    every = np.sort(scores)
+    ends = np.empty(2 * len(at) + 1, np.int64)  # of what lies before each, and with it, and behind
+    ends[0:-1:2] = np.searchsorted(every, at, "left")
+    ends[1::2] = np.searchsorted(every, at, "right")
+    ends[-1] = len(every)
+    rows, few = np.diff(ends, prepend=0), np.zeros(len(ends), np.int64)
+    few[1::2] = times
+    few, rows = few[rows > 0], rows[rows > 0]
+    return Counts(few, rows - few) if rare else Counts(rows - few, few)
+
+
+def _rows(score: ArrayLike, event: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
+    scores = np.asarray(score, dtype=np.float64)
+    if not np.isfinite(scores).all():
+        raise ValueError("scores must be finite")
+    return scores, np.asarray(event) == 1
 
 
 def on_grid(score: ArrayLike, events: ArrayLike, nonevents: ArrayLike) -> Counts:

@@ -12,7 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from waystage_plugins.monitors.statistics.auc import auc
 from waystage_plugins.monitors.statistics.bootstrap import RESAMPLES, drawn, generator
-from waystage_plugins.monitors.statistics.counts import Floats, Integers, raw, shares
+from waystage_plugins.monitors.statistics.counts import (
+    Floats,
+    Integers,
+    ranked,
+    raw,
+    shares,
+)
 from waystage_plugins.monitors.statistics.ks import ks
 from waystage_plugins.monitors.statistics.shares import t, together, z
 
@@ -149,12 +155,12 @@ def _resampled_sums(random: np.random.Generator, values: Floats) -> Floats:
 
 
 def _ks(scores: ArrayLike, pairs: Pairs) -> float:
-    return ks(raw(scores, pairs.event)).value
+    return ks(ranked(scores, pairs.event)).value
 
 
 def _below(scores: Floats, event: Integers) -> Floats:
     """Give 1 for each row that is not above the cut-off of the largest gap, and 0 for others."""
-    found = ks(raw(scores, event))
+    found = ks(ranked(scores, event))
     below = found.events_below + found.nonevents_below
     if below == 0:
         return np.zeros(len(scores))
