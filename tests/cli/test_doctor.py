@@ -175,6 +175,6 @@ def test_a_secret_that_two_settings_name_is_told_once(
     twice = "{use: webhook, with: {url: {secret: env/NOT_SET}, secret: {secret: env/NOT_SET}}}"
     patient.change("{use: log, with: {path: messages.jsonl}}", twice)
     assert waystage(["--project", str(patient.root), "doctor"]) == 1
-    said = capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
     assert said.count("env/NOT_SET") == 1
     assert "set here what the daemon is started with" in said

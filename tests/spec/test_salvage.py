@@ -48,8 +48,7 @@ def test_all_that_is_wrong_with_a_lifecycle_is_told_at_once(
         assert f"there is no key {word!r} here; did you mean {meant}?" in found
     assert "there is no plugin 'model.chek'; did you mean 'model.check'?" in found
     assert "states.x.next.done[0].to: there is no state 'end' here" in found
-    assert "nothing answers 'refused'" in found
-    assert "nothing answers 'done'" not in found, "what `nxt` says is taken for `next`"
+    assert "nothing answers" not in found, "what `nxt` says is taken for `next`"
     with pytest.raises(Salvaged):
         load_lifecycle(file)
 

@@ -19,6 +19,11 @@ from waystage.store import reading_only
 from waystage.store.rows import ALL
 
 COUNT = 17  # five to a call: cut off in the second, and in the first of what is left
+HEARING = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("waystage.cli.main", run_name="__main__")
+"""
 ROOT = Path(__file__).parents[2]
 Start = Callable[..., "subprocess.Popen[str]"]
 ORDER = ("retry", "--all-of", "kind=failed", "--reason", "the file is there", "--yes")
@@ -60,8 +65,8 @@ def start(parked: Path) -> Iterator[Start]:
 
 
 def verb(root: Path, *words: str) -> subprocess.Popen[str]:
-    """Begin a verb as otto, in a process of its own."""
-    command = [sys.executable, "-m", "waystage.cli.main", "--project", str(root), "--as", "otto"]
+    """Begin a verb as otto, in a process of its own that hears Ctrl-C, whoever runs the tests."""
+    command = [sys.executable, "-c", HEARING, "--project", str(root), "--as", "otto"]
     return subprocess.Popen([*command, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             text=True, start_new_session=True)  # fmt: skip
 
