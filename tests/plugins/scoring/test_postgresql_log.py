@@ -189,6 +189,19 @@ def test_true_values_may_be_inserted_by_sql(postgresql: PostgresqlScoringLog) ->
         sql(postgresql, "INSERT INTO value_inbox (request_id, value) VALUES ('r2', 'NaN')")
 
 
+def test_old_true_values_go_with_their_requests_and_where_nobody_asked(
+    postgresql: PostgresqlScoringLog,
+) -> None:
+    late = replace(ROW, request_id="late", at=START + 30 * DAY)
+    postgresql.append([ROW, late])
+    old, new = START + DAY, START + 30 * DAY
+    told = (("r0", old), ("late", old), ("nobody", old), ("to come", new))
+    postgresql.outcomes([Outcome(name, 1.0, at) for name, at in told])
+    postgresql.model_copy(update={"keep": 10 * DAY}).tend(START + 31 * DAY)
+    kept = "SELECT request_id FROM true_value ORDER BY request_id"
+    assert sql(postgresql, kept) == [("late",), ("to come",)]
+
+
 def test_labels_and_requests_that_cross_each_other_find_each_other(
     postgresql: PostgresqlScoringLog,
 ) -> None:
