@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
+from waystage.daemon import transaction
 from waystage.errors import Spoiled
 from waystage.kernel import events
 from waystage.store import schema as t
@@ -63,7 +64,7 @@ def test_a_run_that_cannot_be_read_is_left_alone_and_the_others_go_on(
     bench.clock.turn(timedelta(days=2))
     bench.engine.turned()
     bench.until(lambda: bench.store.run(sound).outcome == "done")
-    assert "left alone until the daemon starts again" in caplog.text
+    assert "run number 1 is left alone for a minute" in caplog.text
     assert said in caplog.text
     assert bench.store.run(spoiled).status == "open"
 
@@ -85,3 +86,16 @@ def test_a_run_whose_snapshot_is_none_is_parked_at_its_next_step(bench, spoil):
     (incident,) = bench.store.incidents()
     assert incident.message == "test.act: the run's snapshot is damaged: digest: Field required"
     assert bench.store.run(spoiled).status == "open"
+
+
+def test_a_run_whose_row_is_put_right_goes_on_by_itself(bench, spoil, monkeypatch):
+    monkeypatch.setattr(transaction, "ALONE_SECONDS", 0.3)
+    kept = []
+    spoiled, sound = spoil(t.runs, lambda body: kept.append(body) or {"body": b"garbage"})
+    bench.clock.turn(timedelta(days=2))
+    bench.engine.turned()
+    bench.until(lambda: bench.store.run(sound).outcome == "done")
+    with bench.store.writing() as connection:
+        right = update(t.runs).where(t.runs.c.id == spoiled).values(body=dump(kept[0]))
+        connection.execute(right)
+    bench.until(lambda: bench.store.run(spoiled).outcome == "done")

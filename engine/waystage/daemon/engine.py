@@ -50,6 +50,8 @@ RETRY_SECONDS = 0.5
 PATIENCE_SECONDS = 5.0  # after that, who asked is told that nobody knows whether it was done
 UNCHANGED, UNCERTAIN = "nothing was changed, try again", "look whether it was done"
 MOST_CONFLICTS = 20  # in a row; then the batch is taken apart
+# what a run that is not as it was written makes of the kernel
+UNPLAYABLE = (LookupError, TypeError, ValueError, AttributeError)
 R = TypeVar("R")
 
 
@@ -351,16 +353,14 @@ class Engine:
 
     def _isolate(self, items: list[Item], error: Exception, due: bool) -> None:
         """Find out whose fault it is, so that one cannot hold up the others."""
-        playing = None if self._tx is None else self._tx.playing
-        at_fault = error.run if isinstance(error, Spoiled) else playing
+        tx = self._tx
         if items and due:  # what is due comes again by itself
             for item in items:
                 self._turn([item], alone=True)
-        elif not items and at_fault:
-            self.store.foreign.add_run(at_fault)
-            trace = None if isinstance(error, WaystageError) else error
-            log.error("run number %d is left alone until the daemon starts again: %s", at_fault,
-                      error, exc_info=trace)  # fmt: skip
+        elif not items and tx is not None and isinstance(error, Spoiled) and error.run:
+            tx.leave_alone(error.run, error)
+        elif not items and tx is not None and tx.playing and isinstance(error, UNPLAYABLE):
+            tx.leave_alone(tx.playing, error)
         else:
             self._one_by_one(items, error)
 

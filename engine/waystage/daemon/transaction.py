@@ -26,6 +26,7 @@ from waystage.store.rows import FENCE_STEP, Claim
 from waystage.store.work import HELD
 
 log = logging.getLogger("waystage.daemon")
+ALONE_SECONDS = 60.0
 
 
 class Counts(Protocol):
@@ -208,11 +209,18 @@ class Transaction(ABC):
             else:
                 yield HotRun(no, run, head, ",".join(run.places), since)
 
+    def leave_alone(self, no: int, why: Exception) -> None:
+        """Look at a run that cannot be played again in a while, so that the others go on."""
+        self.store.foreign.add_run(no, ALONE_SECONDS)
+        trace = None if isinstance(why, WaystageError) else why
+        log.error("%s; run number %d is left alone for a minute", why, no, exc_info=trace)
+
     def _leave(self, no: int, why: WaystageError) -> None:
-        self.store.foreign.add_run(no)
         self.foreign[no] = why
         if isinstance(why, Spoiled):
-            log.error("%s; it is left alone until the daemon starts again", why)
+            self.leave_alone(no, why)
+        else:
+            self.store.foreign.add_run(no)
 
     def _followed(self, hot: HotRun) -> Definition | None:
         """Give what the run is pinned to; None if only a newer daemon can follow it."""
