@@ -276,10 +276,6 @@ def least(work: Callable[[], T]) -> tuple[T, Took]:
     return min(goes, key=lambda go: go[1].own)
 
 
-def _of_order(statistic: Callable[[Any], Any], score: Any, event: Any) -> Any:
-    return statistic(ranked(score, event))
-
-
 def in_memory(count: int) -> None:
     """Say how long KS, AUC and PSI of scores in memory take."""
     chance = np.random.default_rng(7)
@@ -295,8 +291,9 @@ def in_memory(count: int) -> None:
             return float(psi(*cells))
 
         _, counting = least(partial(raw, score, event))
-        value, ranking = least(partial(_of_order, ks, score, event))
-        area, areas = least(partial(_of_order, auc, score, event))
+        order = partial(ranked, score, event)
+        value, ranking = least(lambda order=order: ks(order()))
+        area, areas = least(lambda order=order: auc(order()))
         index, drifting = least(moved)
         print(f"in memory, {count:,} rows, {what}: counts by score {counting}; from the rows "
               f"KS {ranking}, AUC {areas}; PSI of its halves with deciles {drifting}; "
