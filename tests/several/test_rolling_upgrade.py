@@ -96,7 +96,12 @@ def test_what_only_the_newer_version_can_read_is_left_to_it(
     assert "future has words that this version does not know" in refused.text
     told = old.ask("POST", "signals", name="go", service="s")
     assert told.status_code == 200, told.text
-    until(lambda: states([*runs, *later, *both]) == {"end"})
+    try:
+        until(lambda: states([*runs, *later, *both]) == {"end"})
+    except AssertionError as error:
+        stuck = [run for run in new.get("runs?limit=99") if run["places"][0] != "end"]
+        logs = "\n".join(side.said[-4000:] for side in (old, new))
+        raise AssertionError(f"still there: {stuck}\n{logs}") from error
     assert not new.get("incidents?all=true"), "nobody tried what he does not know"
     strange = {line.split()[2] for line in marks(effects) if line.split()[1].split("/")[0] in
                {*runs, *later}}  # fmt: skip
