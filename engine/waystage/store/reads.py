@@ -63,7 +63,7 @@ class Reader:
         query = query.where(t.timers.c.name == "@window").order_by(t.timers.c.due_at)
         if run:
             query = query.where(t.runs.c.id == run)
-        return [(row.run_id, _timer(row)) for row in self._all(query)]
+        return [(row.run_id, timer_of(row)) for row in self._all(query)]
 
     def stops(self) -> list[dict[str, Any]]:
         """Give the stages that a person has closed, the oldest first."""
@@ -190,7 +190,7 @@ class Reader:
             .where(t.runs.c.id == run)
             .order_by(t.timers.c.due_at)
         )
-        return [_timer(row) for row in self._all(query)]
+        return [timer_of(row) for row in self._all(query)]
 
     def at_work(self, run: str) -> list[dict[str, Any]]:
         """Give the steps of a run that are called or wait to be: state, use, attempt, said.
@@ -381,7 +381,7 @@ def _measurement(row: Any) -> r.MeasurementRow:
     )  # fmt: skip
 
 
-def _timer(row: Any) -> r.TimerRow:
-    return r.TimerRow(
-        row.run, row.state, row.name, row.entry, instant(row.due_at), load_row(row.spec)
-    )
+def timer_of(row: Any) -> r.TimerRow:
+    """Read a row of the timers; raises `Spoiled` for one that was changed from outside."""
+    spec = load_row(row.spec, "timer", row.run)
+    return r.TimerRow(row.run, row.state, row.name, row.entry, instant(row.due_at), spec)

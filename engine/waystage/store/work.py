@@ -24,12 +24,12 @@ from sqlalchemy import (
 from waystage.store import rows as r
 from waystage.store import schema as t
 from waystage.store.arrays import FENCES, places
-from waystage.store.codec import dump, instant, load_row
+from waystage.store.codec import dump, load_row
 from waystage.store.commit import lease_clock
 from waystage.store.driver import asked
 from waystage.store.foreign import Foreign
 from waystage.store.presence import present, say_gone
-from waystage.store.reads import Reader
+from waystage.store.reads import Reader, timer_of
 from waystage.store.turns import forget_turns, turn_owners
 
 Held = tuple[int, str, int]  # run, slot, fencing number
@@ -57,7 +57,7 @@ class WorkStore(Reader):
         taken = delete(t.timers).where(tuple_(x.run, x.state, x.name).in_(select(cte)))
         found = connection.execute(taken.returning(*t.timers.c)).all()
         rows = sorted(found, key=lambda row: (row.due_at, row.run, row.state, row.name))
-        return [_timer(row) for row in rows]
+        return [timer_of(row) for row in rows]
 
     def claim(
         self, connection: Connection, *, owner: str, now: int, wall: int, lease: int, limit: int
@@ -234,11 +234,6 @@ def _these(claims: list[Held]) -> Any:
 
 def _begun() -> ColumnElement[bool]:
     return or_(t.work.c.owner.is_not(None), t.work.c.memo.is_not(None))
-
-
-def _timer(row: Any) -> r.TimerRow:
-    spec = load_row(row.spec, "timer", row.run)
-    return r.TimerRow(row.run, row.state, row.name, row.entry, instant(row.due_at), spec)
 
 
 def _claim(row: Any) -> r.Claim:
