@@ -84,6 +84,29 @@ def test_late_labels_may_tell_a_breach_for_the_first_time_or_take_it_back() -> N
     assert measured(spec, {"value": 0.1}, bad, 0)["verdict"] == "ok"
 
 
+@pytest.mark.parametrize(
+    "between", [{"value": 0.1}, {"insufficient": "too few"}, {"error": "the log is away"}]
+)
+def test_a_breach_that_was_taken_back_and_comes_again_is_not_told_twice(
+    between: dict[str, Any],
+) -> None:
+    spec = monitor(breach={"above": 0.25})
+    memory: dict[str, Any] | None = None
+    told = []
+    for found in ({"value": 0.3}, between, between, {"value": 0.4}):
+        memory = measured(spec, found, memory, 0)
+        told.append(memory["verdict"])
+    assert (told[0], told[-1]) == ("breach", "warn"), told
+    assert measured(spec, {"value": 0.3}, memory, 1)["verdict"] == "breach"
+
+
+def test_a_breach_is_not_told_again_after_an_older_window_came_late() -> None:
+    spec = monitor(breach={"above": 0.25})
+    memory = measured(spec, {"value": 0.3}, None, 1)
+    memory = measured(spec, {"value": 0.1}, memory, 0)
+    assert measured(spec, {"value": 0.3}, memory, 1)["verdict"] == "warn"
+
+
 def test_an_old_window_that_comes_late_only_warns() -> None:
     spec = monitor(breach={"above": 0.25})
     memory = measured(spec, {"value": 0.1}, None, 3)
@@ -135,6 +158,7 @@ def test_windows_replayed_in_any_order_and_any_number_of_times_end_alike(
     for order in (list(range(4)), mixed):
         memory: dict[str, Any] | None = None
         seen: dict[int, str] = {}
+        breaches: list[int] = []
         for number in (*order, *range(4)):  # at the end, all of them once more
             value = values[number]
             found = ({"insufficient": "too few"} if value is None
@@ -142,7 +166,9 @@ def test_windows_replayed_in_any_order_and_any_number_of_times_end_alike(
             memory = measured(spec, found, memory, number)
             # that a breach is told once, and then only warned of, is the one thing that order says
             seen[number] = "warn" if memory["verdict"] == "breach" else memory["verdict"]
+            breaches += [number] if memory["verdict"] == "breach" else []
         assert memory is not None
+        assert len(breaches) == len({*breaches}), "a window's breach was told twice"
         told.append((memory["recent"], memory.get("base"), seen, is_stale(spec, memory)))
     assert told[0] == told[1]
 

@@ -75,11 +75,10 @@ def judge(
     others = [each for each in memory.get("recent", []) if each["window"] != window]
     recent = sorted([*others, mine], key=_time)
     verdict, _ = _played(spec, memory.get("base", "ok"), recent, recent.index(mine))
-    why, told = "", {key: memory[key] for key in ("breached", "told") if key in memory}
+    why, told = "", _told(memory, recent)
     if verdict == "breach":
         if why := _unsaid(spec, memory, window, recent, now):
             verdict = "warn"
-            told |= {"told": window} if _told(memory, window) else {}
         else:
             told = {"breached": now.isoformat()}
     answer = shown | {"verdict": verdict, "reason": why or reason, "window": window} | told
@@ -103,16 +102,25 @@ def is_stale(spec: Monitor, memory: Memory) -> bool:
         return False
 
 
-def _told(memory: Memory, window: list[str]) -> bool:
-    last = memory.get("verdict") == "breach" and memory.get("window") == window
-    return last or memory.get("told") == window
+def _told(memory: Memory, recent: list[Memory]) -> Memory:
+    """Give what is remembered of breaches: when the last one was told, and of which window.
+
+    The window is remembered while it is the newest one: no other can breach.
+    """
+    found = {"breached": memory["breached"]} if "breached" in memory else {}
+    told = _told_window(memory)
+    return found | ({"told": told} if told == recent[-1]["window"] else {})
+
+
+def _told_window(memory: Memory) -> Any:
+    return memory["window"] if memory.get("verdict") == "breach" else memory.get("told")
 
 
 def _unsaid(
     spec: Monitor, memory: Memory, window: list[str], recent: list[Memory], now: datetime
 ) -> str:
     """Say why a breach is only a warning; empty when it is one."""
-    if _told(memory, window):
+    if _told_window(memory) == window:  # late labels may have taken it back meanwhile
         return "the breach of this window was told already"
     if recent[-1]["window"] != window:
         return "breach of a window that is older than the newest one measured"

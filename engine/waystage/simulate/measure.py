@@ -45,7 +45,7 @@ def judged_so(
 
 def _memories(monitor: Monitor, memory: Memory, now: datetime) -> Iterator[dict[str, Any]]:
     kept = dict(memory or {})
-    fresh = {k: v for k, v in kept.items() if k != "breached"}
+    fresh = {k: v for k, v in kept.items() if k not in ("breached", "told")}
     for level in ("", "warn", "breach"):
         count = max((t.datapoints for t in (monitor.warn, monitor.breach) if t), default=1) - 1
         numbers = range(count if level else 0)
