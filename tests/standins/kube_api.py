@@ -26,10 +26,13 @@ from kube_discovery import discovered
 from kube_http import handler_of, shut
 from kube_kinds import BY_PLACE, KINDS
 from kube_lists import Watch
+from kube_protobuf import json_of
+from kube_reviews import REVIEWS
 from kube_store import Store
 from kube_verbs import FORMAT, Asked
 
 Thing = dict[str, Any]
+PROTOBUF, CBOR = "application/vnd.kubernetes.protobuf", "application/cbor"
 ANONYMOUS = "system:anonymous"
 VERBS = {"POST": "create", "PATCH": "patch", "PUT": "update", "DELETE": "delete"}
 
@@ -109,9 +112,10 @@ class KubeApi:
         accept = handler.headers.get("Accept") or ""
         user = self._user(handler.headers.get("Authorization") or "")
         content = (handler.headers.get("Content-Type") or "").partition(";")[0]
-        if "protobuf" in content or "cbor" in content:
+        if content == CBOR:
             raise Answered(415, "UnsupportedMediaType", FORMAT + "application/json, "
-                           "application/yaml")  # fmt: skip
+                           f"application/yaml, {PROTOBUF}")  # fmt: skip
+        read = json_of if raw and content == PROTOBUF and handler.command != "PATCH" else bytes
         if parts[0] in ("healthz", "livez", "readyz"):
             return 200, "ok"
         found = discovered(split.path, accept) if handler.command == "GET" else None
@@ -124,15 +128,16 @@ class KubeApi:
         if group == "project.openshift.io":
             body = json.loads(raw) if raw else {}
             return kube_parts.project(self, user, handler.command, rest, body)
-        if group == "authorization.k8s.io" and rest == ["selfsubjectaccessreviews"]:
-            return kube_parts.review(self, user, json.loads(raw))
+        if handler.command == "POST" and (review := REVIEWS.get((group, *rest))):
+            return 201, review(self.store, user, json.loads(read(raw)))
         namespace, plural, name, part = _address(rest)
         kind = BY_PLACE.get((group, plural))
         if not kind or kind.version != version or bool(namespace) > kind.namespaced:
             raise Answered(404, "NotFound", UNKNOWN)
         agent = (handler.headers.get("User-Agent") or "unknown").partition("/")[0]
         verb = _verb(handler.command, name, query)
-        return Asked(user, verb, kind, namespace, name, part, query, content, accept, agent, raw)
+        return Asked(user, verb, kind, namespace, name, part, query, content, accept, agent,
+                     read(raw))  # fmt: skip
 
     def answer(self, asked: Asked) -> tuple[int, Any]:
         """Answer a request for objects; raises `Answered`."""

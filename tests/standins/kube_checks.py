@@ -100,7 +100,8 @@ def checked(kind: Kind, thing: Thing, live: Thing | None) -> None:
         causes += _containers("spec.template.spec", (spec.get("template") or {}).get("spec") or {})
     if kind.kind == "Pod" and not live:
         causes += _containers("spec", spec)
-    if kind.kind == "Service" and not spec.get("ports") and spec.get("clusterIP") != "None":
+    portless = spec.get("clusterIP") == "None" or spec.get("type") == "ExternalName"
+    if kind.kind == "Service" and not spec.get("ports") and not portless:
         causes.append(cause("spec.ports", "Required value", "FieldValueRequired"))
     if kind.kind == "Job":
         causes += _restarts(spec)

@@ -132,14 +132,14 @@ def _class(spec: Thing) -> str:
 
 def _service(thing: Thing) -> None:
     spec = thing.setdefault("spec", {})
-    _put(spec, type="ClusterIP", sessionAffinity="None", internalTrafficPolicy="Cluster")
+    _put(spec, type="ClusterIP", sessionAffinity="None")
     for each in spec.get("ports") or ():
         _put(each, protocol="TCP", targetPort=each.get("port"))
     if spec["type"] != "ExternalName":
         mark = hashlib.sha256(thing["metadata"]["uid"].encode()).digest()
         _put(spec, clusterIP=f"10.0.{mark[0]}.{mark[1] % 254 + 1}")
         _put(spec, clusterIPs=[spec["clusterIP"]], ipFamilies=["IPv4"],
-             ipFamilyPolicy="SingleStack")  # fmt: skip
+             ipFamilyPolicy="SingleStack", internalTrafficPolicy="Cluster")  # fmt: skip
     _put(thing, status={"loadBalancer": {}})
 
 

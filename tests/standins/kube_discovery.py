@@ -6,6 +6,7 @@ from typing import Any
 
 from kube_answers import UNKNOWN, Answered
 from kube_kinds import KINDS, Kind, built_in
+from kube_reviews import KIND_OF, REVIEWS
 from kube_schemas import VERSION, definitions, kinds_of, name_of
 
 Thing = dict[str, Any]
@@ -43,7 +44,8 @@ def discovered(path: str, accept: str) -> Thing | None:
 
 def _groups() -> dict[str, list[str]]:
     """Give the versions of each group."""
-    found: dict[str, list[str]] = {"authorization.k8s.io": ["v1"], "project.openshift.io": ["v1"]}
+    found: dict[str, list[str]] = {group: ["v1"] for group, _ in REVIEWS}
+    found["project.openshift.io"] = ["v1"]
     for kind in KINDS:
         if kind.group and kind.version not in found.setdefault(kind.group, []):
             found[kind.group].append(kind.version)
@@ -98,8 +100,8 @@ def _kind(group: str, version: str, row: Thing) -> Thing:
 
 def _resources(api_version: str) -> Thing:
     rows = [row for kind in kinds_of(api_version) for row in _rows(kind)]
-    if api_version == "authorization.k8s.io/v1":
-        rows = [_made_only("selfsubjectaccessreviews", "SelfSubjectAccessReview")]
+    rows += [_made_only(plural, KIND_OF[plural]) for group, plural in REVIEWS
+             if api_version == f"{group}/v1"]  # fmt: skip
     if api_version == "project.openshift.io/v1":
         rows = [_made_only("projectrequests", "ProjectRequest"),
                 {"name": "projects", "singularName": "project", "namespaced": False,

@@ -114,15 +114,6 @@ def _bind(api: KubeApi, asked: Asked) -> tuple[int, Any]:
                  "code": 201}  # fmt: skip
 
 
-def review(api: KubeApi, user: str, body: Thing) -> tuple[int, Any]:
-    """Say whether a user may do something (`kubectl auth can-i`)."""
-    told = body["spec"].get("resourceAttributes") or {}
-    what = "/".join(filter(None, (told.get("resource", ""), told.get("subresource", ""))))
-    allowed = api.store.may(user, told.get("verb", ""), told.get("group", ""), what,
-                            told.get("namespace", ""), told.get("name", ""))  # fmt: skip
-    return 201, body | {"status": {"allowed": allowed}}
-
-
 def project(api: KubeApi, user: str, method: str, rest: list[str], body: Thing) -> tuple[int, Any]:
     """Do what is asked with OpenShift's projects; raises `Answered`."""
     store, group = api.store, PROJECT.group

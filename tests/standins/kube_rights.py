@@ -10,6 +10,7 @@ from kube_answers import Answered
 from kube_kinds import RBAC
 
 Thing = dict[str, Any]
+EVERYTHING = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
 ACCOUNT = "system:serviceaccount:"
 
 
@@ -56,11 +57,12 @@ class Rights:
 
     def may(self, user: str, verb: str, group: str, what: str, place: str, name: str) -> bool:
         """Say whether a user may do something."""
-        return user == "admin" or any(
-            _allows(rule, verb, group, what, name) for rule in self._rules(user, place)
-        )
+        return any(_allows(rule, verb, group, what, name) for rule in self.rules(user, place))
 
-    def _rules(self, user: str, namespace: str) -> list[Thing]:
+    def rules(self, user: str, namespace: str) -> list[Thing]:
+        """Give all rules by which a user may do something in a namespace."""
+        if user == "admin":
+            return [EVERYTHING]
         bindings = list(self.all(RBAC, "clusterrolebindings", "").values())
         if namespace:
             bindings += self.all(RBAC, "rolebindings", namespace).values()

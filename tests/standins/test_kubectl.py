@@ -111,6 +111,45 @@ def test_the_three_patches_and_edits_by_words(kubectl: Kubectl) -> None:
     assert kubectl("get", "deploy", "-l", "tier=front", "-o", "name") == "deployment.apps/web\n"
 
 
+def test_what_is_made_in_words_comes_as_protocol_buffers(kubectl: Kubectl) -> None:
+    kubectl("create", "deployment", "web", "--image=nginx:1", "--replicas=2", "--port=80")
+    kubectl("create", "service", "clusterip", "web", "--tcp=80:8080")
+    told = kubectl("get", "svc/web", "-o", "jsonpath={.spec.ports[0].targetPort}")
+    assert told == "8080"
+    kubectl("autoscale", "deploy/web", "--min=1", "--max=3", "--cpu=50%")
+    kubectl("create", "job", "one", "--image=busybox", "--", "echo", "hi")
+    told = kubectl("get", "job/one", "-o", "jsonpath={.spec.template.spec.containers[0].command}")
+    assert told == '["echo","hi"]'
+    kubectl("create", "configmap", "settings", "--from-literal=a=1")
+    assert kubectl("get", "cm/settings", "-o", "jsonpath={.data.a}") == "1"
+    kubectl("create", "secret", "generic", "hidden", "--from-literal=a=1")
+    assert kubectl("get", "secret/hidden", "-o", "jsonpath={.data.a}") == "MQ=="
+    kubectl("create", "namespace", "other")
+    kubectl("create", "quota", "few", "-n", "other", "--hard=pods=1,requests.cpu=500m")
+    told = kubectl("get", "quota", "few", "-n", "other", "-o", "jsonpath={.spec.hard}")
+    assert json.loads(told) == {"pods": "1", "requests.cpu": "500m"}
+    kubectl("create", "pdb", "web", "--selector=app=web", "--min-available=50%")
+    assert kubectl("get", "pdb/web", "-o", "jsonpath={.spec.minAvailable}") == "50%"
+    told = kubectl("create", "priorityclass", "p", "--value=1", fails=True)
+    assert "could not find the requested resource" in told
+
+
+def test_an_account_made_in_words_may_what_its_role_says(kubectl: Kubectl) -> None:
+    kubectl("create", "serviceaccount", "robot")
+    kubectl("create", "role", "reader", "--verb=get,list", "--resource=deployments.apps")
+    kubectl("create", "rolebinding", "robot", "--role=reader", "--serviceaccount=models:robot")
+    assert kubectl("auth", "can-i", "delete", "deploy") == "yes\n"
+    token = kubectl("create", "token", "robot", "--duration=20m").strip()
+    config = json.loads(kubectl.config.read_text())
+    config["users"][0]["user"]["token"] = token
+    kubectl.config.write_text(json.dumps(config))
+    assert "system:serviceaccount:models:robot" in kubectl("auth", "whoami")
+    assert kubectl("auth", "can-i", "list", "deploy") == "yes\n"
+    assert kubectl("auth", "can-i", "delete", "deploy", fails=True) == "no\n"
+    assert "deployments.apps" in kubectl("auth", "can-i", "--list")
+    assert "configmaps is forbidden" in kubectl("create", "configmap", "a", fails=True)
+
+
 def test_a_watch_shows_what_comes(kubectl: Kubectl) -> None:
     seen = kubectl.start("get", "configmaps", "--watch", "-o", "name")
     assert seen.stdout is not None
