@@ -111,6 +111,10 @@ def test_a_breach_in_the_rollback_window_brings_the_old_champion_back_and_nobody
     work.comes_to(run, "look_again")
     url = address(work)
     assert loaded(work, url) == {"1", "2"}
+    assert waystage(["--project", str(work.root), "where", work.service]) == 0
+    shown = capsys.readouterr().out
+    assert f"requests go to {url}\n" in shown
+    assert f"the challenger alone answers at {url}/labels/challenger\n" in shown
     assert work.ask(900, labels=True) == "credit/1"
     work.until(lambda: len(rows(work, "challenger")) == 900, run, "copies")
     asked, copied = rows(work, "champion"), rows(work, "challenger")

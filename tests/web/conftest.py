@@ -243,3 +243,11 @@ def new_api() -> Iterator[Callable[..., Api]]:
     yield make
     for each in made:
         each.stop()
+
+
+@pytest.fixture
+def service(standing: Any) -> str:
+    """Give a token of the service credit-risk."""
+    answer = standing.ask("POST", "tokens", "", json={"service": "credit-risk"})
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["token"])

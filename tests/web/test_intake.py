@@ -24,14 +24,6 @@ ALL = Slice("credit-risk", "PROD", NOW - timedelta(days=9), NOW + timedelta(days
 ROW = {"request_id": "r1", "service": "credit-risk", "stage": "PROD", "snapshot": "credit/1"}
 
 
-@pytest.fixture
-def service(standing: Any) -> str:
-    """Give a token of the service credit-risk."""
-    answer = standing.ask("POST", "tokens", "", json={"service": "credit-risk"})
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()["token"])
-
-
 def send(api: Any, token: str, *rows: dict[str, Any]) -> Any:
     return api.with_token(token, "POST", "scores", json={"rows": list(rows)})
 
@@ -135,48 +127,6 @@ def test_tokens_of_services_are_made_and_ended_by_the_verb(
     assert waystage(["token", "--service", "credit-risk", "--revoke"]) == 0
     assert "had 1 good token" in capsys.readouterr().out
     assert send(api, token, ROW).status_code == 401
-
-
-def test_labels_of_a_file_are_told(
-    api: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(api.root)
-    Path("outcomes.csv").write_text(
-        "request_id,event,at\n" + "".join(f"r{n},{n % 2},2026-01-05\n" for n in range(4500))
-    )
-    assert waystage(["labels", "import", "outcomes.csv"]) == 0
-    assert "4500 of 4500 labels were new." in capsys.readouterr().out
-    assert waystage(["labels", "outcomes.csv"]) == 0  # as it was written before
-    assert "0 of 4500 labels were new." in capsys.readouterr().out
-    assert waystage(["labels", "import", "nowhere.csv"]) == 1
-    assert "there is no file nowhere.csv" in capsys.readouterr().err
-
-
-def test_true_values_of_a_regression_are_told_as_labels_are(
-    api: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(api.root)
-    token = api.ask("POST", "tokens", "", json={"service": "credit-risk"}).json()["token"]
-    rows = [ROW | {"request_id": f"house-{n}", "score": 100.0 + n} for n in range(3)]
-    assert send(api, token, *rows).status_code == 200
-    Path("sold.csv").write_text("request_id,value,at\nhouse-0,101.5,2026-01-05\n")
-    assert waystage(["labels", "import", "sold.csv"]) == 0
-    assert "1 of 1 labels were new." in capsys.readouterr().out
-    told = {"request_id": "house-1", "value": 99, "at": NOW.isoformat()}
-    answer = api.with_token(token, "POST", "labels", json={"labels": [told]})
-    assert (answer.status_code, answer.json()) == (200, {"changed": 1})
-    found = list(log_of(api).valued(ALL))
-    assert sorted(found, key=str) == [(100.0, 101.5), (101.0, 99.0), (102.0, None)]
-    for wrong in ({"event": 1}, {"value": None}, {"value": "NaN"}):
-        answer = api.with_token(token, "POST", "labels", json={"labels": [told | wrong]})
-        assert answer.status_code == 400, wrong
-    assert (
-        "either event"
-        in api.with_token(token, "POST", "labels", json={"labels": [told | {"value": None}]}).text
-    )
-    Path("both.csv").write_text("request_id,value,event,at\nhouse-0,101.5,1,2026-01-05\n")
-    assert waystage(["labels", "import", "both.csv"]) == 1
-    assert "has event and value; tell them in two files" in capsys.readouterr().err
 
 
 def test_the_daemon_has_the_log_remove_what_is_past_its_time(

@@ -26,9 +26,9 @@ def where_verb(ctx: click.Context, service: str | None, at: str | None, as_json:
         shown = [(r["runtime"], r["role"], r["snapshot"], _health(r), when(r["since"]))
                  for r in rows if r["stage"] == stage]  # fmt: skip
         table(stage, ("runtime", "role", "snapshot", "seen", "since (UTC)"), shown)
-        told = [line for r in rows if r["stage"] == stage for line in _endpoints(r)]
-        for line in dict.fromkeys(told):
-            click.echo(f"  requests go to {line}")
+        told = dict.fromkeys(line for r in rows if r["stage"] == stage for line in _addresses(r))
+        for line in sorted(told):
+            click.echo(f"  {line}")
         if told:
             click.echo()
     if not rows:
@@ -93,6 +93,12 @@ def _health(row: dict[str, Any]) -> str:
     if row["state"] in ("", "ok"):
         return f"{row['state'] or row['seen']}{waits}"
     return f"{row['state']}{waits}: {why(row)}"
+
+
+def _addresses(row: dict[str, Any]) -> list[str]:
+    """Say where requests go; what stands beside the champion is asked by itself alone."""
+    said = "the challenger alone answers at" if row["role"] == "challenger" else "requests go to"
+    return [f"{said} {each}" for each in _endpoints(row)]
 
 
 def _endpoints(row: dict[str, Any]) -> list[str]:

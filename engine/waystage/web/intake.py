@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 OLDEST = datetime(2000, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=1)  # by which a sender's clock may go wrong
 AT_ONCE = 5000
+NAMED = 20  # rows that a refusal names, at the most
 
 RequestId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/@+=-]{1,200}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")]
@@ -51,10 +52,11 @@ class Scores(Body):
 class LabelRow(Body):
     """What became of a request: 1 the event, 0 not; or the true value of what was predicted.
 
-    `at` without a zone is UTC.
+    `at` without a zone is UTC. It lies no more than a day ahead of the daemon's clock: of several
+    labels the latest stands, so that one from a wrong year would stand for good.
     """
 
-    request_id: str = Field(max_length=200)
+    request_id: str = Field(min_length=1, max_length=200)
     event: int | None = Field(default=None, ge=0, le=1)
     value: float | None = Field(default=None, allow_inf_nan=False)
     at: datetime
@@ -89,14 +91,15 @@ def intake_routes(app: FastAPI, daemon: Daemon) -> None:
     @app.post("/v1/labels")
     async def labels(request: Request, body: Labels) -> Any:
         _may_write(daemon, caller_of(request))
-        await _own_requests(daemon, caller_of(request), body)
         if not body.labels:
             return {"changed": 0}
-        events, values = _told(body)
+        events, values = _told(body, daemon.clock.now())
+        await _own_requests(daemon, caller_of(request), body)
         return {"changed": await asyncio.wrap_future(daemon.intake.labels(events, values))}
 
 
-def _told(body: Labels) -> tuple[list[Label], list[Outcome]]:
+def _told(body: Labels, now: datetime) -> tuple[list[Label], list[Outcome]]:
+    _in_time("labels", [(row.request_id, _zoned(row.at)) for row in body.labels], now)
     events = [Label(row.request_id, row.event, _zoned(row.at))
               for row in body.labels if row.event is not None]  # fmt: skip
     values = [Outcome(row.request_id, row.value, _zoned(row.at))
@@ -132,21 +135,36 @@ async def _own_requests(daemon: Daemon, caller: Caller, body: Labels) -> None:
 
 
 def _scored(body: Scores, now: datetime) -> list[ScoredRow]:
-    rows = []
-    for n, row in enumerate(body.rows):
-        at = row.at or now
-        if not OLDEST <= at <= now + AHEAD:
-            raise RequestValidationError([_misfit(n, at, now)])
-        rows.append(
-            ScoredRow(row.request_id, at, row.service, row.stage, row.snapshot, row.role,
-                      row.score, row.inputs, row.latency_ms)
-        )  # fmt: skip
-    return rows
+    _in_time("rows", [(row.request_id, row.at or now) for row in body.rows], now)
+    return [
+        ScoredRow(row.request_id, row.at or now, row.service, row.stage, row.snapshot, row.role,
+                  row.score, row.inputs, row.latency_ms)
+        for row in body.rows
+    ]  # fmt: skip
 
 
-def _misfit(n: int, at: datetime, now: datetime) -> dict[str, Any]:
-    told = f"{at.isoformat()} is not between {OLDEST:%Y} and a day after now ({now.isoformat()})"
-    return {"loc": ("body", "rows", n, "at"), "msg": told, "type": "value_error"}
+def _in_time(kind: str, told: list[tuple[str, datetime]], now: datetime) -> None:
+    """Refuse times that cannot be right, each by its row and request."""
+    latest = now + AHEAD
+    wrong = [(n, name, at) for n, (name, at) in enumerate(told) if not OLDEST <= at <= latest]
+    if wrong:
+        raise RequestValidationError(
+            [_misfit(kind, *each, now) for each in wrong[:NAMED]]
+            + ([_others(kind, len(wrong) - NAMED)] if len(wrong) > NAMED else [])
+        )
+
+
+def _misfit(kind: str, n: int, name: str, at: datetime, now: datetime) -> dict[str, Any]:
+    told = (
+        f"request {name}: {at.isoformat()} is not between {OLDEST:%Y} and a day after now "
+        f"({now.isoformat()})"
+    )
+    return {"loc": ("body", kind, n, "at"), "msg": told, "type": "value_error"}
+
+
+def _others(kind: str, count: int) -> dict[str, Any]:
+    told = f"{count} more of these times are wrong, too"
+    return {"loc": ("body", kind), "msg": told, "type": "value_error"}
 
 
 def _zoned(at: datetime) -> datetime:

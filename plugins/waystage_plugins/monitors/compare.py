@@ -264,7 +264,10 @@ class _Told:
                 f"{'more' if better else 'not more'} than {step.margin:g}"]  # fmt: skip
         told += [("" if rail.passed else "not passed: ") + rail.told for rail in rails]
         if step.mode == "split":
-            told.append("the requests of both were different ones, so nothing was paired")
+            told.append(
+                f"the requests of both were different ones ({len(answers.old.event)} of the "
+                f"champion's, {len(answers.new.event)} of the challenger's), so nothing was paired"
+            )
         return self.output(
             "promote" if better and all(rail.passed for rail in rails) else "keep",
             "; ".join(told),

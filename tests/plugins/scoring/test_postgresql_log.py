@@ -189,6 +189,21 @@ def test_true_values_may_be_inserted_by_sql(postgresql: PostgresqlScoringLog) ->
         sql(postgresql, "INSERT INTO value_inbox (request_id, value) VALUES ('r2', 'NaN')")
 
 
+def test_what_is_inserted_with_a_wrong_time_is_refused_with_its_row(
+    postgresql: PostgresqlScoringLog,
+) -> None:
+    postgresql.append(rows(1))
+    for inbox in ("label_inbox (request_id, event, at)", "value_inbox (request_id, value, at)"):
+        for at in ("2999-01-01", "infinity", "-infinity", "1970-01-01"):
+            with pytest.raises(psycopg.errors.CheckViolation) as refused:
+                sql(postgresql, f"INSERT INTO {inbox} VALUES ('r0', 1, now()), ('r0', 0, '{at}')")
+            assert '"at_is_from_2000_to_a_day_after_now"' in str(refused.value)
+            assert f"Failing row contains (r0, 0, {at}" in str(refused.value)
+        sql(postgresql, f"INSERT INTO {inbox} VALUES ('r0', 1, now() + interval '23 hours')")
+    assert postgresql.grouped(WEEK).labelled == 1
+    assert [row[4] for row in postgresql.valued_rows(WEEK)] == [1.0]
+
+
 def test_old_true_values_go_with_their_requests_and_where_nobody_asked(
     postgresql: PostgresqlScoringLog,
 ) -> None:

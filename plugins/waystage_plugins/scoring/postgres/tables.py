@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 VERSION = 1
 BATCH = 10_000  # rows in one transaction: the numbers that it takes at once
 PARTED = ("scored", "asked", "labelled")
+# the latest label stands, so that one from a wrong year would stand for good; the error that
+# PostgreSQL gives has this name and the row, and 'infinity' is no time either
+IN_TIME = """
+    CONSTRAINT at_is_from_2000_to_a_day_after_now
+    CHECK (at BETWEEN '2000-01-01 00:00:00+00' AND now() + interval '1 day')"""
 
 # who changes the shape waits for others who do; who labels waits for those who append
 SHAPE, LABELS = 1, 2
@@ -67,7 +72,7 @@ CREATE TABLE label_version (
 );
 CREATE TABLE label_inbox (
     request_id text COLLATE "C" NOT NULL, event smallint NOT NULL CHECK (event IN (0, 1)),
-    at timestamptz NOT NULL DEFAULT now()
+    at timestamptz NOT NULL DEFAULT now(),{IN_TIME}
 );
 CREATE TABLE true_value (
     request_id text COLLATE "C" PRIMARY KEY, value double precision NOT NULL, at bigint NOT NULL
@@ -75,7 +80,7 @@ CREATE TABLE true_value (
 CREATE TABLE value_inbox (
     request_id text COLLATE "C" NOT NULL,
     value double precision NOT NULL CHECK (value - value = 0), -- neither NaN nor infinite
-    at timestamptz NOT NULL DEFAULT now()
+    at timestamptz NOT NULL DEFAULT now(),{IN_TIME}
 );
 CREATE TABLE changed (day date NOT NULL, place integer NOT NULL);
 CREATE INDEX changed_where ON changed (place, day);
