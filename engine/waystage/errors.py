@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import ClassVar, Literal
 
 EXIT_FINE = 0
@@ -121,6 +122,10 @@ class Retryable(WaystageError):
     """A technical error that may be gone when the step is tried again."""
 
     code = "E-RETRYABLE"
+
+    def __init__(self, message: str = "", *, after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.after = after  # that who was asked wants to be left alone for
 
 
 class Hopeless(WaystageError):

@@ -19,13 +19,15 @@ class RetryPolicy:
 
 
 def next_try(
-    policy: RetryPolicy, *, key: str, attempt: int, started: datetime, now: datetime
-) -> datetime | None:
+    policy: RetryPolicy, *, key: str, attempt: int, started: datetime, now: datetime,
+    after: timedelta = timedelta(),
+) -> datetime | None:  # fmt: skip
     """Give the instant of the next try, or None when the tries or the budget are used up.
 
     `attempt` counts the tries made so far, from 1. The jitter is drawn from the key and the
     attempt, so that replaying a history gives the same instants (full jitter as in Brooker,
-    "Exponential Backoff And Jitter", 2015).
+    "Exponential Backoff And Jitter", 2015). It is not sooner than `after` from now, even where
+    the policy's own waits are shorter.
     """
     if attempt >= policy.tries:
         return None
@@ -36,7 +38,7 @@ def next_try(
         )
     except OverflowError:
         ceiling = policy.cap.total_seconds()
-    due = now + timedelta(seconds=ceiling * _fraction(f"{key}#{attempt}"))
+    due = now + max(timedelta(seconds=ceiling * _fraction(f"{key}#{attempt}")), after)
     if policy.budget is not None and due - started > policy.budget:
         return None
     return due

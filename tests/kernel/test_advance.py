@@ -111,6 +111,15 @@ def test_a_failed_step_is_tried_three_times_then_undone_then_parked():
     assert "boom" in orders(parked, c.OpenIncident)[0].message
 
 
+def test_who_asks_to_be_left_alone_is_not_called_before():
+    d = definition(STAGES)
+    step = advance(d, opened(d).run, events.lease_granted("promote.DEV", 2), NOW)
+    (order,) = orders(step, c.StartStep)
+    event = events.step_failed(order.state, order.entry, 0, "busy", after=90.0)
+    (order,) = orders(advance(d, step.run, event, NOW), c.StartStep)
+    assert (order.attempt, order.due) == (2, NOW + timedelta(seconds=90))
+
+
 def test_after_undoing_a_retry_is_a_new_visit_with_new_keys():
     d = definition(STAGES)
     step = advance(d, opened(d).run, events.lease_granted("promote.DEV", 2), NOW)

@@ -3,7 +3,7 @@
 Versions, generations, Status bodies, selectors, four patches with owners of fields, subresources,
 watches, pages, discovery, tables, dry-run, quotas, namespaces and their end, garbage collection,
 TokenRequest, port-forward, logs, and RBAC by the Roles that were created in it. What it does not
-know it refuses. Failures come on demand: lost answers, refusals, cut watches, a restart.
+know it refuses. Failures come on demand: lost answers, refusals, warnings, cut watches, a restart.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class KubeApi:
         self.requests: list[tuple[str, str]] = []
         self.lose_answers = 0  # so many answers are lost after the effect
         self.refusals: dict[str, Answered] = {}  # of what is made, by the plural of its kind
+        self.warned: dict[str, str] = {}  # what is said of changes, by the plural of their kind
         self.watches: set[Watch] = set()
         for name in namespaces:
             self.store.namespace(name)
@@ -153,6 +154,8 @@ class KubeApi:
         if at_large or named or nameless:
             raise Answered(405, "MethodNotAllowed", "the server does not allow this method on the "
                            "requested resource")  # fmt: skip
+        if asked.verb not in ("get", "list", "watch") and kind.plural in self.warned:
+            asked.warnings.append(self.warned[kind.plural])
         if asked.verb == "watch":
             return 200, Watch(self.store, kind, asked.namespace, asked.query, asked.accept)
         if part:

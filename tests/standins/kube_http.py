@@ -44,6 +44,7 @@ class Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.api.requests.append((self.command, self.path))
         asked: Any = None
+        rest = 0
         try:
             with self.api.store.lock:
                 asked = self.api.asked(self, raw)
@@ -58,20 +59,23 @@ class Handler(BaseHTTPRequestHandler):
                 return
         except Answered as no:
             code, text = no.code, json.dumps(no.body)
+            rest = no.body.get("details", {}).get("retryAfterSeconds", 0)
         if isinstance(text, Watch):
             self.stream(text)
         else:
-            self.tell(code, text, asked)
+            self.tell(code, text, asked, rest)
 
-    def tell(self, code: int, text: str, asked: Any) -> None:
+    def tell(self, code: int, text: str, asked: Any, rest: int) -> None:
         kind = "application/json" if text[:1] == "{" else "text/plain"
         if '"APIGroupDiscoveryList"' in text[:60]:
             kind += f";{AGGREGATED};v=v2;as=APIGroupDiscoveryList"
         self.send_response(code)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(text.encode())))
+        if rest:
+            self.send_header("Retry-After", str(rest))
         for each in asked.warnings if isinstance(asked, Asked) else ():
-            told = each.replace('"', '\\"')
+            told = each.replace("\\", "\\\\").replace('"', '\\"')
             self.send_header("Warning", f'299 - "{told}"')
         self.end_headers()
         self.wfile.write(text.encode())

@@ -33,6 +33,7 @@ from waystage.store.rows import Claim
 
 LONGEST_ERROR = 2000
 LONGEST_WAIT = timedelta(days=366)
+LONGEST_REST = timedelta(minutes=10)  # that a step's next try is put off because a server asks so
 AHEAD = timedelta(minutes=1)  # by which the clock of who ordered a measurement may go before ours
 
 
@@ -62,7 +63,7 @@ def call(plugin: type[Plugin] | None, claim: Claim, ctx: StepContext) -> Answere
     except (Hopeless, NotFound, ValidationError) as error:
         return Answered(events.step_failed(*where, _text(error), hopeless=True))
     except BaseException as error:  # noqa: BLE001  # a plugin may raise anything, also SystemExit
-        return Answered(events.step_failed(*where, _text(error)))
+        return Answered(events.step_failed(*where, _text(error), after=_asked_for(error)))
 
 
 def failed(claim: Claim, error: str, *, hopeless: bool = False, crashes: int = 0) -> Answered:
@@ -217,6 +218,12 @@ def _check_finite(value: Any, path: str) -> None:
     elif isinstance(value, list | tuple):
         for index, part in enumerate(value):
             _check_finite(part, f"{path}[{index}]")
+
+
+def _asked_for(error: BaseException) -> float:
+    """Give the seconds that who was asked wants to be left alone for, at most `LONGEST_REST`."""
+    after = error.after if isinstance(error, Retryable) else None
+    return min(max(after, timedelta()), LONGEST_REST).total_seconds() if after else 0.0
 
 
 def _text(error: BaseException) -> str:

@@ -87,8 +87,8 @@ def _step(m: Macrostep, kind: str, event: Event) -> None:
     elif kind == "step.refused":
         work.step_refused(m, node, index, data["why"], data["output"])
     elif kind == "step.failed":
-        crashes = data.get("crashes", 0)
-        work.step_failed(m, node, index, data["error"], hopeless=data["hopeless"], crashes=crashes)
+        told = {name: data[name] for name in ("crashes", "after") if name in data}
+        work.step_failed(m, node, index, data["error"], hopeless=data["hopeless"], **told)
     else:
         work.step_uncertain(m, node, index, data["error"])
 

@@ -73,10 +73,17 @@ def step_refused(state: str, entry: int, index: int, why: str, output: dict[str,
 
 
 def step_failed(
-    state: str, entry: int, index: int, error: str, *, hopeless: bool = False, crashes: int = 0
-) -> Event:
-    """One attempt ended with a technical error; `crashes`: how many calls killed who made them."""
-    data = {"error": error, "hopeless": hopeless} | ({"crashes": crashes} if crashes else {})
+    state: str, entry: int, index: int, error: str, *, hopeless: bool = False, crashes: int = 0,
+    after: float = 0.0,
+) -> Event:  # fmt: skip
+    """One attempt ended with a technical error.
+
+    `crashes` says how many calls killed who made them, `after` for how many seconds who was asked
+    wants to be left alone.
+    """
+    data: dict[str, Any] = {"error": error, "hopeless": hopeless}
+    data |= {"crashes": crashes} if crashes else {}
+    data |= {"after": after} if after else {}
     return Event("step.failed", state, entry, str(index), data)
 
 

@@ -68,8 +68,9 @@ def step_refused(m: Macrostep, node: Node, index: int, why: str, output: dict[st
 
 
 def step_failed(
-    m: Macrostep, node: Node, index: int, error: str, *, hopeless: bool, crashes: int = 0
-) -> None:
+    m: Macrostep, node: Node, index: int, error: str, *, hopeless: bool, crashes: int = 0,
+    after: float = 0.0,
+) -> None:  # fmt: skip
     """Try again while the policy allows it; then undo what was done and raise `failed`.
 
     What killed `POISON` processes is not called again until a person says so.
@@ -83,7 +84,7 @@ def step_failed(
     if crashes >= POISON:
         _quarantine(m, node, index, f"{crashes} calls were cut off by a crash: {error}")
         return
-    due = None if hopeless else _next_due(m, node, index, attempt)
+    due = None if hopeless else _next_due(m, node, index, attempt, after)
     if due is not None:
         m.run.activities[node.path] = activity | {"attempt": attempt + 1}
         m.order(_order(m, node, index, due, attempt + 1))
@@ -228,11 +229,12 @@ def _timeout(spec: Step, due: datetime, deadline: datetime | None) -> float | No
     return max(min(spans), timedelta(milliseconds=1)).total_seconds() if spans else None
 
 
-def _next_due(m: Macrostep, node: Node, index: int, attempt: int) -> Any:
+def _next_due(m: Macrostep, node: Node, index: int, attempt: int, after: float) -> Any:
     policy = node.works[index].spec.retry.policy() if node.works else MONITOR_RETRY
     started = type(m.now).fromisoformat(m.run.activities[node.path]["started"])
     key = f"{m.run.id}/{m.run.entered[node.path]}/{index}"
-    due = next_try(policy, key=key, attempt=attempt, started=started, now=m.now)
+    wait = timedelta(seconds=after)
+    due = next_try(policy, key=key, attempt=attempt, started=started, now=m.now, after=wait)
     deadline = _deadline(m, node, index)
     return None if due and deadline and due > deadline else due
 

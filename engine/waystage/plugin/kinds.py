@@ -105,9 +105,13 @@ class DeploySpec(Value):
 
 
 class Handle(Value):
-    """How a runtime finds again what it made; JSON that only the runtime reads."""
+    """How a runtime finds again what it made; JSON that only the runtime reads.
+
+    `warnings` is what the world said of what was just applied, for people.
+    """
 
     ref: JsonObject
+    warnings: tuple[str, ...] = ()
 
 
 class OnlineRuntime(Plugin):

@@ -16,6 +16,7 @@ from waystage.plugin import (
     Done,
     Endpoint,
     Handle,
+    JsonObject,
     Mode,
     Observation,
     PlacedRuntime,
@@ -57,13 +58,17 @@ class Deploy(Step):
     ready_within: timedelta = Field(default=timedelta(minutes=5), gt=timedelta())
 
     class Output(BaseModel):
-        """Where the snapshot runs; `url` is that of the first endpoint, or empty."""
+        """Where the snapshot runs; `url` is that of the first endpoint, or empty.
+
+        `warnings` is what the world said of what was applied, as clusters do.
+        """
 
         stage: str
         runtime: str
         mode: Mode
         url: str
         endpoints: list[Endpoint]
+        warnings: list[str] = []
 
     def run(self, ctx: Context) -> Answer:
         """Apply once, then look until it is ready."""
@@ -73,7 +78,8 @@ class Deploy(Step):
             return self._done(placed, None, ())
         remembered = memo(ctx).get("handle")
         if isinstance(remembered, dict):
-            handle = Handle(ref=remembered)
+            warnings = memo(ctx).get("warnings", [])
+            handle = Handle.model_validate({"ref": remembered, "warnings": warnings})
         else:
             artifact, wanted = fetch_artifact(ctx), placed.endpoints
             spec = deploy_spec(ctx, need_stage(ctx), artifact, self.role, self.image, wanted)
@@ -91,10 +97,11 @@ class Deploy(Step):
 
     def _judge(self, ctx: Context, placed: PlacedRuntime, handle: Handle) -> Answer:
         """Give the answer, or wait; raises what ends this attempt."""
+        rest = None
         try:
             seen = self._led(ctx, placed, handle)
         except Retryable as error:  # who could not be asked just now may serve all the same
-            now = str(error)
+            now, rest = str(error), error.after
         else:
             if isinstance(seen, Refused):
                 return seen
@@ -108,7 +115,8 @@ class Deploy(Step):
                 f"{ctx.snapshot.id} is not ready in {placed.stage}/{placed.name} after "
                 f"{waited(ctx):.0f} s: {now}".rstrip()
             )
-        return waiting(ctx, {"handle": handle.ref}, longest=LONGEST_WAIT)
+        made: JsonObject = {"handle": handle.ref, "warnings": [*handle.warnings]}
+        return waiting(ctx, made, longest=LONGEST_WAIT, rest=rest)
 
     def _led(self, ctx: Context, placed: PlacedRuntime, handle: Handle) -> Observation | Refused:
         """Look, and have a champion that answers get the requests where they can be led.
@@ -153,6 +161,7 @@ class Deploy(Step):
             mode=placed.mode,
             url=endpoints[0].url if endpoints else "",
             endpoints=list(endpoints),
+            warnings=list(handle.warnings) if handle else [],
         )
         return Done(output, facts=(fact,))
 

@@ -15,6 +15,7 @@ from waystage_plugins.runtimes.files import read_json, write_json
 
 FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0
 TOLD = "jobs-told.json"
+LONGEST_REST = timedelta(minutes=1)  # what a server asks for beyond that is not waited for
 SILENT_SECONDS = 900.0  # that a runtime may be away before its step gives up this attempt
 
 
@@ -51,12 +52,15 @@ def waited(ctx: Context) -> float:
     return wall_seconds() - float(since) if isinstance(since, int | float) else 0.0
 
 
-def waiting(ctx: Context, remember: JsonObject, *, longest: float) -> Waiting:
-    """Ask to be called again, a little later each time."""
+def waiting(
+    ctx: Context, remember: JsonObject, *, longest: float, rest: timedelta | None = None
+) -> Waiting:
+    """Ask to be called again, a little later each time, and not before somebody has had a rest."""
     last, since = memo(ctx).get("pause"), memo(ctx).get("since", wall_seconds())
     pause = min(last * 1.5, longest) if isinstance(last, int | float) else FIRST_WAIT
     counted: JsonObject = {"attempt": ctx.attempt, "since": since, "pause": round(pause, 3)}
-    return Waiting(timedelta(seconds=round(pause, 3)), remember | counted)
+    again = max(timedelta(seconds=round(pause, 3)), min(rest or timedelta(), LONGEST_REST))
+    return Waiting(again, remember | counted)
 
 
 def _current(

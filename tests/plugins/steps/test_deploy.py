@@ -12,7 +12,9 @@ import pytest
 
 from waystage.errors import Hopeless, Retryable
 from waystage.plugin import (
+    Context,
     Deployed,
+    DeploySpec,
     Done,
     Handle,
     JsonObject,
@@ -60,6 +62,46 @@ def test_it_waits_longer_and_longer_while_nothing_answers(ctx: FakeContext, home
     assert pauses[0] == timedelta(seconds=0.2)
     assert pauses[-1] <= timedelta(seconds=5)
     assert len(pauses) == 12
+
+
+def test_what_the_world_warned_of_is_told_when_it_is_done(
+    ctx: FakeContext, home: Path, online: Any
+) -> None:
+    class Warning(type(online)):  # type: ignore[misc]  # the class is known well enough
+        use: ClassVar[str] = "test.warning"
+
+        def apply(self, ctx: Context, spec: DeploySpec) -> Handle:
+            return Handle(ref=super().apply(ctx, spec).ref, warnings=("it is old",))
+
+    ctx.runtimes["serving"] = Warning(home=str(home))
+    plan(home, {"phase": "pending"})
+    waits = Deploy().run(ctx)
+    assert isinstance(waits, Waiting)
+    ctx.memo = waits.memo
+    answer = Deploy().run(ctx)
+    assert isinstance(answer, Done)
+    assert Deploy.Output.model_validate(answer.output).warnings == ["it is old"]
+
+
+def test_who_wants_to_be_left_alone_is_not_asked_sooner_but_within_a_minute(
+    ctx: FakeContext, home: Path, online: Any
+) -> None:
+    rests = [timedelta(seconds=30), timedelta(days=3), None]
+
+    class Busy(type(online)):  # type: ignore[misc]  # the class is known well enough
+        use: ClassVar[str] = "test.busy"
+
+        def observe(self, ctx: Services, handle: Handle) -> Any:
+            raise Retryable("too many requests", after=rests.pop(0))
+
+    ctx.runtimes["serving"] = Busy(home=str(home))
+    pauses = []
+    for _ in list(rests):
+        answer = Deploy().run(ctx)
+        assert isinstance(answer, Waiting)
+        ctx.memo = answer.memo
+        pauses.append(answer.again.total_seconds())
+    assert pauses == [30, 60, pytest.approx(0.45)]
 
 
 def test_while_the_old_snapshot_still_answers_it_is_not_done(ctx: FakeContext, home: Path) -> None:

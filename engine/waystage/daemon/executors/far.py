@@ -16,7 +16,16 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from waystage.clock import Clock
-from waystage.daemon.calls import Answered, as_facts, as_output, as_span, call, covered, plain
+from waystage.daemon.calls import (
+    LONGEST_REST,
+    Answered,
+    as_facts,
+    as_output,
+    as_span,
+    call,
+    covered,
+    plain,
+)
 from waystage.daemon.connections import Connections
 from waystage.daemon.context import Placements, StepContext
 from waystage.errors import Hopeless
@@ -163,7 +172,11 @@ def _data(kind: str, data: dict[str, Any]) -> dict[str, Any]:
     error = plain(str(data["error"]))
     if kind == "step.uncertain":
         return {"error": error}
-    return {"error": error, "hopeless": data["hopeless"] is True}
+    rest = float(data.get("after", 0.0))
+    if not 0.0 <= rest <= LONGEST_REST.total_seconds():
+        raise ValueError(f"it wants to be left alone for {rest} s")
+    said = {"error": error, "hopeless": data["hopeless"] is True}
+    return said | ({"after": rest} if rest else {})
 
 
 def _found(name: tuple[str, str]) -> type[Plugin] | None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -24,8 +27,31 @@ UNKNOWN_FIELD = "failed to create typed patch object"  # told as if the cluster 
 TIMEOUT = (5.0, 30.0)  # seconds to connect, and between two bytes
 
 
+# RFC 7234, 5.5: a number, who says so, the text, and the date that nobody gives
+WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
+MOST_WARNINGS, LONGEST_WARNING = 20, 500
+
+
 class NotAllowed(Hopeless):
     """The account has no right to do this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the API answered, and how long it wants to be left alone."""
+
+    status: int
+    text: str
+    after: timedelta | None = None
+
+    @property
+    def body(self) -> Thing:
+        """The JSON of it; what is none stands under `message`."""
+        try:
+            read = json.loads(self.text)
+        except ValueError:
+            read = None
+        return read if isinstance(read, dict) else {"message": self.text.strip()[:300]}
 
 
 class Api:
@@ -35,6 +61,7 @@ class Api:
         self.client = client
         self.namespace = namespace
         self._renew = renew
+        self.warnings: list[str] = []  # what the cluster said of changes, each once
         self.is_new = False  # the namespace was just made: rights in it may be on their way
 
     @property
@@ -79,12 +106,12 @@ class Api:
         """
         query = {"tailLines": str(lines)} | ({"previous": "true"} if previous else {})
         query |= {"container": container} if container else {}
-        status, text = self._send("GET", POD.path(self.namespace, pod, "log"), query, None)
-        if status in (400, 404):  # the container has not started, or is gone
+        reply = self._send("GET", POD.path(self.namespace, pod, "log"), query, None)
+        if reply.status in (400, 404):  # the container has not started, or is gone
             return ""
-        if status >= 300:
-            raise failure(status, text, "get", "pods/log", pod, self.namespace)
-        return text
+        if reply.status >= 300:
+            raise failure(reply, "get", "pods/log", pod, self.namespace)
+        return reply.text
 
     def token(self, account: str, seconds: int) -> Thing:
         """Ask for a token of a service account that ends by itself."""
@@ -94,47 +121,39 @@ class Api:
             "spec": {"expirationSeconds": seconds},
         }
         path = ACCOUNT.path(self.namespace, account, "token")
-        status, text = self._send("POST", path, {}, body)
-        if status >= 300:
-            raise failure(status, text, "create", "serviceaccounts/token", account, self.namespace)
-        return dict(json.loads(text)["status"])
+        reply = self._send("POST", path, {}, body)
+        if reply.status >= 300:
+            raise failure(reply, "create", "serviceaccounts/token", account, self.namespace)
+        return dict(json.loads(reply.text)["status"])
 
-    def ask(self, path: str, body: Thing | None = None) -> tuple[int, Thing]:
-        """Read what belongs to no namespace, or send something there; answer status and JSON."""
-        status, text = self._send("POST" if body else "GET", path, {}, body)
-        try:
-            return status, json.loads(text)
-        except ValueError:
-            return status, {"message": text[:300]}
+    def ask(self, path: str, body: Thing | None = None) -> Reply:
+        """Read what belongs to no namespace, or send something there."""
+        return self._send("POST" if body else "GET", path, {}, body)
 
     def _json(
         self, verb: str, kind: Kind, name: str = "", *, query: Mapping[str, str] | None = None,
         body: Thing | None = None, missing: bool = False, taken: bool = False,
     ) -> Thing | None:  # fmt: skip
         method = {"patch": "PATCH", "create": "POST", "delete": "DELETE"}.get(verb, "GET")
-        status, text = self._send(method, kind.path(self.namespace, name), query or {}, body)
-        if (status == 404 and missing) or (status == 409 and taken):
+        reply = self._send(method, kind.path(self.namespace, name), query or {}, body)
+        if (reply.status == 404 and missing) or (reply.status == 409 and taken):
             return None
-        if status >= 300:
-            error = failure(status, text, verb, kind.plural, name, self.namespace)
+        if reply.status >= 300:
+            error = failure(reply, verb, kind.plural, name, self.namespace)
             if self.is_new and isinstance(error, NotAllowed):
                 raise Retryable(f"{self.namespace} is new, its rights may be on their way: {error}")
             raise error
-        return dict(json.loads(text))
+        return dict(json.loads(reply.text))
 
-    def _send(
-        self, method: str, path: str, query: Mapping[str, str], body: Thing | None
-    ) -> tuple[int, str]:
-        status, text = self._once(method, path, query, body)
-        if status == 401 and self._renew is not None:
+    def _send(self, method: str, path: str, query: Mapping[str, str], body: Thing | None) -> Reply:
+        reply = self._once(method, path, query, body)
+        if reply.status == 401 and self._renew is not None:
             # the token ended before its time, or was taken back: one try with a new one
             self.client.configuration.api_key["BearerToken"] = self._renew()
-            status, text = self._once(method, path, query, body)
-        return status, text
+            reply = self._once(method, path, query, body)
+        return reply
 
-    def _once(
-        self, method: str, path: str, query: Mapping[str, str], body: Thing | None
-    ) -> tuple[int, str]:
+    def _once(self, method: str, path: str, query: Mapping[str, str], body: Thing | None) -> Reply:
         from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
@@ -149,17 +168,25 @@ class Api:
             answer: Any = self.client.call_api(
                 method, url, headers, body=text, _request_timeout=TIMEOUT
             )
-            return int(answer.status), (answer.read() or b"").decode(errors="replace")
+            told = (answer.read() or b"").decode(errors="replace")
         except (HTTPError, ApiException, OSError) as error:
-            told = str(getattr(error, "reason", "") or error)
-            raise Retryable(f"the cluster {config.host} does not answer: {told[:300]}") from error
+            why = str(getattr(error, "reason", "") or error)
+            raise Retryable(f"the cluster {config.host} does not answer: {why[:300]}") from error
+        if method != "GET":
+            self._warned(", ".join(answer.headers.getlist("Warning")))
+        return Reply(int(answer.status), told, _rest(answer.headers.get("Retry-After")))
+
+    def _warned(self, header: str) -> None:
+        for told in WARNING.findall(header):
+            text = re.sub(r"\\(.)", r"\1", told)[:LONGEST_WARNING]
+            if text not in self.warnings and len(self.warnings) < MOST_WARNINGS:
+                self.warnings.append(text)
 
 
-def failure(
-    status: int, text: str, verb: str, what: str, name: str, namespace: str
-) -> WaystageError:
+def failure(reply: Reply, verb: str, what: str, name: str, namespace: str) -> WaystageError:
     """Make the error that an answer of the API stands for."""
-    told, causes = _told(text)
+    status, told = reply.status, str(reply.body.get("message") or "no message")[:500]
+    causes = _conflicts(reply.body)
     named = f"{what} {name}".strip() + f" in {namespace}"
     if status == 401:
         return Retryable(f"the cluster does not take the token (401): {told}")
@@ -178,16 +205,17 @@ def failure(
         )
     if status in (400, 404, 405, 415, 422) or UNKNOWN_FIELD in told:
         return Hopeless(f"the cluster refuses to {verb} {named}: {told}")
-    return Retryable(f"{verb} {named}: HTTP {status}: {told}")
+    rest = (
+        f"; it asks to be left alone for {reply.after.total_seconds():.0f} s" if reply.after else ""
+    )
+    return Retryable(f"{verb} {named}: HTTP {status}: {told}{rest}", after=reply.after)
 
 
-def _told(text: str) -> tuple[str, list[Thing]]:
-    try:
-        answer = json.loads(text)
-    except ValueError:
-        return text.strip()[:300] or "no message", []
-    if not isinstance(answer, dict):
-        return text[:300], []
-    causes = (answer.get("details") or {}).get("causes") or []
-    conflicts = [each for each in causes if each.get("reason") == "FieldManagerConflict"]
-    return str(answer.get("message") or "no message")[:500], conflicts
+def _conflicts(body: Thing) -> list[Thing]:
+    causes = (body.get("details") or {}).get("causes") or []
+    return [each for each in causes if each.get("reason") == "FieldManagerConflict"]
+
+
+def _rest(told: str | None) -> timedelta | None:
+    """Read a `Retry-After`; the API gives whole seconds, the date that a proxy may give is none."""
+    return timedelta(seconds=int(told)) if told and re.fullmatch("[0-9]{1,6}", told) else None

@@ -79,16 +79,18 @@ class Cluster(Plugin):
 
     @contextmanager
     def connected(self, ctx: Services, namespace: str) -> Iterator[Api]:
-        """Open the way to a namespace, and close it afterwards."""
+        """Open the way to a namespace, and close it afterwards; its warnings are logged then."""
         client, bootstrap = self._client(ctx)
+        api = Api(client, namespace, None)
         try:
-            api = Api(client, namespace, None)
             if self.service_account:
                 known = (client.configuration.host, namespace, self.service_account, bootstrap)
                 client.configuration.api_key["BearerToken"] = self._token(api, known, fresh=False)
                 api = Api(client, namespace, lambda: self._renewed(ctx, namespace, known))
             yield api
         finally:
+            for told in api.warnings:
+                ctx.log.warning("the cluster warns of what was changed in %s: %s", namespace, told)
             client.rest_client.pool_manager.clear()
 
     def account_token(self, ctx: Services, namespace: str) -> str:

@@ -71,11 +71,12 @@ class KServe(ImageServing):
             made = inference_service(plan, api.get(INFERENCE, plan.name))
             self._apply(api, INFERENCE, made)
         return Handle(
+            warnings=tuple(api.warnings),
             ref={
                 "namespace": plan.namespace, "name": plan.name, "owner": plan.owner,
                 "image": plan.image, "model": plan.model, "port": plan.port, "key": plan.key,
                 "columns": columns_of(spec), "scale": [*scale_of(made["spec"]["predictor"])],
-            }
+            },
         )  # fmt: skip
 
     def restore(self, ctx: Context, spec: DeploySpec, handle: Handle, *, serves: bool) -> Handle:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -139,19 +138,20 @@ class OpenShiftServing(ClusterServing):
 
     def _prepare(self, api: Api) -> None:
         path = f"/apis/project.openshift.io/v1/projects/{self.project}"
-        status, told = api.ask(path)
+        reply = api.ask(path)
+        status, told = reply.status, reply.body
         if status == 200:
             phase = (told.get("status") or {}).get("phase")
             if phase != "Active":
                 raise Retryable(f"project {self.project} is {phase}")
             return
         if status in (401, 429) or status >= 500:  # nothing is said of the project
-            raise failure(status, json.dumps(told), "get", "projects", self.project, self.project)
+            raise failure(reply, "get", "projects", self.project, self.project)
         if status not in (403, 404) or not self.create_project:
             # who has no right in a project is told nothing else of one that is not there
             maybe = "there is none, or this account may not see it: " if status == 403 else ""
             raise Hopeless(f"project {self.project}: {maybe}{told.get('message') or status}")
-        status, told = api.ask(
+        reply = api.ask(
             "/apis/project.openshift.io/v1/projectrequests",
             {
                 "apiVersion": "project.openshift.io/v1",
@@ -159,8 +159,9 @@ class OpenShiftServing(ClusterServing):
                 "metadata": {"name": self.project},
             },
         )
-        if status >= 300 and status != 409:
-            raise Hopeless(f"project {self.project} is not given: {told.get('message') or status}")
+        if reply.status >= 300 and reply.status != 409:
+            why = reply.body.get("message") or reply.status
+            raise Hopeless(f"project {self.project} is not given: {why}")
         api.is_new = True
 
     def _objects(self, plan: Plan) -> list[tuple[Kind, Thing]]:

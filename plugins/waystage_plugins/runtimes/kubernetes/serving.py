@@ -86,6 +86,7 @@ class ClusterServing(ImageServing):
                 self._drop(api, kind, plan.name)
             self._apply_all(api, self._objects(plan))
         return Handle(
+            warnings=tuple(api.warnings),
             ref={
                 "namespace": plan.namespace, "name": plan.name, "shared": plan.shared,
                 "owner": plan.owner, "service": plan.service, "stage": plan.stage,
@@ -93,7 +94,7 @@ class ClusterServing(ImageServing):
                 "replicas": None if plan.autoscale else plan.replicas, "key": plan.key,
                 "columns": columns_of(spec), "grpc_port": plan.grpc_port,
                 "openings": [each.model_dump() for each in openings_of(spec)],
-            }
+            },
         )  # fmt: skip
 
     def observe(self, ctx: Services, handle: Handle) -> Observation:

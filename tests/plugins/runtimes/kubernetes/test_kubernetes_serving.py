@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from kube_answers import Answered
 from kubelet import ModelServer
 
 from waystage.errors import Conflict, Hopeless, Retryable
@@ -125,6 +127,40 @@ def test_a_quota_is_told_as_one(world: World, ctx: FakeContext, spec: Spec) -> N
     seen = runtime.observe(ctx, handle)
     assert seen.phase == "failed"
     assert seen.message.startswith("quota: exceeded quota: few, requested: pods=1")
+
+
+def test_a_cluster_with_too_much_to_do_is_left_alone_for_as_long_as_it_asks(
+    world: World, ctx: FakeContext, spec: Spec
+) -> None:
+    assert world.api is not None
+    runtime, busy = world.serving(), "the server has received too many requests"
+    for rest in (7, 0):
+        no = Answered(429, "TooManyRequests", busy, retryAfterSeconds=rest)
+        world.api.refusals["deployments"] = no
+        with pytest.raises(Retryable, match=busy) as failed:
+            runtime.apply(ctx, spec())
+        assert failed.value.after == (timedelta(seconds=rest) or None)
+        assert ("left alone for 7 s" in str(failed.value)) is bool(rest)
+    world.api.refusals.clear()
+    assert runtime.apply(ctx, spec()).warnings == ()
+
+
+def test_what_the_cluster_warns_of_is_told_once(
+    world: World, ctx: FakeContext, spec: Spec, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert world.api is not None
+    policy = r'would violate PodSecurity "restricted:latest": path C:\new, really'
+    world.api.warned = {"deployments": policy, "services": "old"}
+    runtime = world.serving()
+    handle = runtime.apply(ctx, spec())
+    assert sorted(handle.warnings) == ["old", policy]
+    told = [each.getMessage() for each in caplog.records if "warns" in each.getMessage()]
+    assert sorted(told) == [
+        f"the cluster warns of what was changed in models: {each}" for each in ("old", policy)
+    ]
+    caplog.clear()
+    runtime.observe(ctx, handle)
+    assert "warns" not in caplog.text, "nothing was changed"
 
 
 @BOTH

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from waystage.errors import Hopeless, Retryable
-from waystage_plugins.runtimes.kubernetes.api import Api, NotAllowed, failure
+from waystage_plugins.runtimes.kubernetes.api import Api, NotAllowed, Reply, failure
 from waystage_plugins.runtimes.kubernetes.inference import observe_inference
 from waystage_plugins.runtimes.kubernetes.job_status import job_status
 from waystage_plugins.runtimes.kubernetes.kinds import Kind
@@ -292,6 +293,14 @@ def test_a_refusal_is_told_apart_from_a_missing_right_and_from_a_bad_moment(
     status: int, message: str, kind: type, says: str
 ) -> None:
     text = json.dumps({"kind": "Status", "message": message, "code": status})
-    error = failure(status, text, "patch", "deployments", "x", "models")
+    error = failure(Reply(status, text), "patch", "deployments", "x", "models")
     assert type(error) is kind
     assert says in str(error)
+
+
+def test_a_page_of_a_proxy_is_told_as_it_is() -> None:
+    page = Reply(503, "<html>down for repairs</html>", timedelta(hours=2))
+    error = failure(page, "get", "projects", "x", "x")
+    assert isinstance(error, Retryable)
+    assert error.after == timedelta(hours=2)
+    assert str(error).endswith("down for repairs</html>; it asks to be left alone for 7200 s")
