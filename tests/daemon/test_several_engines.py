@@ -15,11 +15,13 @@ import pytest
 from cutting_proxy import CuttingProxy
 from postgres_server import NoServer, PostgresServer
 
+from waystage.daemon import workers
 from waystage.daemon.opening import Opening, open_run
+from waystage.daemon.workers import identity_of
 from waystage.errors import NotFound, Unavailable
 from waystage.kernel import Run, events
 from waystage.kernel.replay import rebuild
-from waystage.plugin import Done
+from waystage.plugin import Done, Waiting
 from waystage.store.codec import chained, dump, micros
 
 SNAPSHOT = {"name": "credit", "version": "1", "digest": "sha256:" + "0" * 64}
@@ -123,6 +125,34 @@ def test_an_engine_sees_what_the_other_one_did_to_a_run_that_it_held(two):
     first.engine.act(refuse_if_open).result(timeout=120)
     first.send(run, events.signal("go", {}))
     assert_whole(first, run)
+
+
+def test_a_step_that_another_engine_had_begun_is_called_for_the_run_as_it_is_by_now(
+    two, monkeypatch
+):
+    first, second = two
+    seen: list[tuple[str, object]] = []
+
+    def noting(claim, run, connections):
+        seen.append((claim.order["state"], run.activities.get("d", {}).get("started")))
+        return identity_of(claim, run, connections)
+
+    run = opening(first, "k")[1].result(timeout=120)
+    first.until(lambda: first.places(run) == ("c",))
+    assert first.engine.runs.get(first.store.run(run).no) is not None, "the first one holds it"
+    first.engine.drain()  # the second one goes on alone
+    second.play.answers[""] = [Waiting(timedelta(days=9))]
+    monkeypatch.setattr(workers, "identity_of", noting)
+    second.clock.turn(timedelta(days=2))
+    second.engine.turned()
+    second.until(lambda: second.store.at_work(run) and not second.engine.workers.busy())
+    second.engine.stop()
+    first.engine._draining.clear()
+    first.clock.turn(timedelta(days=10))
+    first.engine.turned()
+    first.until(lambda: first.store.run(run).status == "ended")
+    began = {started for state, started in seen if state == "d"}
+    assert began == {"2026-03-03T12:00:00+00:00"}, "else a cluster would not know the call again"
 
 
 def test_an_engine_takes_no_more_steps_than_it_can_call(two):

@@ -103,11 +103,12 @@ class Side:
 
     def __init__(
         self, root: Path, effects: Path, *, code: Path | None = None, lease: float = 60.0,
-        grace: float = 10.0, without: str = "",
+        grace: float = 10.0, without: str = "", looks: float = 5.0,
     ) -> None:  # fmt: skip
         self.root, self._effects, self._code = root, effects, code
         environment = os.environ | {"SIDE_EFFECTS": str(effects), "SIDE_LEASE": str(lease)}
         environment |= {"SIDE_WITHOUT": without, "SIDE_GRACE": str(grace)}
+        environment |= {"SIDE_LOOKS": str(looks)}
         if code is not None:
             environment["PYTHONPATH"] = str(code)
         self.lines: list[str] = []

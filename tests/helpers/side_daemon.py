@@ -108,6 +108,7 @@ def begin() -> None:
     daemon.load_catalog = lambda allowed=None: {**real(allowed), **mine}  # type: ignore[attr-defined]  # a name that daemon imports
     daemon.Daemon.__init__.__kwdefaults__["lease"] = float(os.environ.get("SIDE_LEASE", "60"))  # type: ignore[index]  # there are defaults
     daemon.GRACE_SECONDS = float(os.environ.get("SIDE_GRACE", "10"))
+    daemon.PRESENT_SECONDS = float(os.environ.get("SIDE_LOOKS", daemon.PRESENT_SECONDS))
     main()
 
 

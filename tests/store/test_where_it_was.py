@@ -62,6 +62,7 @@ def inventory(tmp_path_factory: pytest.TempPathFactory) -> Inventory:
 @given(acts=ACTS, mode=st.sampled_from(["online", "batch"]))
 @example(acts=[("champion", "m/1"), ("champion", "m/2"), ("gone", "m/2")], mode="online")
 @example(acts=[("champion", "m/1"), ("champion", "m/2"), ("challenger", "m/3")], mode="online")
+@example(acts=[("champion", "m/1"), ("champion", "m/2"), ("challenger", "m/2")], mode="online")
 @settings(max_examples=25)
 def test_roles_of_the_past_are_those_of_then(
     inventory: Inventory, acts: list[tuple[str, str]], mode: str

@@ -72,6 +72,7 @@ class Daemon:
         )  # fmt: skip
         self.intake = Intake(self.connections.scoring_log)
         self.presence = Presence(self)
+        self.definitions.newer_at_work = self.presence.newer_at_work
         self.unfit: StoreUnfit | None = None  # why it has to end
         self._uncover = nothing
         self.changes = Files(self)

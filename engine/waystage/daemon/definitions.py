@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ class Definitions:
         self._compiled: dict[str, Definition] = {}
         self._present: dict[str, Loaded[Lifecycle]] = {}
         self._files: ProjectFiles | None = None
-        self.newer = False  # daemons of a newer version are at work beside this one
+        self.newer_at_work: Callable[[], bool] = lambda: False  # beside this daemon
         self._strange: dict[str, str] = {}  # texts with a plugin that this daemon does not have
 
     def present(self, files: ProjectFiles) -> None:
@@ -83,7 +83,7 @@ class Definitions:
         found = self._compiled.get(digest)
         if found is None:
             found = self._stored(digest)
-        if self.newer and digest in self._strange:
+        if digest in self._strange and self.newer_at_work():
             raise Newer(f"{found.spec.lifecycle} uses {self._strange[digest]}, which is not here")
         return found
 

@@ -28,6 +28,7 @@ class Presence:
         head = str(self._known[1])
         self.me = AtWork(daemon.engine.owner, __version__, head, place)
         self.others: tuple[AtWork, ...] = ()
+        self._newer = False
         self._told: str | None = None
 
     def look(self) -> None:
@@ -44,7 +45,19 @@ class Presence:
             others = [each for each in present(connection) if each.name != self.me.name]
         self._hold_to(found)
         self.others = tuple(others)
-        self._newer_at_work(any(map(self._is_newer, others)))
+        self._know_of_newer(any(map(self._is_newer, others)))
+
+    def newer_at_work(self) -> bool:
+        """Say whether a daemon of a newer version is at work beside this one.
+
+        One that came since the last look is asked for: what is told here decides whether a step
+        that is not known fails, and the newer one may have ordered it a moment ago.
+        """
+        store = self._daemon.store
+        if not self._newer and store.shared:
+            with store.reading() as connection:
+                self._newer = any(map(self._is_newer, present(connection)))
+        return self._newer
 
     def leave(self) -> None:
         """Say that this daemon has ended."""
@@ -56,11 +69,10 @@ class Presence:
         ahead = steps(self.me.knows, other.knows) or 0
         return ahead > 0 or _parts(other.version) > _parts(self.me.version)
 
-    def _newer_at_work(self, newer: bool) -> None:
-        definitions = self._daemon.definitions
-        if definitions.newer and not newer:
+    def _know_of_newer(self, newer: bool) -> None:
+        if self._newer and not newer:
             self._daemon.store.foreign.clear()  # nobody else will do it: look anew
-        definitions.newer = newer
+        self._newer = newer
 
     def _hold_to(self, found: str | None) -> None:
         if found is None or found in self._known[0]:

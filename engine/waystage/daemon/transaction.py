@@ -135,17 +135,19 @@ class Transaction(ABC):
         self._new.append(hot.no)
 
     def load_for(self, numbers: set[int]) -> set[int]:
-        """Make sure that the runs are at hand after the commit; gives those that cannot be read."""
-        left = set()
-        for no in numbers - self.touched.keys():
-            hot = self.runs.get(no)
-            if hot is None:
-                hot = next(iter(self._read([no])), None)
-            if hot is None or self._followed(hot) is None:
-                left.add(no)
-            else:
-                self.runs.put(hot)
-        return left
+        """Have the runs at hand after the commit; gives those that cannot be read.
+
+        Where others are at work they are read anew: what is held of a run may have been overtaken
+        by the very daemon that ordered the step, and a call goes by what its run is.
+        """
+        wanted = numbers - self.touched.keys()
+        held = {} if self.store.shared else {no: self.runs.get(no) for no in wanted}
+        found = {no: hot for no, hot in held.items() if hot is not None}
+        found |= {hot.no: hot for hot in self._read(list(wanted - found.keys()))}
+        read = {no: hot for no, hot in found.items() if self._followed(hot) is not None}
+        for hot in read.values():
+            self.runs.put(hot)
+        return wanted - read.keys()
 
     def write_rest(self) -> None:
         """Write the rare statements that were collected, so that questions see them."""
@@ -197,11 +199,12 @@ class Transaction(ABC):
                 cold.append(no)
             else:
                 self._touch(hot)
-        for hot in self._read(cold) if cold else ():
+        for hot in self._read(cold):
             self._touch(hot)
 
     def _read(self, numbers: list[int]) -> Iterator[HotRun]:
-        for no, (body, head, since) in self.store.load_runs(self.own, numbers).items():
+        rows = self.store.load_runs(self.own, numbers) if numbers else {}
+        for no, (body, head, since) in rows.items():
             try:
                 run = _run_from(no, load_row(body, "row", no))
             except (Newer, Spoiled) as why:

@@ -112,7 +112,8 @@ def place(row: dict[str, Any], body: Any) -> list[Executable]:
     """Write that a snapshot runs somewhere from now on, and what that means for the others.
 
     The same snapshot at the same place is replaced. Another champion there is `previous` as
-    long as its process stays; in a batch runtime, where none does, it is gone.
+    long as its process stays; in a batch runtime, where none does, it is gone. A champion that
+    is placed anew in another role leaves its own to the one before it.
     """
     p, now = t.placements.c, row["since"]
     here = (p.service == row["service"]) & (p.stage == row["stage"]) & p.until.is_(None)
@@ -123,6 +124,8 @@ def place(row: dict[str, Any], body: Any) -> list[Executable]:
         others &= p.snapshot != row["snapshot"]
         change = {"until": now} if row["mode"] == "batch" else {"role": "previous"}
         statements.append(update(t.placements).where(others).values(**change))
+    else:
+        statements.append(_champion_again(row["service"], row["stage"], row["runtime"]))
     return [*statements, insert(t.placements).values(body=dump(body), **row)]
 
 
@@ -131,14 +134,19 @@ def displace(service: str, stage: str, runtime: str, snapshot: str, at: int) -> 
 
     Where that leaves no champion, the newest one before it, whose process stayed, is it again.
     """
-    p, o = t.placements.c, t.placements.alias().c
+    p = t.placements.c
     gone = (p.service == service) & (p.stage == stage) & (p.runtime == runtime)
     gone &= (p.snapshot == snapshot) & p.until.is_(None)
+    return [update(t.placements).where(gone).values(until=at),
+            _champion_again(service, stage, runtime)]  # fmt: skip
+
+
+def _champion_again(service: str, stage: str, runtime: str) -> Executable:
+    p, o = t.placements.c, t.placements.alias().c
     here = (o.service == service) & (o.stage == stage) & (o.runtime == runtime) & o.until.is_(None)
     newest = select(func.max(o.id)).where(here & (o.role == "previous")).scalar_subquery()
     none = ~select(o.id).where(here & (o.role == "champion")).exists()
-    back = update(t.placements).where((p.id == newest) & none).values(role="champion")
-    return [update(t.placements).where(gone).values(until=at), back]
+    return update(t.placements).where((p.id == newest) & none).values(role="champion")
 
 
 def verify(run: int, stage: str, at: int) -> Executable:
