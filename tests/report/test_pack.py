@@ -52,6 +52,11 @@ def test_a_good_pack_has_no_findings(tmp_path: Path) -> None:
     assert findings(tmp_path, packed(FILES, TOLD)) == []
 
 
+def test_a_pack_that_was_unpacked_and_packed_again_has_no_findings(tmp_path: Path) -> None:
+    assert findings(tmp_path, changed(packed(FILES, TOLD), "b/", b"")) == []
+    assert findings(tmp_path, changed(packed(FILES, TOLD), "b/", b"more")) != []
+
+
 @pytest.mark.parametrize(
     ("name", "body", "says"),
     [

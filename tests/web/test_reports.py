@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 import time
 import zipfile
@@ -16,6 +14,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from forging import followed, repacked, with_another_definition
 from tests.web.conftest import Api, make_project
 
 from waystage.cli.main import run as waystage
@@ -325,12 +324,6 @@ def pack(watched: Watched, tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def followed(place: Path) -> subprocess.CompletedProcess[str]:
-    """Run the pack's own program, where no package is at hand."""
-    command = [sys.executable, "-I", "-S", "follow.py"]
-    return subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
-
-
 def test_a_pack_is_the_same_twice_verifies_and_holds_the_database(
     watched: Watched, pack: Callable[..., Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -354,13 +347,12 @@ def test_a_pack_is_the_same_twice_verifies_and_holds_the_database(
 def test_a_pack_whose_history_was_changed_is_found_out(
     watched: Watched, pack: Callable[..., Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    with zipfile.ZipFile(pack(watched.run)) as archive:
-        bodies = {name: archive.read(name) for name in archive.namelist()}
     name = f"history/{watched.run}.jsonl"
-    bodies[name] = bodies[name].replace(b'"actor": "otto"', b'"actor": "olga"')
-    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
-        for path, body in bodies.items():
-            archive.writestr(path, body)
+
+    def another_actor(bodies: dict[str, bytes]) -> None:
+        bodies[name] = bodies[name].replace(b'"actor": "otto"', b'"actor": "olga"')
+
+    bodies = repacked(pack(watched.run), tmp_path / "bad.zip", another_actor)
     assert waystage(["evidence", "verify", str(tmp_path / "bad.zip")]) == 1
     told = capsys.readouterr().out
     assert f"{name} was changed" in told
@@ -375,6 +367,14 @@ def test_a_pack_whose_history_was_changed_is_found_out(
     last = max(n for n, line in enumerate(lines) if b'"kind": "history"' in line)
     file.write_bytes(b"".join(line for n, line in enumerate(lines) if n != last))
     assert "its last row is not the head in audit-heads.jsonl" in followed(tmp_path / "bad").stdout
+    repacked(pack(watched.run), tmp_path / "bad.zip", with_another_definition)
+    assert waystage(["evidence", "verify", str(tmp_path / "bad.zip")]) == 1
+    changed, missing = capsys.readouterr().out.splitlines()[-3:-1]
+    assert changed.endswith("is no definition that any of the histories names")
+    assert missing.endswith("which a history names, is not there")
+    with zipfile.ZipFile(tmp_path / "bad.zip") as archive:
+        archive.extractall(tmp_path / "other")
+    assert followed(tmp_path / "other").stdout.splitlines() == [changed, missing]
 
 
 def test_a_run_that_never_came_anywhere_has_evidence_too(

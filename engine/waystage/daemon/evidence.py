@@ -113,7 +113,8 @@ def _told(daemon: Daemon, rows: Sequence[RunRow]) -> Iterator[File]:
     for name, run in {row.snapshot: row.id for row in rows}.items():
         body = daemon.store.run_body(run) or {}
         yield File(f"snapshots/{name}.json", _json(body.get("snapshot", {})), about)
-    yield from _definitions(daemon, sorted({row.definition for row in rows}))
+    events = (each.event for row in rows for each in daemon.store.history(row.id, limit=MOST))
+    yield from _definitions(daemon, sorted(follow.went_by(events)))
 
 
 def _measured(daemon: Daemon, rows: Sequence[RunRow]) -> Iterator[dict[str, Any]]:
@@ -172,7 +173,8 @@ def _proof(
 
 
 def _deeper(pack: Pack) -> Iterator[str]:
-    """Hold histories to their chains and heads, and definitions to the digests in their names."""
+    """Hold histories to their chains and heads, and definitions to what the histories name."""
+    named: set[str] = set()
     with tempfile.TemporaryDirectory() as place:
         heads = _heads(pack, Path(place))
         for name, body in sorted(pack.bodies.items()):
@@ -180,10 +182,23 @@ def _deeper(pack: Pack) -> Iterator[str]:
                 path = Path(place) / "history.jsonl"
                 path.write_bytes(body)
                 yield from _chain(name, path, heads)
-            elif name.startswith("definitions/") and name.endswith(".json"):
-                digest = hashlib.sha256(body).hexdigest()
-                if not name.endswith(f"-{digest[:12]}.json"):
-                    yield f"{name} is not the definition whose digest it is named by"
+                named |= _named(body)
+    definitions = {name: body for name, body in pack.bodies.items()
+                   if name.startswith("definitions/") and name.endswith(".json")}  # fmt: skip
+    for name, body in definitions.items():
+        if not name.endswith(f"-{hashlib.sha256(body).hexdigest()[:12]}.json"):
+            yield f"{name} is not the definition whose digest it is named by"
+    yield from follow.misfits(definitions, named)
+
+
+def _named(history: bytes) -> set[str]:
+    """Give the definitions that a history names; none where it cannot be read, which is told."""
+    try:
+        lines = [json.loads(line) for line in history.splitlines()]
+        rows = [json.loads(line["body"]) for line in lines if line["kind"] == "history"]
+        return follow.went_by(row["event"] for row in rows)
+    except (ValueError, KeyError, TypeError):
+        return set()
 
 
 def _heads(pack: Pack, place: Path) -> dict[str, tuple[int, str]]:
@@ -197,7 +212,8 @@ def _heads(pack: Pack, place: Path) -> dict[str, tuple[int, str]]:
 
 def _chain(name: str, path: Path, heads: dict[str, tuple[int, str]]) -> Iterator[str]:
     try:
-        yield from (f"{name}: {finding}" for finding in Exported(path).findings())
+        for finding in Exported(path).findings():
+            yield f"{name}: {str(finding).removeprefix(f'{path}: ')}"
     except AuditUnfit as error:
         yield f"{name}: {str(error).removeprefix(f'{path}: ')}"
         return

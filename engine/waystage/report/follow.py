@@ -4,7 +4,8 @@ This file is part of each pack, so it imports nothing of Waystage. A row's hash 
 the hash before it (of a run's first row: 32 zero bytes), then the row's number, its time in
 microseconds since 1970 and the length of its actor's name, each in decimals with a blank behind
 it, then that name and the row's body, both in UTF-8. The run's line and audit-heads.jsonl say how
-many rows there are, and the hash of the last one.
+many rows there are, and the hash of the last one. The rows themselves name the definitions that
+the run went by: those, and no others, are in definitions/, each with that SHA-256.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,36 @@ def findings(history: Path, heads: dict[str, dict[str, Any]]) -> Iterator[str]:
         yield f"{history.name}: its last row is not the head in audit-heads.jsonl"
 
 
+def went_by(events: Iterable[dict[str, Any]]) -> set[str]:
+    """Give the digests of the definitions that events name: of the start, and moved to later."""
+    found = set()
+    for event in events:
+        if event["kind"] == "start":
+            found.add(event["data"]["opened"]["definition"])
+        elif event["kind"] == "migrated":
+            found.add(event["data"]["to"])
+    return found
+
+
+def misfits(definitions: Mapping[str, bytes], named: set[str]) -> Iterator[str]:
+    """Say which definitions no history names, and which of those that one names are not there."""
+    there = {hashlib.sha256(body).hexdigest(): name for name, body in definitions.items()}
+    for digest in sorted(there.keys() - named):
+        yield f"{there[digest]} is no definition that any of the histories names"
+    for digest in sorted(named - there.keys()):
+        yield f"the definition {digest}, which a history names, is not there"
+
+
 def main(place: Path) -> int:
     """Follow all histories below a directory; answers 1 when one does not hold."""
     found = lines_of(place / "audit-heads.jsonl")
     heads = {each["run"]: each for each in found if "run" in each}
     histories = sorted((place / "history").glob("*.jsonl"))
     wrong = [text for each in histories for text in findings(each, heads)]
+    rows = [row for each in histories for row in lines_of(each) if row["kind"] == "history"]
+    kept = {f"definitions/{each.name}": each.read_bytes()
+            for each in sorted((place / "definitions").glob("*.json"))}  # fmt: skip
+    wrong += misfits(kept, went_by(json.loads(row["body"])["event"] for row in rows))
     if len(histories) != len(heads):
         wrong.append(f"there are {len(histories)} histories and {len(heads)} heads of them")
     word = "history" if len(histories) == 1 else "histories"

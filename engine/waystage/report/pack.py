@@ -75,7 +75,8 @@ class Pack:
     def __post_init__(self) -> None:
         try:
             with zipfile.ZipFile(self.path) as archive:
-                infos = archive.infolist()
+                # who unpacked a pack and packed it again has its directories in it, too
+                infos = [each for each in archive.infolist() if not _is_directory(each)]
                 names = [info.filename for info in infos]
                 if len(infos) > MOST or sum(info.file_size for info in infos) > LARGEST:
                     raise PackUnfit(f"{self.path}: it is larger than a pack may be")
@@ -103,6 +104,10 @@ class Pack:
                 yield f"{name} is not the file that manifest.json lists"
         for name in sorted({*self._sums, *self.listed} - {*self.bodies}):
             yield f"{name} is missing"
+
+
+def _is_directory(info: zipfile.ZipInfo) -> bool:
+    return info.is_dir() and not info.file_size
 
 
 def _lines(text: str) -> Iterator[tuple[str, str]]:
