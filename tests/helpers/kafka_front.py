@@ -1,8 +1,8 @@
 """A front before a mock broker that wants TLS and a password, as real brokers do.
 
 The mock brokers of librdkafka know neither. The front ends TLS, answers the two SASL requests
-itself (mechanism PLAIN), and hands all others on; in the answers it puts its own port where the
-broker names its own, so that clients never learn of another way in.
+itself by the one mechanism that it takes, and hands all others on; in the answers it puts its own
+port where the broker names its own, so that clients never learn of another way in.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from kafka_logins import LoginRefused, login
+
 API_VERSIONS, SASL_HANDSHAKE, SASL_AUTHENTICATE = 18, 17, 36
 HOST = b"127.0.0.1"
-SASL_FAILED = 58
+UNSUPPORTED, SASL_FAILED = 33, 58
 
 
 class KafkaFront:
@@ -24,9 +26,9 @@ class KafkaFront:
 
     def __init__(
         self, broker: int, certificate: Path, key: Path, logins: dict[str, str], *,
-        clients: Path | None = None,
+        clients: Path | None = None, mechanism: str = "PLAIN",
     ) -> None:  # fmt: skip
-        self.logins, self._broker = logins, broker
+        self.logins, self._broker, self.mechanism = logins, broker, mechanism
         self.refused = 0
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate, key)
@@ -82,32 +84,29 @@ class KafkaFront:
         self, client: asyncio.StreamReader, back: asyncio.StreamWriter,
         forward: asyncio.StreamWriter, asked: dict[int, tuple[int, int]],
     ) -> None:  # fmt: skip
-        known = False
+        who = login(self.mechanism, self.logins)
         while True:
             frame = await _frame(client)
             key, version, name = struct.unpack(">hhi", frame[:8])
             if key == SASL_HANDSHAKE:
-                _send(back, struct.pack(">ihi", name, 0, 1) + struct.pack(">h", 5) + b"PLAIN")
+                wanted = self.mechanism.encode()
+                error = 0 if frame.endswith(wanted) else UNSUPPORTED
+                _send(back, struct.pack(">ihih", name, error, 1, len(wanted)) + wanted)
             elif key == SASL_AUTHENTICATE:
-                known = self._lets_in(frame)
-                self.refused += not known
-                text = b"wrong user or password"
-                told = struct.pack(">h", -1) if known else struct.pack(">h", len(text)) + text
-                error = 0 if known else SASL_FAILED
-                rest = struct.pack(">i", 0) + (struct.pack(">q", 0) if version else b"")
+                try:
+                    error, text, said = 0, b"", who.answer(_token(frame))
+                except LoginRefused:
+                    error, text, said = SASL_FAILED, b"wrong user or password", b""
+                    self.refused += 1
+                told = struct.pack(">h", len(text)) + text + struct.pack(">i", len(said)) + said
+                rest = struct.pack(">q", 0) if version else b""
                 _send(back, struct.pack(">ih", name, error) + told + rest)
-            elif known or key == API_VERSIONS:
+            elif who.known or key == API_VERSIONS:
                 asked[name] = (key, version)
                 _send(forward, frame)
             else:
                 return  # a broker hangs up on who did not log in
             await back.drain()
-
-    def _lets_in(self, frame: bytes) -> bool:
-        (length,) = struct.unpack(">h", frame[8:10])
-        token = frame[10 + max(0, length) + 4 :]
-        _, user, password = token.split(b"\0")
-        return self.logins.get(user.decode()) == password.decode()
 
     async def _answers(
         self, inside: asyncio.StreamReader, back: asyncio.StreamWriter,
@@ -126,6 +125,12 @@ class KafkaFront:
 async def _frame(source: asyncio.StreamReader) -> bytes:
     (size,) = struct.unpack(">i", await source.readexactly(4))
     return await source.readexactly(size)
+
+
+def _token(frame: bytes) -> bytes:
+    """Give what a client says to log in, behind the head with its name."""
+    (length,) = struct.unpack(">h", frame[8:10])
+    return frame[10 + max(0, length) + 4 :]
 
 
 def _send(target: asyncio.StreamWriter, frame: bytes) -> None:

@@ -42,12 +42,15 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
 
 
 @pytest.fixture
-def front(tls: tuple[Path, Path, Path]) -> Iterator[KafkaFront]:
+def front(tls: tuple[Path, Path, Path], request: pytest.FixtureRequest) -> Iterator[KafkaFront]:
     cluster = KafkaCluster()
     cluster.create(REQUESTS, ANSWERS)
     certificate, key, _ = tls
     (broker,) = cluster.ports
-    made = KafkaFront(broker, certificate, key, {"waystage": PASSWORD}, clients=certificate)
+    made = KafkaFront(
+        broker, certificate, key, {"waystage": PASSWORD}, clients=certificate,
+        mechanism=getattr(request, "param", "PLAIN"),
+    )  # fmt: skip
     yield made
     made.close()
     cluster.close()
@@ -58,7 +61,7 @@ def scorer(front: KafkaFront, tls: tuple[Path, Path, Path]) -> KafkaScorer:
     settings: dict[str, Any] = {
         "brokers": f"127.0.0.1:{front.port}",
         "session": timedelta(seconds=1),
-        "sasl": {"mechanism": "PLAIN", "username": "waystage",
+        "sasl": {"mechanism": front.mechanism, "username": "waystage",
                  "password": {"secret": "env/KAFKA_PASSWORD"}},
         "tls": {"ca": certificate, "certificate": certificate, "key": covered,
                 "key_password": {"secret": "env/KEY_PASSWORD"}},
@@ -80,6 +83,7 @@ def becomes(runtime: KafkaScorer, ctx: FakeContext, handle: Handle, reason: str)
     return seen
 
 
+@pytest.mark.parametrize("front", ["SCRAM-SHA-512"], indirect=True)
 def test_a_scorer_logs_in_over_tls_and_holds_to_the_contract(
     ctx: FakeContext, release: Release, front: KafkaFront, tls: tuple[Path, Path, Path]
 ) -> None:
@@ -90,6 +94,7 @@ def test_a_scorer_logs_in_over_tls_and_holds_to_the_contract(
     assert front.refused == 0
 
 
+@pytest.mark.parametrize("front", ["SCRAM-SHA-256"], indirect=True)
 def test_a_wrong_password_is_told_and_the_right_one_mends_it_with_the_next_deployment(
     ctx: FakeContext, release: Release, front: KafkaFront, tls: tuple[Path, Path, Path],
     processes: Processes,
@@ -101,6 +106,7 @@ def test_a_wrong_password_is_told_and_the_right_one_mends_it_with_the_next_deplo
     assert seen.phase == "failed"
     assert "wrong user or password" in seen.message
     assert "do not answer" in runtime.diagnose(ctx)[0]
+    assert front.refused > 0
     before = processes(ctx.state)
     ctx.secrets["env/KAFKA_PASSWORD"] = PASSWORD
     handle = runtime.apply(ctx, release())
