@@ -302,7 +302,7 @@ def test_the_verbs_write_files_and_say_how_it_stands(
     project = ["--project", str(watched.api.root)]
     assert waystage([*project, "measure", "ks", "credit-risk"]) == 1
     told = capsys.readouterr().out
-    for word in ("performance.ks", "breach", "bootstrap", "query    sha256:", "kept     no"):
+    for word in ("breach", "bootstrap", "notes    coverage 1", "query    sha256:", "kept     no"):
         assert word in told
     assert waystage([*project, "report", "credit-risk"]) == 0
     assert "credit-risk-report.html: credit/1 in DEV" in capsys.readouterr().out

@@ -51,11 +51,17 @@ def _show(found: dict[str, Any]) -> None:
         "limits": ", ".join(f"{level} {side} {value:g}" for level, limit in body["limits"].items()
                             for side, value in limit.items()) or "none",
         "counts": ", ".join(f"{name} {count:,}" for name, count in body.get("counts", {}).items()),
+        "notes": ", ".join(f"{name} {_note(told)}" for name, told in body.get("notes", {}).items()),
         "query": body["query"]["digest"],
         "kept": f"yes, as made by hand by {body['by_hand']['by']}" if found["recorded"] else "no",
     }  # fmt: skip
     for name, text in lines.items():
-        click.echo(f"{name:9}{clean(text)}")
+        if text:
+            click.echo(f"{name:9}{clean(text)}")
+
+
+def _note(told: Any) -> str:
+    return f"{told:.6g}" if isinstance(told, float) else str(told)
 
 
 def _value(body: dict[str, Any]) -> str:

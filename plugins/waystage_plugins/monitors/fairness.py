@@ -20,6 +20,8 @@ FOUR_FIFTHS = 0.8
 MOST_GROUPS = 200
 LOOK_EVERY = 10_000  # rows between two looks at whether the answer is still wanted
 
+COUNTED = ("rows", "grouped", "ungrouped", "unscored", "unlabelled", "outside")
+
 Groups = dict[str, list[int]]  # the group's requests, and those of them that are hits
 Row = tuple[object, object, object]  # score, inputs, event
 
@@ -65,18 +67,21 @@ class FairnessMonitor(Monitor):
         why = self._lack(groups, counts, minimum)
         if why:
             return insufficient(ctx, window, counts, why)
+        if why := self._other_scale(groups, counts):
+            raise Hopeless(why)
         return self._measured(groups, counts)
 
     def judged(self, ctx: Context, rows: Iterable[Row]) -> Measurement:
         """Compare the groups among these (score, inputs, event or None)."""
         groups, counts = self._tallied(ctx, rows)
-        if why := self._lack(groups, counts, Minimum(label_coverage=0)):
+        lack = self._lack(groups, counts, Minimum(label_coverage=0))
+        if why := lack or self._other_scale(groups, counts):
             return Measurement(counts=counts, insufficient=why)
         return self._measured(groups, counts)
 
     def _tallied(self, ctx: Context, rows: Iterable[Row]) -> tuple[Groups, dict[str, int]]:
         groups: Groups = {}
-        counts = dict.fromkeys(("rows", "grouped", "ungrouped", "unscored", "unlabelled"), 0)
+        counts = dict.fromkeys(COUNTED, 0)
         for score, inputs, event in rows:
             counts["rows"] += 1
             if counts["rows"] % LOOK_EVERY == 0 and ctx.cancelled:
@@ -100,6 +105,7 @@ class FairnessMonitor(Monitor):
             each = groups.setdefault(name, [0, 0])
             each[0] += 1
             each[1] += hit
+            counts["outside"] += not 0 <= score <= 1
             if len(groups) > MOST_GROUPS:
                 raise Hopeless(
                     f"input {self.group} has more than {MOST_GROUPS} values: name one that tells "
@@ -135,6 +141,18 @@ class FairnessMonitor(Monitor):
                 f"({_sizes(groups, counts)})"
             )
         return ""
+
+    def _other_scale(self, groups: Groups, counts: dict[str, int]) -> str:
+        """Say that the threshold tells nobody apart, as scores are on another scale; else empty."""
+        hits = sum(found for _, found in groups.values())
+        if not counts["outside"] or hits not in (0, counts["grouped"]):
+            return ""
+        side = "favourable" if hits else "other"
+        return (
+            f"{counts['outside']} scores lie outside 0..1, and all {counts['grouped']} on the "
+            f"{side} side of the threshold {self.threshold:g}, so it tells nobody apart; say "
+            "threshold: on the scale of the scores"
+        )
 
     def _measured(self, groups: Groups, counts: dict[str, int]) -> Measurement:
         large = {name: each for name, each in sorted(groups.items()) if each[0] >= self.least}

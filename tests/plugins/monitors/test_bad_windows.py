@@ -198,8 +198,13 @@ EXPECTED: dict[Callable[[FakeContext], None], Cells] = {
     | dict.fromkeys(CELLS, LOW)  # there is a bin for what is missing
     | {"quality.log": OK},  # a tenth is below its limit here
     points: dict.fromkeys((*CELLS, *NUMBERS, "quality.log", *VALUES), LOW)
-    | dict.fromkeys(("performance.f1", "performance.accuracy", "fairness"), OK)  # all are above
-    | dict.fromkeys(CLASSES, OK)
+    | dict.fromkeys(CLASSES, OK)  # for f1 and accuracy all are above
+    | {
+        "fairness": (
+            "error",
+            r"1000 scores lie outside 0\.\.1, and all 1000 on the favourable side",
+        )
+    }
     | dict.fromkeys(PROBABILITIES, NO_PROBABILITY)
     | {"volume": OK, "staleness": OK},
     text_for_income: dict.fromkeys(EVERY, OK)
