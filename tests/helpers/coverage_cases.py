@@ -125,6 +125,10 @@ def corners() -> list[Case]:
         fairness_of(0.02, 0.05, 50),
         *(gain_of(name, how, (0.9, 0.4), 20, 980)
           for name in ("AUC", "KS", "Brier") for how in ("paired", "apart")),
+        *(gain_of(name, "apart", (0.5, 0.5), 200, 800, fewer=10)
+          for name in ("AUC", "KS", "Brier")),
+        gain_of("KS", "apart", (9.0, 9.0), 500, 2000, fewer=10),  # both next to useless
+        *(gain_of("KS", how, (9.0, 0.4), 100, 400) for how in ("paired", "apart")),
     ]  # fmt: skip
 
 

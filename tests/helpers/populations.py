@@ -291,30 +291,35 @@ def fairness_of(lower: float, higher: float, size: int) -> Case:
 GAINS = {"AUC": "auc", "Gini": "gini", "KS": "ks", "Brier": "brier"}
 
 
-def gain_of(name: str, how: str, noises: tuple[float, float], events: int, others: int) -> Case:
+def gain_of(
+    name: str, how: str, noises: tuple[float, float], events: int, others: int, fewer: int = 1
+) -> Case:
     """Case of the gain of a challenger: both see one signal, each through noise of its own.
 
-    They do so on the same requests (`paired`), or on as many others (`apart`).
+    They do so on the same requests (`paired`), or on others (`apart`), of which the challenger
+    has so many times `fewer` than the champion.
     """
     truth = true_gain(name, noises, events / (events + others))
     event = np.repeat([1, 0], [events, others]).astype(np.int64)
+    its = np.repeat([1, 0], [events // fewer, others // fewer]).astype(np.int64)
 
     def seen(signal: Floats, noise: float, random: Random) -> Floats:
-        drawn: Floats = signal + random.normal(0, noise, len(event))
+        drawn: Floats = signal + random.normal(0, noise, len(signal))
         return 1 / (1 + np.exp(-drawn)) if name == "Brier" else drawn
 
     def window(random: Random) -> tuple[Interval, float]:
-        signals = [event + random.normal(size=len(event)) for _ in range(2)]
+        signals = [each + random.normal(size=len(each)) for each in (event, its)]
         if how == "paired":
             both = [seen(signals[0], noise, random) for noise in noises]
             found = paired.GAINS[GAINS[name]](paired.Pairs(both[0], both[1], event), 0.95)
         else:
-            each = [unpaired.Sample(seen(*of, random), event)
-                    for of in zip(signals, noises, strict=True)]  # fmt: skip
-            found = unpaired.GAINS[GAINS[name]](each[0], each[1], 0.95)
+            scores = [seen(*of, random) for of in zip(signals, noises, strict=True)]
+            champion, challenger = map(unpaired.Sample, scores, (event, its))
+            found = unpaired.GAINS[GAINS[name]](champion, challenger, 0.95)
         return (found.low, found.high), truth
 
-    where = f"{how}, gain {truth:.3f}, {events} and {others}"
+    against = f" against {events // fewer} and {others // fewer}" if fewer > 1 else ""
+    where = f"{how}, gain {truth:.3f}, {events} and {others}{against}"
     return Case(f"gain in {name}", where, window)
 
 

@@ -56,7 +56,9 @@ def test_the_page_has_every_case_and_none_that_fails() -> None:
     again = "run `python benchmarks/coverage.py --keep`"
     assert coverage_page.PAGE.read_text() == coverage_page.page(rows), again
     assert {*map(coverage_page.named, rows)} == {(c.interval, c.population) for c in CASES}, again
-    failing = [row for row in rows if coverage_page.holds(row) < least(row["windows"])]
+    # of 10,000 windows the promise itself is asked for, of fewer what chance leaves of it
+    failing = [row for row in rows if coverage_page.holds(row) < (
+        LEAST if row["windows"] >= 10_000 else least(row["windows"]))]  # fmt: skip
     assert failing == []
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 
-from waystage_plugins.monitors.statistics import paired, unpaired
+from waystage_plugins.monitors.statistics import bootstrap, paired, unpaired
 from waystage_plugins.monitors.statistics.paired import Pairs
 from waystage_plugins.monitors.statistics.unpaired import Sample
 
@@ -85,3 +87,49 @@ def test_who_cannot_pair_knows_less(metric: str) -> None:
     )
     assert apart.gain == pytest.approx(together.gain)
     assert apart.high - apart.low > together.high - together.low
+
+
+def against_few(
+    random: np.random.Generator, noises: tuple[float, float], events: tuple[int, int]
+) -> tuple[Sample, Sample]:
+    """One signal through the noise of each model, on so many events each and four times others."""
+    both = []
+    for noise, number in zip(noises, events, strict=True):
+        event = np.repeat([1, 0], [number, 4 * number]).astype(np.int64)
+        seen = event + random.normal(0, (1 + noise**2) ** 0.5, len(event))
+        both.append(Sample(seen, event))
+    return both[0], both[1]
+
+
+@pytest.mark.parametrize("metric", ["auc", "ks"])
+def test_an_equal_challenger_that_saw_few_requests_is_not_called_better(metric: str) -> None:
+    random, trials = np.random.default_rng(12), {"auc": 1000, "ks": 120}[metric]
+    events = {"auc": 10, "ks": 20}[metric]
+    better = 0
+    for _ in range(trials):
+        models = against_few(random, (0.5, 0.5), (10 * events, events))
+        better += unpaired.GAINS[metric](*models, 0.95).low > 0
+    # 25 of 1,000 are promised: what more than three standard errors add is a defect
+    assert better / trials <= 0.025 + 3 * (0.025 * 0.975 / trials) ** 0.5
+
+
+def test_a_gain_over_scores_that_tell_nothing_is_held() -> None:
+    random, trials, missed = np.random.default_rng(13), 120, 0
+    truth = 2 * NormalDist().cdf(0.5 / (1 + 0.4**2) ** 0.5) - 1
+    for _ in range(trials):
+        found = unpaired.ks_gain(*against_few(random, (1e6, 0.4), (20, 200)), 0.95)
+        missed += not found.low <= truth <= found.high
+    assert missed <= 11  # 6 are promised; more are one case in 50
+
+
+@pytest.mark.parametrize("counts", [[3, 0, 20, 1, 36], [1], [2] * 700], ids=len)
+def test_resamples_do_not_depend_on_how_many_are_drawn_together(
+    counts: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = np.array(counts)
+    together, parts = np.random.default_rng(14), np.random.default_rng(14)
+    every = bootstrap.drawn(together, cells, 50)
+    monkeypatch.setattr(bootstrap, "AT_ONCE", 3 * cells.sum())
+    assert (bootstrap.drawn(parts, cells, 50) == every).all()
+    assert (every.sum(axis=1) == cells.sum()).all()
+    assert every.mean(axis=0) == pytest.approx(cells, abs=5 * (cells.max() / 50) ** 0.5)

@@ -58,10 +58,21 @@ def of_supremum(
     near = gap >= gap[best] - NEAR * apart
     highest = (noise[:, near] / spread[near]).max(axis=1)
     # where all resamples are alike (perfect separation) the normal quantile stands
-    times = max(float(np.quantile(highest, (1 + level) / 2)), z(level))
+    times = max(_far(highest, level), z(level))
     least = ends(times)[0] if ends else gap - times * spread
     most = ends(z(level))[1] if ends else gap + z(level) * spread
     return min(max(float(least[near].max()), 0.0), value), max(float(most.max()), value)
+
+
+def _far(highest: Floats, level: float) -> float:
+    """Give the upper quantile of maxima of normal noise with standard errors of 1.
+
+    Where no resample lies that far, the bound of Borell (1975) stands: the maximum is above its
+    median by so much no more often than a single normal number is above 0.
+    """
+    if (1 - level) / 2 * len(highest) >= 1:
+        return float(np.quantile(highest, (1 + level) / 2))
+    return float(np.median(highest)) + z(level)
 
 
 def of_area(value: float, noise: Floats, level: float = LEVEL) -> Interval:
