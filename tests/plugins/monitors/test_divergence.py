@@ -193,6 +193,18 @@ def test_the_other_distances_without_drift_stay_below_their_noise() -> None:
     assert 0.95 <= (d.ks(base, now) <= d.ks_point(scale, 0.95)).mean() <= 0.985
 
 
+def test_a_gap_that_no_change_reaches_as_often_is_not_told_to_be_above_nothing() -> None:
+    random, p = np.random.default_rng(3), np.full(50, 0.02)
+    told = 0
+    for _ in range(150):
+        base, now = (random.multinomial(400, p) for _ in range(2))
+        chance = d.ks_tail(float(d.ks(base, now)), 2 / 400)
+        low, _ = d.ks_interval(base, now)
+        assert low == 0 or chance <= 0.025
+        told += low > 0
+    assert told <= 11  # 4 of 150 are promised; more than 11 would be one case in 1,000
+
+
 def test_the_adjustments_of_r_come_out() -> None:
     # R 4.2.2: p.adjust(p, "holm") and p.adjust(p, "BH")
     p = [0.01, 0.04, 0.03, 0.005]

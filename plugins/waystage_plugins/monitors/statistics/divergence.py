@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from waystage_plugins.monitors.statistics.bootstrap import drawn, generator, spread_of_gap
 from waystage_plugins.monitors.statistics.counts import Floats, Integers
 from waystage_plugins.monitors.statistics.reach import of_divergence, of_supremum
+from waystage_plugins.monitors.statistics.shares import LEVEL
 
 FLOOR = 1e-4  # the least share of a cell in PSI, so that an empty one is not infinitely far
 RESAMPLES = 500
@@ -133,15 +134,19 @@ def interval(
 
 
 def ks_interval(base: Integers, now: Integers) -> tuple[float, float]:
-    """Give the interval of the largest gap between the cumulative shares."""
-    gap = _cumulated(base) - _cumulated(now)
+    """Give the interval of the largest gap between the cumulative shares.
+
+    What no change reaches in more than one of forty samples (`ks_tail`) is not above 0.
+    """
+    value, gap = float(ks(base, now)), _cumulated(base) - _cumulated(now)
     again, today = resampled(base, now)
     drawn_gap = _cumulated(again) - _cumulated(today)
     spread = spread_of_gap(base, now)
-    return of_supremum(
-        float(ks(base, now)), np.concatenate([gap, -gap]),
+    low, high = of_supremum(
+        value, np.concatenate([gap, -gap]),
         np.concatenate([drawn_gap, -drawn_gap], axis=1), np.concatenate([spread, spread]),
     )  # fmt: skip
+    return 0.0 if ks_tail(value, noise_scale(base, now)) > (1 - LEVEL) / 2 else low, high
 
 
 def mixed(base: Integers, now: Integers) -> tuple[Floats, Floats]:
@@ -193,9 +198,9 @@ def ks_point(scale: float, level: float) -> float:
 
 def ks_tail(value: float, scale: float) -> float:
     """Give the chance of a larger gap when nothing has changed, for large samples."""
-    from scipy.stats import kstwobign
+    from scipy.special import kolmogorov
 
-    return float(kstwobign.sf(value / sqrt(scale)))
+    return float(kolmogorov(value / sqrt(scale)))
 
 
 def _cumulated(counts: Numbers) -> Floats:
