@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -33,7 +33,8 @@ class ScoreBatch(Step):
 
     `rows` is a JSON-lines file, one object per row (a path that starts at the project, or an
     object of a connection), or a table. Without `output` the scores stay with the job. `keep`
-    names columns of the rows that stand beside their scores. What is at `output` already stays
+    names columns of the rows that stand beside their scores; those of them that are no inputs of
+    the snapshot are not shown to the model. What is at `output` already stays
     as it is and parks the run, unless `replace` says otherwise; rows are added to a table.
     """
 
@@ -81,7 +82,23 @@ class ScoreBatch(Step):
             check_target(ctx, self.output)
         rows = bring(ctx, "rows", self.rows)
         spec = deploy_spec(ctx, need_stage(ctx), fetch_artifact(ctx))
-        return ctx.runtime("batch").batch.score_command(spec, str(rows.path))
+        path = self._inputs_alone(ctx, rows.path)
+        return ctx.runtime("batch").batch.score_command(spec, str(path))
+
+    def _inputs_alone(self, ctx: Context, rows: Path) -> Path:
+        """Give the rows without the kept columns that the model does not take, as an id is one.
+
+        Of a snapshot that does not say what it takes, the rows are left as they are.
+        """
+        inputs = {column.name for column in ctx.snapshot.inputs}
+        beside = [name for name in self.keep if name not in inputs]
+        if not inputs or not beside:
+            return rows
+        place = ctx.scratch / "inputs.jsonl"
+        unfinished = place.with_suffix(".unfinished")
+        with rows.open(encoding="utf-8") as given, unfinished.open("w", encoding="utf-8") as file:
+            file.writelines(_without(line, beside) for line in given)
+        return unfinished.replace(place)
 
     def _taken(self, ctx: Context, scores: Path) -> JsonObject:
         """Check every score, put the kept columns beside them, and bring them to their place."""
@@ -100,6 +117,18 @@ class ScoreBatch(Step):
             digest = publish(ctx, own, self.output, replace=self.replace)
         place = self.output or str(own)
         return {"scores": place, "rows": count, "digest": digest, "rows_digest": rows.digest}
+
+
+def _without(line: str, names: Sequence[str]) -> str:
+    """Give a row without some of its columns; what is no row is for the model to refuse."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(row, dict):
+        return line
+    kept = {name: value for name, value in row.items() if name not in names}
+    return json.dumps(kept, ensure_ascii=False) + "\n"
 
 
 def _joined(rows: Path, scores: Path, keep: tuple[str, ...]) -> Iterator[JsonObject]:

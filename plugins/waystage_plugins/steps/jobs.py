@@ -34,7 +34,9 @@ def follow(ctx: Context, runtime: BatchRuntime, job: Callable[[], Job]) -> Waiti
         use_up(ctx)
         code = "" if status.exit_code is None else f" with exit code {status.exit_code}"
         what = "is gone" if status.phase == "absent" else f"failed{code}"
-        raise Retryable(f"the job of step {ctx.key} {what}: {status.message or 'no message'}")
+        # runtimes say the code, too, where they are asked how it stands
+        said = status.message.removeprefix(f"exit code {status.exit_code}").removeprefix(": ")
+        raise Retryable(f"the job of step {ctx.key} {what}: {said or 'no message'}")
     remember: JsonObject = {"ref": ref, "said": _said(status)}
     if silent:
         remember["silent"] = silent

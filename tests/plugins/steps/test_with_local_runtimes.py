@@ -23,6 +23,7 @@ from waystage_plugins.steps.model_check import CheckModel
 from waystage_plugins.steps.probe import Probe
 from waystage_plugins.steps.register import Register
 from waystage_plugins.steps.restore import Restore
+from waystage_plugins.storage.files import file_digest
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
@@ -138,6 +139,19 @@ def test_a_model_is_probed_and_scores_a_file_in_real_jobs(
     assert isinstance(scored.output, ScoreBatch.Output)
     lines = Path(scored.output.scores).read_text().splitlines()
     assert json.loads(lines[0])["score"] == pytest.approx(0.5)
+
+    rows.write_text(
+        '{"income": 1.0, "applicant": "ä", "age": 0.0}\n\n{"income": 0, "applicant": 2, "age": 0}\n'
+    )
+    kept = run_to_end(
+        ScoreBatch(rows="rows.jsonl", keep=("applicant", "age")), step_of(first, "keep")
+    )
+    assert isinstance(kept, Done)
+    assert isinstance(kept.output, ScoreBatch.Output)
+    told = [json.loads(line) for line in Path(kept.output.scores).read_text().splitlines()]
+    assert [(each["applicant"], each["age"]) for each in told] == [("ä", 0.0), (2, 0)]
+    assert told[1]["score"] == pytest.approx(0.5)
+    assert kept.output.rows_digest == file_digest(rows)
 
 
 TRAIN = """
