@@ -14,6 +14,7 @@ from waystage_plugins.monitors.drift_wasserstein import _distance
 from waystage_plugins.monitors.profile import Cells, edges_of
 from waystage_plugins.monitors.statistics import divergence as d
 from waystage_plugins.monitors.statistics.multiple import adjusted, fdr, holm
+from waystage_plugins.monitors.statistics.reach import of_supremum
 
 COUNTS = st.lists(st.integers(0, 50), min_size=4, max_size=4).filter(any).map(np.array)
 ALL = [d.psi, d.js, d.ks, d.cramers_v]
@@ -203,6 +204,16 @@ def test_a_gap_that_no_change_reaches_as_often_is_not_told_to_be_above_nothing()
         assert low == 0 or chance <= 0.025
         told += low > 0
     assert told <= 11  # 4 of 150 are promised; more than 11 would be one case in 1,000
+
+
+@pytest.mark.parametrize("level", [0.95, 0.997, 0.9999, 0.9999995])
+def test_the_largest_of_five_gaps_is_allowed_for_as_far_out_as_it_is_asked_for(
+    level: float,
+) -> None:
+    gap, noise = np.full(5, 20.0), np.random.default_rng(4).normal(size=(500, 5))
+    low, _ = of_supremum(20.0, gap, gap + noise, np.ones(5), level)
+    exact = stats.norm.ppf(((1 + level) / 2) ** (1 / 5))
+    assert 20 - low == pytest.approx(exact, abs=0.15)
 
 
 def test_the_adjustments_of_r_come_out() -> None:

@@ -7,7 +7,7 @@ changed. Each function here is for one kind of statistic and names where it come
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import sqrt
+from math import log, log1p, sqrt
 
 import numpy as np
 
@@ -67,12 +67,16 @@ def of_supremum(
 def _far(highest: Floats, level: float) -> float:
     """Give the upper quantile of maxima of normal noise with standard errors of 1.
 
-    Where no resample lies that far, the bound of Borell (1975) stands: the maximum is above its
-    median by so much no more often than a single normal number is above 0.
+    Where no resample lies that far, it is that of as many independent numbers (Šidák, 1967) as
+    have the resamples' 9th decile.
     """
-    if (1 - level) / 2 * len(highest) >= 1:
-        return float(np.quantile(highest, (1 + level) / 2))
-    return float(np.median(highest)) + z(level)
+    tail = (1 - level) / 2
+    if tail * len(highest) >= 1:
+        return float(np.quantile(highest, 1 - tail))
+    from scipy.special import log_ndtr, ndtri_exp
+
+    places = log(0.9) / log_ndtr(np.quantile(highest, 0.9))
+    return float(ndtri_exp(log1p(-tail) / places))
 
 
 def of_area(value: float, noise: Floats, level: float = LEVEL) -> Interval:
