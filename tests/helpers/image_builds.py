@@ -23,9 +23,14 @@ def build(shelf: Shelf, **login: Any) -> BuildServingImage:
 
 def failing(step: Step, ctx: FakeContext, kind: type[Exception]) -> str:
     """Give the one line that the step fails with; the packed layer must be gone."""
+    return str(failed(step, ctx, kind))
+
+
+def failed(step: Step, ctx: FakeContext, kind: type[Exception]) -> Exception:
+    """Give what the step fails with; the packed layer must be gone."""
     with pytest.raises(kind) as caught:
         run_to_end(step, ctx)
     assert "\n" not in str(caught.value)
     assert PASSWORD not in str(caught.value)
     assert list(ctx.scratch.iterdir()) == []
-    return str(caught.value)
+    return caught.value

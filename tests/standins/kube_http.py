@@ -76,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Retry-After", str(rest))
         for each in asked.warnings if isinstance(asked, Asked) else ():
             told = each.replace("\\", "\\\\").replace('"', '\\"')
-            self.send_header("Warning", f'299 - "{told}"')
+            self.send_header("Warning", f'299 - "{told}"'.encode().decode("latin-1"))
         self.end_headers()
         self.wfile.write(text.encode())
 

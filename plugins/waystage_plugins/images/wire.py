@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from waystage.errors import Hopeless, Retryable, WaystageError
 from waystage.plugin import Services
 from waystage_plugins.images.login import Login, address
+from waystage_plugins.retry_after import refused
 
 if TYPE_CHECKING:
     import httpx
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 SECONDS = {"connect": 10.0, "read": 120.0, "write": 120.0, "pool": 10.0}
 MAX_ANSWER = 8 << 20  # of manifests and configurations; layers are streamed
 MAX_REDIRECTS = 4
-LATER = frozenset({408, 425, 429})
 
 # `name="value"` or `name=value`, else the name of a scheme
 CHALLENGE = re.compile(r'([\w-]+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))|([A-Za-z][\w-]*)')
@@ -178,7 +178,7 @@ class Wire:
         if status in (401, 403):
             return self._forbidden(what, known, said)
         text = f"registry {self._host}: {what}: it answers {status}{said}"
-        return Retryable(text) if status >= 500 or status in LATER else Hopeless(text)
+        return refused(answer, text)
 
     def _forbidden(self, what: str, known: tuple[str, str] | None, said: str = "") -> WaystageError:
         who = f"user {known[0]!r}" if known else "nobody"

@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from waystage.errors import Conflict, Hopeless, NotFound, Retryable, WaystageError
+from waystage.errors import Conflict, Hopeless, NotFound, WaystageError
 from waystage.plugin import JsonObject, Services
 from waystage_plugins.repositories.rest import (
-    LATER,
     MAX_ANSWER,
     SECONDS,
     broken,
@@ -23,6 +22,7 @@ from waystage_plugins.repositories.rest import (
     one_line,
     small,
 )
+from waystage_plugins.retry_after import refused
 
 if TYPE_CHECKING:
     import httpx
@@ -121,7 +121,7 @@ class Server:
         message = f"MLflow {self.url}: {what}: {text or f'it answers {status}'}"
         if code in KINDS:
             return KINDS[code](message)
-        return Retryable(message) if status >= 500 or status in LATER else Hopeless(message)
+        return refused(answer, message)
 
     def _whole(self, answer: httpx.Response) -> bytes:
         return small(answer.iter_bytes(), MAX_ANSWER, f"MLflow {self.url}: its answer")

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 SECONDS = {"connect": 10.0, "read": 120.0, "write": 120.0, "pool": 10.0}
 MAX_ANSWER = 64 << 20  # of lists; files are streamed
-LATER = frozenset({408, 425, 429})
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 

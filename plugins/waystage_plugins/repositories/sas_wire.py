@@ -16,7 +16,6 @@ from waystage.clock import wall_seconds
 from waystage.errors import Conflict, Hopeless, NotFound, Retryable, WaystageError
 from waystage.plugin import Services
 from waystage_plugins.repositories.rest import (
-    LATER,
     MAX_ANSWER,
     SECONDS,
     basic,
@@ -26,6 +25,7 @@ from waystage_plugins.repositories.rest import (
     one_line,
     small,
 )
+from waystage_plugins.retry_after import refused
 
 if TYPE_CHECKING:
     import httpx
@@ -214,7 +214,7 @@ class Viya:
             return Conflict(line)
         if status == 404:
             return NotFound(line)
-        return Retryable(line) if status >= 500 or status in LATER else Hopeless(line)
+        return refused(answer, line)
 
     def _object(self, answer: httpx.Response, path: str) -> dict[str, Any]:
         raw = small(answer.iter_bytes(), MAX_ANSWER, f"SAS Viya {self.url}: its answer")

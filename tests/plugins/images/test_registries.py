@@ -8,10 +8,11 @@ import random
 import socket
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from image_builds import PATH, TOKEN, build, failing
+from image_builds import PATH, TOKEN, build, failed, failing
 from image_registry import MANIFEST, PASSWORD, USER, ImageRegistry, small_layer
 from registry_stand_in import StandIn
 from saved_models import saved_model
@@ -158,12 +159,15 @@ def test_a_registry_that_refuses_leaves_nothing_and_is_quoted(
 ) -> None:
     def refuse(handler: Any) -> bool:
         handler.body()
-        handler.say(status, b'{"errors": [{"code": "QUOTA", "message": "no\\nroom \\u202e left"}]}')
+        body = b'{"errors": [{"code": "QUOTA", "message": "no\\nroom \\u202e left"}]}'
+        handler.say(status, body, {"Retry-After": "9"})
         return True
 
     stand_in.faults[where] = refuse
     later = status >= 500 or status == 429
-    told = failing(build(stand_in), ctx, Retryable if later else Hopeless)
+    no = failed(build(stand_in), ctx, Retryable if later else Hopeless)
+    assert getattr(no, "after", None) == (timedelta(seconds=9) if later else None)
+    told = str(no)
     assert told.endswith("(QUOTA: no room left)")
     assert stand_in.tags(PATH) == []
     assert stand_in.uploads == {}

@@ -6,6 +6,7 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def answers() -> Iterator[dict[str, Any]]:
         def do_GET(self) -> None:
             found = [body for part, body in told["bodies"].items() if part in self.path]
             self.send_response(told["status"])
+            self.send_header("Retry-After", told.get("rest", ""))
             self.end_headers()
             self.wfile.write(found[0] if found else told["body"])
 
@@ -134,6 +136,19 @@ def test_what_a_server_answers_is_told_in_one_line(
     assert type(raised.value) is kind
     assert said in str(raised.value)
     assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("rest", "after"),
+    [("9", timedelta(seconds=9)), ("0", timedelta()), ("soon", None), ("1" * 99, None)],
+)
+def test_a_server_that_asks_to_be_left_alone_is_quoted_on_it(
+    answers: dict[str, Any], ctx: FakeContext, rest: str, after: timedelta | None
+) -> None:
+    answers |= {"status": 429, "rest": rest}
+    with pytest.raises(Retryable) as raised:
+        Mlflow(url=answers["url"]).get(ctx, "credit", "1")
+    assert raised.value.after == after
 
 
 @pytest.mark.parametrize("path", ["../../secret", "a/../b", "..", "", "a\\b", "a\nb"])

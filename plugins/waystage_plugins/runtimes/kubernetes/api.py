@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from waystage.errors import Conflict, Hopeless, Retryable, WaystageError
+from waystage_plugins.retry_after import asked_rest
 from waystage_plugins.runtimes.kubernetes.kinds import ACCOUNT, POD, Kind
 from waystage_plugins.runtimes.kubernetes.names import MANAGER, selector
 
@@ -25,8 +26,6 @@ PASSING = ("exceeded quota", "status unknown for quota", "because it is being te
 POLICY = ("admission webhook", "denied the request")  # a 403 of a policy engine's
 UNKNOWN_FIELD = "failed to create typed patch object"  # told as if the cluster were at fault
 TIMEOUT = (5.0, 30.0)  # seconds to connect, and between two bytes
-
-
 # RFC 7234, 5.5: a number, who says so, the text, and the date that nobody gives
 WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 MOST_WARNINGS, LONGEST_WARNING = 20, 500
@@ -174,10 +173,11 @@ class Api:
             raise Retryable(f"the cluster {config.host} does not answer: {why[:300]}") from error
         if method != "GET":
             self._warned(", ".join(answer.headers.getlist("Warning")))
-        return Reply(int(answer.status), told, _rest(answer.headers.get("Retry-After")))
+        return Reply(int(answer.status), told, asked_rest(answer.headers.get("Retry-After")))
 
     def _warned(self, header: str) -> None:
-        for told in WARNING.findall(header):
+        plain = header.encode("latin-1", "replace").decode(errors="replace")  # it is sent as UTF-8
+        for told in WARNING.findall(plain):
             text = re.sub(r"\\(.)", r"\1", told)[:LONGEST_WARNING]
             if text not in self.warnings and len(self.warnings) < MOST_WARNINGS:
                 self.warnings.append(text)
@@ -214,8 +214,3 @@ def failure(reply: Reply, verb: str, what: str, name: str, namespace: str) -> Wa
 def _conflicts(body: Thing) -> list[Thing]:
     causes = (body.get("details") or {}).get("causes") or []
     return [each for each in causes if each.get("reason") == "FieldManagerConflict"]
-
-
-def _rest(told: str | None) -> timedelta | None:
-    """Read a `Retry-After`; the API gives whole seconds, the date that a proxy may give is none."""
-    return timedelta(seconds=int(told)) if told and re.fullmatch("[0-9]{1,6}", told) else None

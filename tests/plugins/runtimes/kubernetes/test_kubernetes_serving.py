@@ -149,7 +149,7 @@ def test_what_the_cluster_warns_of_is_told_once(
     world: World, ctx: FakeContext, spec: Spec, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert world.api is not None
-    policy = r'would violate PodSecurity "restricted:latest": path C:\new, really'
+    policy = r'would violate PodSecurity "restricted:latest": path C:\new, für alle'
     world.api.warned = {"deployments": policy, "services": "old"}
     runtime = world.serving()
     handle = runtime.apply(ctx, spec())
