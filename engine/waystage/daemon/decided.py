@@ -1,4 +1,7 @@
-"""What people decided about runs, read from their histories: votes, repairs, overrides, pauses."""
+"""What was decided about runs, read from their histories: votes, repairs, overrides, pauses.
+
+What people decide by stands among it: what comparisons of challengers and canaries came to.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ WHAT = {
 
 
 def decisions(rows: Iterable[HistoryRow], run: str, snapshot: str) -> Iterator[Decision]:
-    """Give what people did to one run, the oldest first, with the words that they were shown."""
+    """Give what people did to one run, the oldest first, with the words that they were shown.
+
+    The verdicts of steps that tell one, with the reason, are among them as the engine's.
+    """
     titles: dict[str, str] = {}
     for row in rows:
         told = _told(row, titles)
@@ -35,6 +41,9 @@ def _told(row: HistoryRow, titles: dict[str, str]) -> dict[str, Any] | None:
     kind, state = event["kind"], event.get("state", "")
     if kind == "vote":
         return _vote(event, titles.get(state, ""))
+    if kind == "step.done" and all(isinstance(data.get(word), str) for word in ("verdict", "why")):
+        return {"what": data["verdict"], "state": state, "title": f"found in {state}",
+                "comment": data["why"]}  # fmt: skip
     if row.actor == ENGINE or (kind == "stage" and event.get("name") != "override"):
         return None
     said = WHAT.get(kind, "")

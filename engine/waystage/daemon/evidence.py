@@ -107,7 +107,9 @@ def _told(daemon: Daemon, rows: Sequence[RunRow]) -> Iterator[File]:
     decided = [each.model_dump(mode="json") for row in rows
                for each in decisions(daemon.store.history(row.id, limit=MOST), row.id,
                                      row.snapshot)]  # fmt: skip
-    yield File("decisions.json", _json(decided), "what people decided, from the histories")
+    yield File(
+        "decisions.json", _json(decided), "what people decided, and what comparisons came to"
+    )
     yield File("measurements.json", _json(list(_measured(daemon, rows))), "every measurement")
     about = "the manifest of the snapshot, with the digest of each of its files"
     for name, run in {row.snapshot: row.id for row in rows}.items():

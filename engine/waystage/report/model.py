@@ -39,6 +39,7 @@ class Measured(Value):
 class Decision(Value):
     """What a person did to a run; `hash` is that of the history row that tells it.
 
+    Or what a comparison came to, by the engine: its verdict, with the reason as the comment.
     Of a vote `shown` is the digest of what the person was shown.
     """
 
