@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from waystage.cli.runs import last_turn
 from waystage.cli.told import told
 
 DIGEST = "sha256:" + "a1" * 32
@@ -50,3 +51,13 @@ def test_an_answer_names_person_and_form() -> None:
 def test_a_name_is_not_said_twice() -> None:
     said = ["refused", "ask", "dana", "dana may not answer"]
     assert list(told(row("note", "refused", {}, said))) == ["refused ask: dana may not answer"]
+
+
+def test_what_a_run_ended_by_is_the_last_refusal_or_breach_that_no_person_came_after() -> None:
+    refused = row("step.done", "0", {}, ["refused", "prebuild", "model.check", "no signature"])
+    breach = row("measured", "ks", {}, ["measured", "assess", "ks", "breach 0.1"], ["lease", "x"])
+    fine = row("measured", "ks", {}, ["measured", "assess", "ks", "ok 0.5"])
+    vote = row("vote", "go", {}, ["vote", "approve", "go", "otto"])
+    assert last_turn([refused, fine]) == ["refused    prebuild: no signature"]
+    assert last_turn([refused, breach, fine]) == ["measured   assess: ks breach 0.1"]
+    assert last_turn([breach, vote, fine]) == []

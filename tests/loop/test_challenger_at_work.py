@@ -146,6 +146,8 @@ def test_a_breach_in_the_rollback_window_brings_the_old_champion_back_and_nobody
     assert loaded(work, url) == {"1", "2"}
     work.turn(DAY)
     work.ends(run, "rolled_back")
+    assert waystage(["--project", str(work.root), "show", run]) == 0
+    assert "measured   trial.inspect: volume breach " in capsys.readouterr().out
     assert (work.where()["PROD"], work.ask(10)) == ("credit/1", "credit/1")
     assert loaded(work, url) == {"1"}
     before = answered(work, "credit/1")

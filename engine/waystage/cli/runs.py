@@ -74,8 +74,12 @@ def list_verb(ctx: click.Context, service: str | None, status: str | None, as_js
 @json_option
 @click.pass_context
 def show_verb(ctx: click.Context, run: str, as_json: bool) -> None:
-    """Show where a run is, why it waits and what would move it."""
-    found = Client(ctx).get(f"runs/{run}")
+    """Show where a run is, why it waits and what would move it.
+
+    Of a run that ended otherwise than `done`: what was refused or breached before.
+    """
+    client = Client(ctx)
+    found = client.get(f"runs/{run}")
     if as_json:
         emit_json(found)
         return
@@ -85,6 +89,9 @@ def show_verb(ctx: click.Context, run: str, as_json: bool) -> None:
         click.echo(f"called by {found['parent']['run']} in {found['parent']['state']}")
     for child in found["children"]:
         click.echo(f"called    {child['id']}: {child['lifecycle']}, {_state(child)}")
+    if found["status"] == "ended" and found["outcome"] != "done":
+        for line in last_turn(client.get(f"runs/{run}/history")):
+            click.echo(line)
     for line in _reasons(found):
         click.echo(line)
 
@@ -106,6 +113,20 @@ def history_verb(ctx: click.Context, run: str, as_json: bool) -> None:
 def _state(run: dict[str, Any]) -> str:
     places = ", ".join(run["places"])
     return places if run["status"] == "open" else f"ended: {run['outcome']}"
+
+
+def last_turn(rows: list[dict[str, Any]]) -> list[str]:
+    """Say what was refused or breached at last, unless a person decided something after it."""
+    told = ""
+    for record in (each for row in rows for each in row["records"]):
+        what, state, name, said = (*record, "", "", "")[:4]  # what is empty at the end is not kept
+        if what == "vote":
+            told = ""
+        elif what == "refused":
+            told = f"refused    {state}: {clean(said)}"
+        elif what == "measured" and said.partition(" ")[0] in ("breach", "error"):
+            told = f"measured   {state}: {name} {said}"
+    return [told] if told else []
 
 
 def _standing(run: dict[str, Any]) -> str:
