@@ -17,16 +17,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+# what a file makes of this that is not as it was exported
+BROKEN = (ValueError, LookupError, TypeError, AttributeError, OSError)
+
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
-    """Read a file of JSON lines."""
+    """Read a file of JSON lines; raises one of `BROKEN`."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def findings(history: Path, heads: dict[str, dict[str, Any]]) -> Iterator[str]:
     """Say where the history of a run is not the one that its hashes were made of."""
     lines = lines_of(history)
-    run = next(each for each in lines if each["kind"] == "run")
+    run, *_ = [each for each in lines if each["kind"] == "run"]
     before, number = bytes.fromhex(run["before"]), run["first"]
     for row in (each for each in lines if each["kind"] == "history"):
         head = f"{row['seq']} {row['at']} {len(row['actor'])} "
@@ -62,20 +65,38 @@ def misfits(definitions: Mapping[str, bytes], named: set[str]) -> Iterator[str]:
         yield f"the definition {digest}, which a history names, is not there"
 
 
-def main(place: Path) -> int:
-    """Follow all histories below a directory; answers 1 when one does not hold."""
-    found = lines_of(place / "audit-heads.jsonl")
-    heads = {each["run"]: each for each in found if "run" in each}
-    histories = sorted((place / "history").glob("*.jsonl"))
-    wrong = [text for each in histories for text in findings(each, heads)]
-    rows = [row for each in histories for row in lines_of(each) if row["kind"] == "history"]
+def named_in(history: Path) -> set[str]:
+    """Give the digests of the definitions that the run of a history went by."""
+    rows = [row for row in lines_of(history) if row["kind"] == "history"]
+    return went_by(json.loads(row["body"])["event"] for row in rows)
+
+
+def look(place: Path) -> Iterator[str]:
+    """Say what does not hold below a directory."""
+    heads = {each["run"]: each for each in lines_of(place / "audit-heads.jsonl") if "run" in each}
+    histories, named = sorted((place / "history").glob("*.jsonl")), set[str]()
+    for each in histories:
+        try:
+            yield from findings(each, heads)
+            named |= named_in(each)
+        except BROKEN as error:
+            yield f"{each.name} is not as it was exported: {type(error).__name__}: {error}"
     kept = {f"definitions/{each.name}": each.read_bytes()
             for each in sorted((place / "definitions").glob("*.json"))}  # fmt: skip
-    wrong += misfits(kept, went_by(json.loads(row["body"])["event"] for row in rows))
+    yield from misfits(kept, named)
     if len(histories) != len(heads):
-        wrong.append(f"there are {len(histories)} histories and {len(heads)} heads of them")
-    word = "history" if len(histories) == 1 else "histories"
-    print("\n".join(wrong or [f"{len(histories)} {word}: every row is as it was written"]))
+        yield f"there are {len(histories)} histories and {len(heads)} heads of them"
+
+
+def main(place: Path) -> int:
+    """Follow all histories below a directory; answers 1 when one does not hold."""
+    try:
+        wrong = list(look(place))
+    except BROKEN as error:
+        wrong = [f"{place} is no unpacked evidence pack: {type(error).__name__}: {error}"]
+    count = len(list((place / "history").glob("*.jsonl")))
+    word = "history" if count == 1 else "histories"
+    print("\n".join(wrong or [f"{count} {word}: every row is as it was written"]))
     return 1 if wrong else 0
 
 
