@@ -10,27 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scores_over_http import ALL, NOW, ROW, log_of, send
 
 from waystage.cli.main import run as waystage
 from waystage.client import BufferFull, ScoringClient
 from waystage.daemon import retention
 from waystage.daemon.intake import Intake
 from waystage.errors import Busy, Forbidden, Hopeless, Unavailable
-from waystage.plugin import Label, ScoredRow, ScoringLog, Slice
+from waystage.plugin import Label, ScoredRow
 from waystage_plugins.scoring import SqliteScoringLog
-
-NOW = datetime.now(UTC)
-ALL = Slice("credit-risk", "PROD", NOW - timedelta(days=9), NOW + timedelta(days=9), None, None)
-ROW = {"request_id": "r1", "service": "credit-risk", "stage": "PROD", "snapshot": "credit/1"}
-
-
-def send(api: Any, token: str, *rows: dict[str, Any]) -> Any:
-    return api.with_token(token, "POST", "scores", json={"rows": list(rows)})
-
-
-def log_of(api: Any) -> ScoringLog:
-    found: ScoringLog = api.daemon.connections.scoring_log()
-    return found
 
 
 def test_a_batch_is_durable_when_it_is_answered_and_counts_once(

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scores_over_http import ALL, NOW, ROW, log_of, send
 
 from waystage.cli.main import run as waystage
 from waystage.client import ScoringClient
-from waystage.plugin import ScoringLog, Slice
-
-NOW = datetime.now(UTC)
-ALL = Slice("credit-risk", "PROD", NOW - timedelta(days=9), NOW + timedelta(days=9), None, None)
-ROW = {"request_id": "r1", "service": "credit-risk", "stage": "PROD", "snapshot": "credit/1"}
-
-
-def send(api: Any, token: str, *rows: dict[str, Any]) -> Any:
-    return api.with_token(token, "POST", "scores", json={"rows": list(rows)})
-
-
-def log_of(api: Any) -> ScoringLog:
-    found: ScoringLog = api.daemon.connections.scoring_log()
-    return found
 
 
 def test_labels_of_a_file_are_told(
