@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ClassVar
@@ -55,9 +56,9 @@ class ImageServing(Cluster, OnlineRuntime):
         return {"host": value} if isinstance(value, str) else value
 
     @property
+    @abstractmethod
     def place(self) -> str:
         """The namespace."""
-        raise NotImplementedError
 
     @property
     def logged_in(self) -> Registry | None:
