@@ -11,6 +11,7 @@ from waystage.cli.drift import why
 from waystage.cli.show import clean, emit_json, json_option, table, when
 from waystage.cli.told import told
 
+NEWEST = 1000  # rows of a history among which the reason of its end is looked for
 # what the kernel's own timers of a task are to people
 OF_TASKS = {"@remind": "reminder", "@due": "task is due", "@escalate": "escalation"}
 
@@ -90,7 +91,8 @@ def show_verb(ctx: click.Context, run: str, as_json: bool) -> None:
     for child in found["children"]:
         click.echo(f"called    {child['id']}: {child['lifecycle']}, {_state(child)}")
     if found["status"] == "ended" and found["outcome"] != "done":
-        for line in last_turn(client.get(f"runs/{run}/history")):
+        newest = max(0, found["revision"] - NEWEST)
+        for line in last_turn(client.get(f"runs/{run}/history?after={newest}")):
             click.echo(line)
     for line in _reasons(found):
         click.echo(line)

@@ -104,9 +104,13 @@ def _shown(report: Report | None) -> Iterator[File]:
 
 def _told(daemon: Daemon, rows: Sequence[RunRow]) -> Iterator[File]:
     """Give decisions, measurements, manifests and definitions of the runs."""
-    decided = [each.model_dump(mode="json") for row in rows
-               for each in decisions(daemon.store.history(row.id, limit=MOST), row.id,
-                                     row.snapshot)]  # fmt: skip
+    decided: list[Any] = []
+    named: set[str] = set()
+    for row in rows:
+        history = daemon.store.history(row.id, limit=MOST)
+        found = decisions(history, row.id, row.snapshot)
+        decided += [each.model_dump(mode="json") for each in found]
+        named |= follow.went_by(each.event for each in history)
     yield File(
         "decisions.json", _json(decided), "what people decided, and what comparisons came to"
     )
@@ -115,8 +119,7 @@ def _told(daemon: Daemon, rows: Sequence[RunRow]) -> Iterator[File]:
     for name, run in {row.snapshot: row.id for row in rows}.items():
         body = daemon.store.run_body(run) or {}
         yield File(f"snapshots/{name}.json", _json(body.get("snapshot", {})), about)
-    events = (each.event for row in rows for each in daemon.store.history(row.id, limit=MOST))
-    yield from _definitions(daemon, sorted(follow.went_by(events)))
+    yield from _definitions(daemon, sorted(named))
 
 
 def _measured(daemon: Daemon, rows: Sequence[RunRow]) -> Iterator[dict[str, Any]]:
@@ -196,10 +199,8 @@ def _deeper(pack: Pack) -> Iterator[str]:
 def _named(history: bytes) -> set[str]:
     """Give the definitions that a history names; none where it cannot be read, which is told."""
     try:
-        lines = [json.loads(line) for line in history.splitlines()]
-        rows = [json.loads(line["body"]) for line in lines if line["kind"] == "history"]
-        return follow.went_by(row["event"] for row in rows)
-    except (ValueError, KeyError, TypeError):
+        return follow.named_in([json.loads(line) for line in history.splitlines()])
+    except follow.BROKEN:
         return set()
 
 

@@ -26,9 +26,10 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
-def findings(history: Path, heads: dict[str, dict[str, Any]]) -> Iterator[str]:
+def findings(
+    name: str, lines: list[dict[str, Any]], heads: dict[str, dict[str, Any]]
+) -> Iterator[str]:
     """Say where the history of a run is not the one that its hashes were made of."""
-    lines = lines_of(history)
     run, *_ = [each for each in lines if each["kind"] == "run"]
     before, number = bytes.fromhex(run["before"]), run["first"]
     for row in (each for each in lines if each["kind"] == "history"):
@@ -36,13 +37,13 @@ def findings(history: Path, heads: dict[str, dict[str, Any]]) -> Iterator[str]:
         text = (head + row["actor"] + row["body"]).encode()
         digest = hashlib.sha256(before + text).hexdigest()
         if (row["seq"], row["hash"]) != (number, digest):
-            yield f"{history.name}: row {row['seq']} is not the one that was written as {number}"
+            yield f"{name}: row {row['seq']} is not the one that was written as {number}"
         before, number = bytes.fromhex(row["hash"]), row["seq"] + 1
     last, known = (number - 1, before.hex()), heads.get(run["id"], {})
     if last != (run["revision"], run["head"]):
-        yield f"{history.name}: its last row is not the head that the run's line has"
+        yield f"{name}: its last row is not the head that the run's line has"
     if last != (known.get("rows"), known.get("head")):
-        yield f"{history.name}: its last row is not the head in audit-heads.jsonl"
+        yield f"{name}: its last row is not the head in audit-heads.jsonl"
 
 
 def went_by(events: Iterable[dict[str, Any]]) -> set[str]:
@@ -65,9 +66,9 @@ def misfits(definitions: Mapping[str, bytes], named: set[str]) -> Iterator[str]:
         yield f"the definition {digest}, which a history names, is not there"
 
 
-def named_in(history: Path) -> set[str]:
-    """Give the digests of the definitions that the run of a history went by."""
-    rows = [row for row in lines_of(history) if row["kind"] == "history"]
+def named_in(lines: list[dict[str, Any]]) -> set[str]:
+    """Give the digests of the definitions that an exported history names."""
+    rows = [row for row in lines if row["kind"] == "history"]
     return went_by(json.loads(row["body"])["event"] for row in rows)
 
 
@@ -77,8 +78,9 @@ def look(place: Path) -> Iterator[str]:
     histories, named = sorted((place / "history").glob("*.jsonl")), set[str]()
     for each in histories:
         try:
-            yield from findings(each, heads)
-            named |= named_in(each)
+            lines = lines_of(each)
+            yield from findings(each.name, lines, heads)
+            named |= named_in(lines)
         except BROKEN as error:
             yield f"{each.name} is not as it was exported: {type(error).__name__}: {error}"
     kept = {f"definitions/{each.name}": each.read_bytes()
