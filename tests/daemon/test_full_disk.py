@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
-from sqlalchemy import event
 
 from waystage.errors import Unavailable
 from waystage.kernel import events
@@ -29,12 +30,15 @@ class Disk:
 
     def __init__(self, store):
         self.full = False
-        event.listen(store.engine, "begin", self._limit)
+        self._committing, store.committing = store.committing, self._limited
 
-    def _limit(self, connection):
-        ask = connection.exec_driver_sql
-        pages = ask("PRAGMA page_count").scalar() if self.full else 1_000_000
-        ask(f"PRAGMA max_page_count={pages}")
+    @contextmanager
+    def _limited(self):
+        with self._committing() as connection:
+            ask = connection.exec_driver_sql
+            pages = ask("PRAGMA page_count").scalar() if self.full else 1_000_000
+            ask(f"PRAGMA max_page_count={pages}")
+            yield connection
 
 
 def test_a_full_disk_refuses_people_in_one_line_and_changes_nothing(bench):

@@ -15,13 +15,12 @@ from typing import Any
 def split_commit() -> None:
     """Commit the runs' rows before the history and the work that belong to them."""
     from waystage.store.commit import Statements
-    from waystage.store.driver import driver_of
 
-    def split(self: Statements, connection: Any, batch: Any) -> None:
-        driver_of(connection).execute("COMMIT")
+    def split(self: Statements, driver: Any, batch: Any) -> None:
+        driver.execute("COMMIT")
         time.sleep(0.01)
-        driver_of(connection).execute("BEGIN")
-        whole(self, connection, batch)
+        driver.execute("BEGIN")
+        whole(self, driver, batch)
 
     whole = Statements._write_others
     Statements._write_others = split  # this is the bug

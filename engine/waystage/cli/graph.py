@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from waystage.cli.client import Client
+from waystage.cli.past import history_of
 from waystage.errors import NotFound
 
 if TYPE_CHECKING:
@@ -63,5 +64,5 @@ def _of_run(client: Client, run: str) -> tuple[Chart, Track]:
 
     found = client.get(f"runs/{run}")
     chart = chart_of(Lifecycle.model_validate(client.get(f"runs/{run}/lifecycle")))
-    records = [record for row in client.get(f"runs/{run}/history") for record in row["records"]]
+    records = [record for row in history_of(client, run) for record in row["records"]]
     return chart, track_of(chart, found["places"], records)

@@ -8,6 +8,7 @@ import click
 
 from waystage.cli.client import Client
 from waystage.cli.drift import why
+from waystage.cli.past import history_of
 from waystage.cli.show import clean, emit_json, json_option, table, when
 from waystage.cli.told import told
 
@@ -92,7 +93,7 @@ def show_verb(ctx: click.Context, run: str, as_json: bool) -> None:
         click.echo(f"called    {child['id']}: {child['lifecycle']}, {_state(child)}")
     if found["status"] == "ended" and found["outcome"] != "done":
         newest = max(0, found["revision"] - NEWEST)
-        for line in last_turn(client.get(f"runs/{run}/history?after={newest}")):
+        for line in last_turn(list(history_of(client, run, after=newest))):
             click.echo(line)
     for line in _reasons(found):
         click.echo(line)
@@ -100,11 +101,16 @@ def show_verb(ctx: click.Context, run: str, as_json: bool) -> None:
 
 @click.command("history")
 @click.argument("run")
+@click.option(
+    "--last", type=click.IntRange(1), default=None, metavar="N", help="Only its newest N rows."
+)
 @json_option
 @click.pass_context
-def history_verb(ctx: click.Context, run: str, as_json: bool) -> None:
+def history_verb(ctx: click.Context, run: str, last: int | None, as_json: bool) -> None:
     """Show everything that happened to a run."""
-    rows = Client(ctx).get(f"runs/{run}/history")
+    client = Client(ctx)
+    after = max(0, client.get(f"runs/{run}")["revision"] - last) if last else 0
+    rows = list(history_of(client, run, after=after))
     if as_json:
         emit_json(rows)
         return

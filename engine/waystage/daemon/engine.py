@@ -301,7 +301,8 @@ class Engine:
     def _fill(self, tx: Transaction, items: list[Item], due: bool) -> None:
         answers = self.workers.still_ours(tx, [d for item in items for d in item.deliveries])
         tx.deliver(answers)
-        tx.opened.expect(item.key for item in items if item.key)
+        if keys := [item.key for item in items if item.key]:
+            tx.opened.expect(keys)
         for item in items:
             if item.action is not None:
                 item.result = item.action(tx)
@@ -378,8 +379,7 @@ class Engine:
             if not isinstance(error, WaystageError):
                 log.error("a transaction failed: %s", error, exc_info=error)
             if not items:
-                # looked at again at the next poll
-                self._next_due, self._look_at = None, time.monotonic() + self._poll
+                self._next_due, self._look_at = None, time.monotonic() + self._poll  # then again
             elif items[0].future is not None:
                 items[0].future.set_exception(error)
             else:

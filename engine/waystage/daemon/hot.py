@@ -23,6 +23,10 @@ class HotRun:
     places: str = ""
     since: int = 0
 
+    def copy(self) -> HotRun:
+        """Give one that changes by itself; `dataclasses.replace` takes four times as long."""
+        return HotRun(self.no, self.run, self.head, self.places, self.since)
+
 
 class HotRuns:
     """The most recently moved runs."""

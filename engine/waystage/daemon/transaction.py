@@ -6,7 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -238,7 +238,7 @@ class Transaction(ABC):
         definition = self._followed(hot)
         if definition is None:
             return
-        own = replace(hot)  # the held one stays as it is until the commit
+        own = hot.copy()  # the held one stays as it is until the commit
         was_open = hot.run.status == "open"
         self.touched[hot.no] = Touched(own, hot.run.revision, definition, open_before=was_open)
 

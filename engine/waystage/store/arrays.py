@@ -13,7 +13,6 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    Connection,
     Engine,
     Integer,
     LargeBinary,
@@ -34,7 +33,6 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql import Executable
 
 from waystage.store import schema as t
-from waystage.store.driver import driver_of
 from waystage.store.packing import packed
 
 # the fencing numbers in force, which stay so until the commit
@@ -56,11 +54,11 @@ class ArrayStatement:
         self.text = PARAMETER.sub(r"%(\1)b::\2[]", str(compiled))
         self._columns = [(name, kinds[name]) for name in names]
 
-    def run(self, connection: Connection, rows: list[tuple[Any, ...]]) -> Any:
+    def run(self, driver: Any, rows: list[tuple[Any, ...]]) -> Any:
         """Run it for all rows; gives the cursor, whose `rowcount` says how many it touched."""
         given = zip(self._columns, zip(*rows, strict=True), strict=True)
         parameters = {name: packed(kind, values) for (name, kind), values in given}
-        return driver_of(connection).execute(self.text, parameters)
+        return driver.execute(self.text, parameters)
 
 
 def places(claims: Sequence[tuple[int, str, int]]) -> dict[str, Any]:

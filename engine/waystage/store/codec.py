@@ -52,8 +52,5 @@ def instant(micro: int) -> datetime:
 
 def chained(before: bytes, seq: int, at: int, actor: str, body: bytes) -> bytes:
     """Give a history row's hash: sha256 over the one before and all that the row says."""
-    digest = hashlib.sha256(before)
-    digest.update(b"%d %d %d " % (seq, at, len(actor)))
-    digest.update(actor.encode())
-    digest.update(body)
-    return digest.digest()
+    told = (before, b"%d %d %d " % (seq, at, len(actor)), actor.encode(), body)
+    return hashlib.sha256(b"".join(told)).digest()

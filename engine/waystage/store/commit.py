@@ -26,7 +26,7 @@ from sqlalchemy.sql import Executable
 
 from waystage.store import arrays as a
 from waystage.store import schema as t
-from waystage.store.driver import driver_of, together, told
+from waystage.store.driver import Told, driver_of, together
 
 Row = tuple[Any, ...]
 Fence = tuple[int, str, int]  # run, slot, fencing number
@@ -42,7 +42,7 @@ def lease_clock(engine: Engine) -> Any:
 class Writes(Protocol):
     """A statement that is run for all rows of a batch."""
 
-    def run(self, connection: Connection, rows: list[Row]) -> Any:
+    def run(self, driver: Any, rows: list[Row]) -> Any:
         """Give the cursor, whose `rowcount` says how many rows of the table it touched."""
         ...
 
@@ -55,17 +55,18 @@ class Statement:
         self.text, self._names = str(compiled), tuple(names)
         order = compiled.positiontup
         self._order = None if order is None else [self._names.index(name) for name in order]
+        self._as_given = self._order == list(range(len(self._names)))
 
-    def run(self, connection: Connection, rows: list[Row]) -> Any:
+    def run(self, driver: Any, rows: list[Row]) -> Any:
         """Run it for all rows; gives the cursor, whose `rowcount` says how many it touched."""
         parameters: Any
-        if self._order is None:
-            parameters = [dict(zip(self._names, row, strict=True)) for row in rows]
-        elif self._order == list(range(len(self._names))):
+        if self._as_given:
             parameters = rows
+        elif self._order is None:
+            parameters = [dict(zip(self._names, row, strict=True)) for row in rows]
         else:
             parameters = [tuple(row[i] for i in self._order) for row in rows]
-        return driver_of(connection).executemany(self.text, parameters)
+        return driver.executemany(self.text, parameters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +86,12 @@ class MovedRuns:
         self._ended = Statement(engine, _updating_runs(names), names)
         self._open = Statement(engine, _updating_runs(names[1:]), names[1:])
 
-    def run(self, connection: Connection, rows: list[Row]) -> Counted:
+    def run(self, driver: Any, rows: list[Row]) -> Counted:
         """Write them all; gives how many were still as they were."""
         ended = [row for row in rows if row[0] != "open"]
         still = [row[1:] for row in rows if row[0] == "open"]
         parts = ((self._ended, ended), (self._open, still))
-        return Counted(sum(part.run(connection, some).rowcount for part, some in parts if some))
+        return Counted(sum(part.run(driver, some).rowcount for part, some in parts if some))
 
 
 def _updating_runs(names: Sequence[str]) -> Executable:
@@ -226,8 +227,8 @@ class Statements:
     def show_opened(self, connection: Connection, batch: Batch) -> None:
         """Write the new runs, so that questions see them."""
         if batch.insert_runs:
-            with told(connection):
-                self.insert_runs.run(connection, batch.insert_runs)
+            with Told(connection):
+                self.insert_runs.run(driver_of(connection), batch.insert_runs)
             batch.insert_runs.clear()
 
     def write(self, connection: Connection, batch: Batch) -> bool:
@@ -236,36 +237,37 @@ class Statements:
         Then the transaction must be undone.
         """
         batch.update_runs.sort(key=_run_number)  # two daemons take rows in one order
-        with told(connection), together(connection):
-            fences = self._ask_fences(connection, batch.in_force)
-            moved = self._write_runs(connection, batch)
+        driver = driver_of(connection)
+        with Told(connection), together(driver):
+            fences = self._ask_fences(driver, batch.in_force)
+            moved = self._write_runs(driver, batch)
             if not self._later and _missed(moved, batch):
                 return False
             if not batch.rest:
-                self._write_others(connection, batch)
+                self._write_others(driver, batch)
         if _missed(moved, batch) or not (fences is None or _hold(fences, batch.in_force)):
             return False
         if batch.rest:
             for statement in batch.rest:
                 connection.execute(statement)
-            with told(connection), together(connection):
-                self._write_others(connection, batch)
+            with Told(connection), together(driver):
+                self._write_others(driver, batch)
         return True
 
-    def _ask_fences(self, connection: Connection, claims: list[Fence]) -> Any:
+    def _ask_fences(self, driver: Any, claims: list[Fence]) -> Any:
         """Send the question for the numbers in force along with the batch; gives the cursor."""
         if not claims:
             return None
-        return driver_of(connection).execute(a.FENCES, a.places(claims))
+        return driver.execute(a.FENCES, a.places(claims))
 
-    def _write_runs(self, connection: Connection, batch: Batch) -> Any:
+    def _write_runs(self, driver: Any, batch: Batch) -> Any:
         if batch.insert_runs:
-            self.insert_runs.run(connection, batch.insert_runs)
+            self.insert_runs.run(driver, batch.insert_runs)
         if batch.update_runs:
-            return self.update_runs.run(connection, batch.update_runs)
+            return self.update_runs.run(driver, batch.update_runs)
         return None
 
-    def _write_others(self, connection: Connection, batch: Batch) -> None:
+    def _write_others(self, driver: Any, batch: Batch) -> None:
         for name in ("drop_timers", "put_timers", "drop_work", "put_work", "drop_inbox", "history"):
             if rows := getattr(batch, name):
-                getattr(self, name).run(connection, rows)
+                getattr(self, name).run(driver, rows)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from waystage.errors import StoreLocked, StoreUnfit
 from waystage.store.address import address
 from waystage.store.damage import DAMAGED, RESTORE, UNREADABLE
-from waystage.store.driver import driver_of, told
+from waystage.store.driver import Told, driver_of
 from waystage.store.log_room import LOG_PAGES
 from waystage.store.packing import teach
 from waystage.store.pooler import look
@@ -157,9 +157,12 @@ def _sqlite_settings(connection: Any, _record: Any) -> None:
 
 def _begin_immediate(connection: Any) -> None:
     # a read that turns into a write later ignores the busy timeout, so writers say so at once
+    driver = driver_of(connection)
+    if driver.in_transaction:
+        return  # the writer's, which was begun below SQLAlchemy
     reads = connection.get_execution_options().get("reads")
-    with told(connection):
-        driver_of(connection).execute("BEGIN" if reads else "BEGIN IMMEDIATE")
+    with Told(connection):
+        driver.execute("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def rooted(url: str, root: Path) -> str:

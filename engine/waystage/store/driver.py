@@ -1,9 +1,8 @@
-"""The driver below SQLAlchemy, for statements that are run at every commit."""
+"""The driver below SQLAlchemy, for what is done at every commit."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from sqlalchemy import Connection
@@ -15,13 +14,27 @@ def driver_of(connection: Connection) -> Any:
     return connection.connection.driver_connection
 
 
-@contextmanager
-def told(connection: Connection) -> Iterator[None]:
-    """Raise what goes wrong at the driver as the kind of error that all other questions raise."""
-    base = connection.dialect.loaded_dbapi.Error
-    try:
-        yield
-    except base as error:
+class Told:
+    """Raises what goes wrong at the driver as the kind of error that all other questions raise.
+
+    A class and no generator: it is entered several times at each commit.
+    """
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        """Begin; there is nothing to do."""
+
+    def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
+        """Raise the error of the driver as SQLAlchemy's."""
+        if error is None:
+            return
+        connection, base = self._connection, self._connection.dialect.loaded_dbapi.Error
+        if not isinstance(error, base):
+            return
         gone = connection.dialect.is_disconnect(error, driver_of(connection), None)
         if gone:
             connection.invalidate()
@@ -30,15 +43,38 @@ def told(connection: Connection) -> Iterator[None]:
         ) from error
 
 
-def together(connection: Connection) -> AbstractContextManager[Any]:
-    """Send the statements of the block to PostgreSQL in one go; answers come at its end."""
+def begin(connection: Connection) -> None:
+    """Begin a transaction that writes, below SQLAlchemy; its own questions take part in it.
+
+    SQLAlchemy takes a tenth of a short transaction to begin and to end one.
+    """
     driver = driver_of(connection)
-    return driver.pipeline() if hasattr(driver, "pipeline") else nullcontext()
+    if connection.dialect.name == "sqlite":  # PostgreSQL begins with the first statement
+        with Told(connection):
+            driver.execute("BEGIN IMMEDIATE")
+
+
+def commit(connection: Connection) -> None:
+    """Commit what `begin` began."""
+    if connection.in_transaction():  # it was asked something by way of SQLAlchemy
+        connection.commit()
+        return
+    with Told(connection):
+        driver_of(connection).commit()
+
+
+def together(driver: Any) -> AbstractContextManager[Any]:
+    """Send the statements of the block to PostgreSQL in one go; answers come at its end."""
+    return driver.pipeline() if hasattr(driver, "pipeline") else NOT_TOGETHER
+
+
+NOT_TOGETHER: AbstractContextManager[None] = nullcontext()
 
 
 def asked(connection: Connection, text: str, parameters: Any) -> list[Any]:
     """Ask; the transaction's BEGIN goes along with its first question."""
-    with told(connection):
-        with together(connection):
-            cursor = driver_of(connection).execute(text, parameters)
+    driver = driver_of(connection)
+    with Told(connection):
+        with together(driver):
+            cursor = driver.execute(text, parameters)
         return list(cursor.fetchall())  # inside, the answer and the block's end were two trips

@@ -18,6 +18,7 @@ from waystage.store.codec import dump
 from waystage.store.commit import Statements
 from waystage.store.damage import refuse_damaged
 from waystage.store.database import for_writing, has_sessions, open_database
+from waystage.store.driver import begin, commit
 from waystage.store.filelock import FileLock
 from waystage.store.foreign import Foreign
 from waystage.store.log_room import lay_out_log
@@ -79,8 +80,9 @@ class Store(WorkStore):
         if self._writer is None:
             self._writer = self._writers.connect()
         try:
-            with self._writer.begin():
-                yield self._writer
+            begin(self._writer)
+            yield self._writer
+            commit(self._writer)
         except BaseException as error:
             self._let_go()
             self._turn_away(error)

@@ -41,7 +41,7 @@ STATUS: dict[type[WaystageError], int] = {
     Busy: 429,
     Unavailable: 503,
 }
-MOST = 10_000  # runs in one answer
+MOST = 10_000  # runs, or rows of a history, in one answer
 AGAIN, RETRY_SECONDS = (429, 503), "1"
 
 
@@ -126,8 +126,9 @@ def _reads(app: FastAPI, daemon: Daemon) -> None:
         )
 
     @app.get("/v1/runs/{run}/history")
-    def history(run: str, after: int = 0) -> Any:
-        found = [asdict(row) for row in store.history(run, after=after)]
+    def history(run: str, after: int = 0,
+                limit: Annotated[int, Query(ge=1, le=MOST)] = MOST) -> Any:  # fmt: skip
+        found = [asdict(row) for row in store.history(run, after=after, limit=limit)]
         if not found:
             need_run(daemon, run)
         return found
