@@ -75,6 +75,8 @@ class ArgoServer:
                 text = json.dumps(body).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
+                if status == 503:
+                    self.send_header("Retry-After", "20")
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
                 self.wfile.write(text)

@@ -63,7 +63,7 @@ def call(plugin: type[Plugin] | None, claim: Claim, ctx: StepContext) -> Answere
     except (Hopeless, NotFound, ValidationError) as error:
         return Answered(events.step_failed(*where, _text(error), hopeless=True))
     except BaseException as error:  # noqa: BLE001  # a plugin may raise anything, also SystemExit
-        return Answered(events.step_failed(*where, _text(error), after=_asked_for(error)))
+        return Answered(events.step_failed(*where, _text(error), after=rest_after(error)))
 
 
 def failed(claim: Claim, error: str, *, hopeless: bool = False, crashes: int = 0) -> Answered:
@@ -220,7 +220,7 @@ def _check_finite(value: Any, path: str) -> None:
             _check_finite(part, f"{path}[{index}]")
 
 
-def _asked_for(error: BaseException) -> float:
+def rest_after(error: BaseException) -> float:
     """Give the seconds that who was asked wants to be left alone for, at most `LONGEST_REST`."""
     after = error.after if isinstance(error, Retryable) else None
     return min(max(after, timedelta()), LONGEST_REST).total_seconds() if after else 0.0

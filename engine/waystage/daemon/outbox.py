@@ -6,6 +6,7 @@ import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from waystage.daemon.calls import rest_after
 from waystage.daemon.crash import crash_point
 from waystage.daemon.masks import Masks
 from waystage.daemon.meter import about
@@ -37,27 +38,32 @@ def send_due(engine: Engine, connections: Connections) -> int:
                 break  # it hung, and another daemon sends meanwhile
             if row.run in held:
                 continue  # what this run said before must come first
-            if _send(engine, connections, row, turn):
+            error = _send(engine, connections, row, turn)
+            if error is None:
                 sent += 1
+            elif rest_after(error):
+                break  # of all that it is sent
             elif row.run:
                 held.add(row.run)
         return sent
 
 
-def _send(engine: Engine, connections: Connections, row: Any, turn: Turn) -> bool:
+def _send(engine: Engine, connections: Connections, row: Any, turn: Turn) -> Exception | None:
+    """Send one message and note how it went; gives what went wrong."""
     body, channel = load_row(row.body), connections.files.project.spec.notify_channel
     if channel is None:
         log.warning("%s: %s", body["title"], body["text"], extra=about(row.run))
         _note(engine, row.id, turn, sent_at=micros(engine.clock.now()))
-        return True
+        return None
     try:
         crash_point("before-send")
         connections.notifier(channel).send(connections, _message(body), key=row.key)
         crash_point("after-send")
     except Exception as error:  # noqa: BLE001  # a notifier may raise anything; the message stays
         _failed(engine, row, turn, error, connections.masks)
-        return False
-    return _note(engine, row.id, turn, sent_at=micros(engine.clock.now()), error="")
+        return error
+    _note(engine, row.id, turn, sent_at=micros(engine.clock.now()), error="")
+    return None
 
 
 def _failed(engine: Engine, row: Any, turn: Turn, error: Exception, masks: Masks) -> None:
@@ -65,20 +71,30 @@ def _failed(engine: Engine, row: Any, turn: Turn, error: Exception, masks: Masks
     now, tries = engine.clock.now(), row.tries + 1
     # even a hopeless message stays: the channel's settings may be mended
     attempt = max(tries, 8) if isinstance(error, Hopeless) else tries
-    due = next_try(POLICY, key=row.key, attempt=attempt, started=instant(row.due_at), now=now)
+    rest = timedelta(seconds=rest_after(error))
+    due = next_try(
+        POLICY, key=row.key, attempt=attempt, started=instant(row.due_at), now=now, after=rest
+    )
     values = {"tries": tries, "error": masks.cover(str(error)), "due_at": micros(due or now)}
-    _note(engine, row.id, turn, **values)
+    _note(engine, row.id, turn, rests_until=micros(now + rest) if rest else None, **values)
 
 
-def _note(engine: Engine, number: int, turn: Turn, **values: Any) -> bool:
-    """Write how the sending went, unless another daemon has the turn by now."""
+def _note(
+    engine: Engine, number: int, turn: Turn, *, rests_until: int | None = None, **values: Any
+) -> None:
+    """Write how the sending went, unless another daemon has the turn by now.
 
-    def write(tx: Transaction) -> bool:
-        if mine := turn.holds(tx.connection):
-            tx.batch.rest.append(rare.note_message(number, **values))
-        return mine
+    Nothing at all is sent before `rests_until` (µs): the receiver asked for it.
+    """
 
-    return engine.act(write).result(timeout=60)
+    def write(tx: Transaction) -> None:
+        if not turn.holds(tx.connection):
+            return
+        tx.batch.rest.append(rare.note_message(number, **values))
+        if rests_until is not None:
+            tx.batch.rest.append(rare.rest_messages(rests_until))
+
+    engine.act(write).result(timeout=60)
 
 
 def _message(body: dict[str, Any]) -> Message:

@@ -88,6 +88,13 @@ def note_message(number: int, **values: Any) -> Executable:
     return update(t.outbox).where(t.outbox.c.id == number).values(**values)
 
 
+def rest_messages(until: int) -> Executable:
+    """Have nothing sent before that, as the receiver asks."""
+    o = t.outbox.c
+    waiting = update(t.outbox).where(o.sent_at.is_(None), o.due_at < until)
+    return waiting.values(due_at=until)
+
+
 def keep_signature(at: int, **row: Any) -> Executable:
     """Keep that a snapshot's signature was verified, and by which keys."""
     return insert(t.signatures).values(at=at, **row)

@@ -89,7 +89,7 @@ def _check_clock(answer: Answered, step: timedelta) -> None:
 
 def _result(answer: Answered, query: str) -> list[Mapping[str, Any]]:
     if answer.status not in WRONG:
-        refuse_status(answer.host, answer.status, "it does not tell this series")
+        refuse_status(answer, "it does not tell this series")
     body = _parsed(answer)
     if answer.status in WRONG or body.get("status") != "success":
         why = f"{answer.host} refuses {query}: {str(body.get('error', body.get('status')))[:300]}"

@@ -51,7 +51,7 @@ class HttpMonitor(Monitor):
         told = fetch(
             ctx, self.url, names, headers, most=MOST_BYTES, allow_private=self.allow_private
         )
-        refuse_status(told.host, told.status, "it does not tell this number")
+        refuse_status(told, "it does not tell this number")
         answer = _parsed(told.body)
         places = {"value": self.value, "low": self.low, "high": self.high, "rows": self.rows}
         row = {name: _at(answer, place) for name, place in places.items() if place}

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from waystage.errors import Hopeless, Retryable
+from waystage_plugins.retry_after import LATER, asked_rest
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     import httpx
 
     from waystage.plugin import Services
-
-LATER = frozenset({408, 425, 429})
 
 
 def post(
@@ -28,17 +29,30 @@ def post(
     target = _target(url, "the webhook's URL")
     response = _sent(ctx, "POST", target, headers, body, allow_private=allow_private)
     response.close()
-    refuse_status(target.host, response.status_code, "it will not take this message")
+    answered = Answered.of(target.host, response)
+    refuse_status(answered, "it will not take this message")
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What a host answered: status, body, and the time that it says it is (empty: it does not)."""
+    """What a host answered.
+
+    `date` is the time that it says it is (empty: it does not), `rest` what it asks to be left
+    alone for.
+    """
 
     host: str
     status: int
     body: bytes
     date: str
+    rest: timedelta | None = None
+
+    @classmethod
+    def of(cls, host: str, response: httpx.Response, body: bytes = b"") -> Answered:
+        """Take from a response what its readers ask for."""
+        headers = response.headers
+        rest = asked_rest(headers)
+        return cls(host, response.status_code, body, headers.get("Date", ""), rest)
 
 
 def fetch(
@@ -71,8 +85,7 @@ def fetch(
         raise Retryable(f"{target.host} broke off: {type(error).__name__}") from None
     finally:
         response.close()
-    date = response.headers.get("Date", "")
-    return Answered(target.host, response.status_code, bytes(body), date)
+    return Answered.of(target.host, response, bytes(body))
 
 
 def _target(url: str, what: str) -> httpx.URL:
@@ -144,12 +157,13 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast
 
 
-def refuse_status(host: str, status: int, otherwise: str) -> None:
+def refuse_status(answered: Answered, otherwise: str) -> None:
     """Raise for a status that is no success: `Retryable` where it may be another one later."""
+    host, status = answered.host, answered.status
     if 200 <= status < 300:
         return
     if status >= 500 or status in LATER:
-        raise Retryable(f"{host} answered {status}")
+        raise Retryable(f"{host} answered {status}", after=answered.rest)
     if 300 <= status < 400:
         raise Hopeless(f"{host} answered {status}: redirects are not followed; give the real URL")
     raise Hopeless(f"{host} answered {status}: {otherwise}")

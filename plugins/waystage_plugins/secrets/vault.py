@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from waystage.errors import Hopeless, Retryable, WaystageError
 from waystage.plugin import SecretStore
+from waystage_plugins.retry_after import LATER, asked_rest
 
 if TYPE_CHECKING:
     import httpx
@@ -83,7 +84,7 @@ def _token(name: str) -> str:
 
 def _field(name: str, answer: httpx.Response, field: str) -> str:
     if answer.status_code != 200:
-        raise _refusal(name, answer.status_code)
+        raise _refusal(name, answer)
     try:
         fields = answer.json()["data"]["data"]
         value = fields[field]
@@ -96,9 +97,12 @@ def _field(name: str, answer: httpx.Response, field: str) -> str:
     return value
 
 
-def _refusal(name: str, status: int) -> WaystageError:
-    if status >= 500 or status == 429:
-        return Retryable(f"secret vault/{name}: Vault answers {status}; is it sealed?")
+def _refusal(name: str, answer: httpx.Response) -> WaystageError:
+    status = answer.status_code
+    if status >= 500 or status in LATER:
+        told = f"secret vault/{name}: Vault answers {status}"
+        rest = asked_rest(answer.headers)
+        return Retryable(told + ("; is it sealed?" if status == 503 else ""), after=rest)
     why = {
         403: "the token may not read it, or has ended",
         404: "there is no such secret, or its last version is deleted",

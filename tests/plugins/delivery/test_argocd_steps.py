@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -137,8 +138,9 @@ def test_a_token_that_is_not_taken_and_an_application_that_is_not_there_are_told
 
 def test_a_server_that_does_not_answer_is_tried_again(argo: ArgoServer, home: FakeContext) -> None:
     argo.broken = 1
-    with pytest.raises(Retryable, match="503"):
+    with pytest.raises(Retryable, match="503") as caught:
         step(argo).run(home)
+    assert caught.value.after == timedelta(seconds=20), "as the server asks"
     with pytest.raises(Retryable, match="does not answer"):
         step(argo, server="http://127.0.0.1:9").run(home)
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -38,6 +39,7 @@ class Receiver:
 
     status: int = 204
     location: str = ""
+    rest: str = ""
     requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     port: int = 0
 
@@ -60,6 +62,8 @@ def receiver() -> Iterator[Receiver]:
             self.send_response(kept.status)
             if kept.location:
                 self.send_header("Location", kept.location)
+            if kept.rest:
+                self.send_header("Retry-After", kept.rest)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -122,6 +126,16 @@ def test_what_may_pass_is_tried_again(ctx: FakeContext, receiver: Receiver, stat
     with pytest.raises(Retryable, match=f"localhost answered {status}") as caught:
         hook(receiver.url).send(ctx, MESSAGE, key="k")
     assert "in-the-url" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_how_long_a_receiver_wants_to_be_left_alone_is_heard(
+    ctx: FakeContext, receiver: Receiver, status: int
+) -> None:
+    receiver.status, receiver.rest = status, "30"
+    with pytest.raises(Retryable) as caught:
+        hook(receiver.url).send(ctx, MESSAGE, key="k")
+    assert caught.value.after == timedelta(seconds=30)
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 410])

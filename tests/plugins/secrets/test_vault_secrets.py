@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -44,6 +45,8 @@ class Vault(BaseHTTPRequestHandler):
 
     def answer(self, status: int, body: dict[str, Any]) -> None:
         self.send_response(status)
+        if status == 429:
+            self.send_header("Retry-After", "7")
         self.end_headers()
         self.wfile.write(json.dumps(body).encode())
 
@@ -61,6 +64,13 @@ def vault(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Vault]]:
     yield handler
     server.shutdown()
     server.server_close()
+
+
+def test_a_vault_that_limits_its_rate_is_left_alone_as_long_as_it_asks(vault: type[Vault]) -> None:
+    vault.status = 429
+    with pytest.raises(Retryable, match=r"answers 429$") as caught:
+        VaultSecrets().resolve("kv/team/okd#token", Path())
+    assert caught.value.after == timedelta(seconds=7)
 
 
 def told(name: str, kind: type[Exception]) -> str:

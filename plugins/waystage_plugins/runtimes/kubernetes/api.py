@@ -173,7 +173,7 @@ class Api:
             raise Retryable(f"the cluster {config.host} does not answer: {why[:300]}") from error
         if method != "GET":
             self._warned(", ".join(answer.headers.getlist("Warning")))
-        return Reply(int(answer.status), told, asked_rest(answer.headers.get("Retry-After")))
+        return Reply(int(answer.status), told, asked_rest(answer.headers))
 
     def _warned(self, header: str) -> None:
         plain = header.encode("latin-1", "replace").decode(errors="replace")  # it is sent as UTF-8

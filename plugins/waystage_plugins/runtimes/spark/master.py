@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from waystage.errors import Hopeless, Retryable
 from waystage.plugin import Services
+from waystage_plugins.retry_after import LATER, refused
 
 Thing = dict[str, Any]
 SUBMIT = "org.apache.spark.deploy.SparkSubmit"
@@ -63,12 +64,16 @@ class Master:
         url = f"{self._address}/v1/submissions/{path}"
         try:
             answer = self._http.request(method, url, json=body)
-            told = answer.json()
         except httpx.HTTPError as error:
             raise Retryable(
                 f"the Spark master at {self._address} does not answer: {_line(error)}"
             ) from error
+        try:
+            told = answer.json()
         except ValueError as error:
+            if answer.status_code >= 500 or answer.status_code in LATER:  # of a proxy before it
+                status = f"the Spark master at {self._address} does not answer"
+                raise refused(answer, f"{status}: {answer.status_code}") from error
             raise Hopeless(f"{self._address} is no REST server of a Spark master") from error
         if not isinstance(told, dict):
             raise Hopeless(f"{self._address} is no REST server of a Spark master")
