@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -15,8 +17,7 @@ from fault_rows import FULL, scaled
 
 TOOL = Path(__file__).parents[1] / "helpers" / "line_killer.py"
 LIFECYCLES = ("working", "decided", "watched")
-# more than one a core: each now and then waits for a timer or a lease
-PROCESSES = 2 * (os.cpu_count() or 1) if FULL else 1
+PROCESSES = (os.cpu_count() or 1) if FULL else 1
 PROMISE = (
     "no gap, no doubled transition or effect, nothing acknowledged is lost; the audit is clean"
 )
@@ -38,15 +39,35 @@ def tried(how: str, lifecycle: str, tries: int, bug: str = "") -> Iterator[dict[
              for share in range(PROCESSES)]  # fmt: skip
     processes = [subprocess.Popen(each, stdout=subprocess.PIPE, text=True) for each in words]
     try:
-        for process in processes:
-            assert process.stdout is not None
-            yield from map(json.loads, process.stdout)
-            assert process.wait(timeout=300) == 0
+        yield from map(json.loads, as_they_come(processes))
+        assert [process.wait(timeout=300) for process in processes] == [0] * PROCESSES
     finally:
         for process in processes:
             process.terminate()  # it throws its directory away
         for process in processes:
-            process.communicate(timeout=120)
+            process.wait(timeout=120)
+
+
+def as_they_come(processes: list[subprocess.Popen[str]]) -> Iterator[str]:
+    """Give the lines of all of them, each when it is there, until all have ended."""
+    lines: SimpleQueue[str | None] = SimpleQueue()
+
+    def read(process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        with process.stdout:
+            for line in process.stdout:
+                lines.put(line)
+        lines.put(None)
+
+    for process in processes:
+        threading.Thread(target=read, args=(process,), daemon=True).start()
+    ended = 0
+    while ended < len(processes):
+        line = lines.get()
+        if line is None:
+            ended += 1
+        else:
+            yield line
 
 
 def found(bug: str, tries: int) -> int:
