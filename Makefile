@@ -1,6 +1,6 @@
 # Everything from a fresh clone: `make demo` runs the whole loop, `make test` passes the tests.
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
-PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,\
+PYTHON ?= $(firstword $(foreach python,python3 python3.14 python3.13 python3.12 python3.11,\
   $(shell $(python) $(NEW_ENOUGH) 2>/dev/null && echo $(python))) python3)
 VENV := .venv
 BIN := $(VENV)/bin

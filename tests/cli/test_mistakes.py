@@ -210,9 +210,12 @@ def test_a_terminal_without_our_letters_gets_others(project: Path) -> None:
     assert "? " in found.stdout
 
 
-def test_a_reader_that_goes_away_is_no_failure(project: Path) -> None:
-    verb = f"{sys.executable} -m waystage.cli.main --project '{project}' schema lifecycle"
-    command = ["bash", "-c", f"set -o pipefail; {verb} | head -n 1"]
+@pytest.mark.parametrize("reader", ["head -n 1", "true"])
+@pytest.mark.parametrize("verb", ["schema lifecycle", "--help", "plugins", "graph retire",
+                                  "version", "validate --json"])  # fmt: skip
+def test_a_reader_that_goes_away_is_no_failure(project: Path, verb: str, reader: str) -> None:
+    words = f"{sys.executable} -m waystage.cli.main --project '{project}' {verb}"
+    command = ["bash", "-c", f"set -o pipefail; {words} | {reader}"]
     found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (found.returncode, found.stderr) == (0, "")
 

@@ -121,6 +121,8 @@ class Bridge:
     _made = count()
 
     def __init__(self) -> None:
+        if shutil.which("ip") is None:
+            raise NoEngine("NOT TESTED: no ip (apt-get install iproute2)")
         which = next(self._made)  # a process may have several at a time
         self.name = f"ws{os.getpid() % 10**7:x}-{which % 100}"
         self.address = f"10.213.{(os.getpid() + 61 * which) % 250}.1"

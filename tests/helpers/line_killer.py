@@ -230,7 +230,8 @@ def double_crashes(killer: Killer, share: int, of: int, tries: int) -> Iterator[
     while done < tries // of:
         told = killer.twice(next(lines), next(lines))
         done += told["crashed"]
-        yield told
+        if told["crashed"] or told["other"]:  # else it ended before it came to one of them
+            yield told
 
 
 def main(how: str, lifecycle: str, share: int, of: int, tries: int = 0, bug: str = "") -> None:

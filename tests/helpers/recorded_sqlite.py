@@ -136,12 +136,16 @@ class Connection:
     def executemany(self, text: str, parameters: Any) -> Cursor:
         return self.cursor().executemany(text, parameters)
 
+    @property
+    def in_transaction(self) -> bool:
+        return bool(self._own.in_transaction)
+
     def commit(self) -> None:
-        if self._own.in_transaction:
+        if self.in_transaction:
             self._own.execute("COMMIT")
 
     def rollback(self) -> None:
-        if self._own.in_transaction:
+        if self.in_transaction:
             self._own.execute("ROLLBACK")
 
     def create_function(self, name: str, number: int, function: Any, **_: Any) -> None:

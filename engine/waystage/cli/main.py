@@ -44,6 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str] | None = None) -> int:
     """Run a verb and give its exit code."""
+    out = sys.stdout
     try:
         result: Any = waystage.main(arguments, prog_name="waystage", standalone_mode=False)
     except click.exceptions.Abort:
@@ -58,8 +59,10 @@ def run(arguments: list[str] | None = None) -> int:
         return EXIT_REFUSED
     except BrokenPipeError:
         return EXIT_FINE
-    except SystemExit as ended:  # click and rich end so when who reads goes away (`… | head`)
-        if not isinstance(ended.__context__, BrokenPipeError):
+    except SystemExit as ended:
+        # when who reads goes away (`… | head`), rich ends so, and click after it has put a stream
+        # in place of stdout that says nothing of it
+        if sys.stdout is out and not isinstance(ended.__context__, BrokenPipeError):
             raise
         return EXIT_FINE
     except OSError as error:

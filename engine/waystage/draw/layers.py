@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from math import fsum  # the same in all versions of Python, which `sum` of floats is not
 from typing import TypeVar
 
 V = TypeVar("V", bound=Hashable)
@@ -104,7 +105,7 @@ def _neighbors(joins: Sequence[Join]) -> tuple[dict[Cell, list[Near]], dict[Cell
 
 def _center(cell: Cell, near: Sequence[Near], places: dict[Cell, float]) -> float:
     meets = [_at(other, at, places) for other, at, _ in near]
-    return sum(meets) / len(meets) if meets else places[cell]
+    return fsum(meets) / len(meets) if meets else places[cell]
 
 
 def _at(cell: Cell, offset: float, places: dict[Cell, float]) -> float:
@@ -138,8 +139,8 @@ def spread(rows: Sequence[Sequence[Cell]], joins: Sequence[Join]) -> None:
 
 
 def _wish(cell: Cell, near: Sequence[Near]) -> float:
-    weight = sum(other.stiff * cell.stiff for other, _, _ in near)
-    total = sum(other.stiff * cell.stiff * (other.x + at - own) for other, at, own in near)
+    weight = fsum(other.stiff * cell.stiff for other, _, _ in near)
+    total = fsum(other.stiff * cell.stiff * (other.x + at - own) for other, at, own in near)
     return total / weight if weight else cell.x
 
 

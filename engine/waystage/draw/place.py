@@ -44,7 +44,7 @@ class Area:
 
 def text_width(text: str) -> float:
     """Estimate how wide a text of 11 px is; wide scripts count twice."""
-    return sum(CHAR * (2 if ord(c) > 0x2E80 else 1) for c in text)
+    return CHAR * sum(2 if ord(c) > 0x2E80 else 1 for c in text)
 
 
 def head_height(box: Box) -> float:

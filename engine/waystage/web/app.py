@@ -53,6 +53,7 @@ def create_app(daemon: Daemon, token: str) -> FastAPI:
     app.add_exception_handler(WaystageError, _refused)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _unfit)
+    _health(app, daemon)
     _reads(app, daemon)
     _inventory(app, daemon)
     _acts(app, daemon)
@@ -88,9 +89,7 @@ def _unfit(request: Request, error: Exception) -> JSONResponse:
                    else str(error.detail))  # fmt: skip
 
 
-def _reads(app: FastAPI, daemon: Daemon) -> None:
-    store = daemon.store
-
+def _health(app: FastAPI, daemon: Daemon) -> None:
     @app.head("/v1/health", include_in_schema=False)  # what load balancers ask
     @app.get("/v1/health")
     def health() -> Any:
@@ -101,6 +100,10 @@ def _reads(app: FastAPI, daemon: Daemon) -> None:
         if failure is None:
             return found
         return JSONResponse(found | {"message": f"the writer has stopped: {failure}"}, 503)
+
+
+def _reads(app: FastAPI, daemon: Daemon) -> None:
+    store = daemon.store
 
     @app.get("/v1/runs")
     def runs(service: str | None = None, status: Literal["open", "ended"] | None = None,
