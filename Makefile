@@ -1,7 +1,8 @@
 # Everything from a fresh clone: `make demo` runs the whole loop, `make test` passes the tests.
-NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+# for which the pinned versions of all packages are there, built
+FITS := -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))'
 PYTHON ?= $(firstword $(foreach python,python3 python3.14 python3.13 python3.12 python3.11,\
-  $(shell $(python) $(NEW_ENOUGH) 2>/dev/null && echo $(python))) python3)
+  $(shell $(python) $(FITS) 2>/dev/null && echo $(python))) python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -17,8 +18,8 @@ GROUPS := --group test --group lint --group package
 install: $(READY)  ## set up a virtual environment with everything, at the pinned versions
 
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) $(NEW_ENOUGH) || \
-	  { echo "Waystage needs Python 3.11 or newer; say which: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) $(FITS) || \
+	  { echo "make needs Python 3.11 to 3.14; say which: make PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (once; a minute or two) ..."
 	@if command -v uv >/dev/null; then \
