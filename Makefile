@@ -38,7 +38,7 @@ demo: install  ## the whole loop on this machine; KEEP=1 leaves it running, STOP
 test: install  ## the tests; parts that need something more say so when they do not run
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-faults: install  ## every fault at full scale, an hour or more; writes docs/reliability.md
+faults: install  ## every fault at full scale, forty minutes or more; writes docs/reliability.md
 	$(BIN)/python tests/helpers/fault_report.py $(TESTS)
 
 lint: install  ## formatting and lint rules

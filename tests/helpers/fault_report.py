@@ -34,7 +34,7 @@ TABLE = ("| fault | promise | tried | wrong | how | planted bug |", "|---|---|--
 HEAD = """\
 # Reliability
 
-What was done to Waystage to make it lose, double or invent something, how often, and what came of it. Made by `make faults`, which anyone can run: an hour on a calm machine with two cores, longer on a busy one. `make faults TESTS=tests/faults/test_power_cut.py` makes some rows anew and leaves the others; the numbers are those of each row's last run.
+What was done to Waystage to make it lose, double or invent something, how often, and what came of it. Made by `make faults`, which anyone can run: forty minutes on two cores, longer where others use them. `make faults TESTS=tests/faults/test_power_cut.py` makes some rows anew and leaves the others; the numbers are those of each row's last run.
 
 Each check was also shown a **planted bug**: the engine, the database's settings or the cure were made wrong on purpose, and the last column says what the same check said then. A check that cannot fail shows nothing.
 
