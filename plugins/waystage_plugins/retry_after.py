@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 LATER = frozenset({408, 425, 429})
 
 
+def may_pass(status: int) -> bool:
+    """Whether a refusal with this status may be another one later."""
+    return status >= 500 or status in LATER
+
+
 def asked_rest(headers: Mapping[str, str]) -> timedelta | None:
     """Read a `Retry-After` (RFC 9110, 10.2.3): seconds, or a date.
 
@@ -41,6 +46,6 @@ def _date(told: str) -> datetime | None:
 
 def refused(answer: httpx.Response, told: str) -> WaystageError:
     """Make the error that a status stands for which says no more than whether it may pass."""
-    if answer.status_code < 500 and answer.status_code not in LATER:
+    if not may_pass(answer.status_code):
         return Hopeless(told)
     return Retryable(told, after=asked_rest(answer.headers))

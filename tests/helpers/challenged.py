@@ -48,7 +48,7 @@ class Formula(OnlineRuntime):
     calls: ClassVar[list[int]] = []  # rows of each call
 
     def apply(self, ctx: Context, spec: DeploySpec) -> Handle:
-        raise NotImplementedError
+        raise NotImplementedError("a comparison asks for predictions alone")
 
     def observe(self, ctx: Services, handle: Handle) -> Observation:
         return Observation(phase="ready" if self.ready else "failed")
@@ -65,7 +65,7 @@ class Formula(OnlineRuntime):
         return [{"score": answer(weight, income, age)} for income, age in both]
 
     def delete(self, ctx: Services, handle: Handle) -> None:
-        raise NotImplementedError
+        raise NotImplementedError("a comparison asks for predictions alone")
 
     def logs(self, ctx: Services, handle: Handle, lines: int = 50) -> str:
         return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -92,8 +93,7 @@ def show_verb(ctx: click.Context, run: str, as_json: bool) -> None:
     for child in found["children"]:
         click.echo(f"called    {child['id']}: {child['lifecycle']}, {_state(child)}")
     if found["status"] == "ended" and found["outcome"] != "done":
-        newest = max(0, found["revision"] - NEWEST)
-        for line in last_turn(list(history_of(client, run, after=newest))):
+        for line in last_turn(history_of(client, run, after=found["revision"] - NEWEST)):
             click.echo(line)
     for line in _reasons(found):
         click.echo(line)
@@ -109,7 +109,7 @@ def show_verb(ctx: click.Context, run: str, as_json: bool) -> None:
 def history_verb(ctx: click.Context, run: str, last: int | None, as_json: bool) -> None:
     """Show everything that happened to a run."""
     client = Client(ctx)
-    after = max(0, client.get(f"runs/{run}")["revision"] - last) if last else 0
+    after = client.get(f"runs/{run}")["revision"] - last if last else 0
     rows = list(history_of(client, run, after=after))
     if as_json:
         emit_json(rows)
@@ -123,7 +123,7 @@ def _state(run: dict[str, Any]) -> str:
     return places if run["status"] == "open" else f"ended: {run['outcome']}"
 
 
-def last_turn(rows: list[dict[str, Any]]) -> list[str]:
+def last_turn(rows: Iterable[dict[str, Any]]) -> list[str]:
     """Say what was refused or breached at last, unless a person decided something after it."""
     told = ""
     for record in (each for row in rows for each in row["records"]):

@@ -63,7 +63,9 @@ def call(plugin: type[Plugin] | None, claim: Claim, ctx: StepContext) -> Answere
     except (Hopeless, NotFound, ValidationError) as error:
         return Answered(events.step_failed(*where, _text(error), hopeless=True))
     except BaseException as error:  # noqa: BLE001  # a plugin may raise anything, also SystemExit
-        return Answered(events.step_failed(*where, _text(error), after=rest_after(error)))
+        return Answered(
+            events.step_failed(*where, _text(error), after=rest_after(error).total_seconds())
+        )
 
 
 def failed(claim: Claim, error: str, *, hopeless: bool = False, crashes: int = 0) -> Answered:
@@ -220,10 +222,10 @@ def _check_finite(value: Any, path: str) -> None:
             _check_finite(part, f"{path}[{index}]")
 
 
-def rest_after(error: BaseException) -> float:
-    """Give the seconds that who was asked wants to be left alone for, at most `LONGEST_REST`."""
+def rest_after(error: BaseException) -> timedelta:
+    """Give how long who was asked wants to be left alone for, at most `LONGEST_REST`."""
     after = error.after if isinstance(error, Retryable) else None
-    return min(max(after, timedelta()), LONGEST_REST).total_seconds() if after else 0.0
+    return min(max(after or timedelta(), timedelta()), LONGEST_REST)
 
 
 def _text(error: BaseException) -> str:

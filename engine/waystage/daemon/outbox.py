@@ -71,7 +71,7 @@ def _failed(engine: Engine, row: Any, turn: Turn, error: Exception, masks: Masks
     now, tries = engine.clock.now(), row.tries + 1
     # even a hopeless message stays: the channel's settings may be mended
     attempt = max(tries, 8) if isinstance(error, Hopeless) else tries
-    rest = timedelta(seconds=rest_after(error))
+    rest = rest_after(error)
     due = next_try(
         POLICY, key=row.key, attempt=attempt, started=instant(row.due_at), now=now, after=rest
     )

@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+NOT_TOGETHER: AbstractContextManager[None] = nullcontext()
+
 
 def driver_of(connection: Connection) -> Any:
     """Give the driver's own connection, in the same transaction."""
@@ -48,10 +50,9 @@ def begin(connection: Connection) -> None:
 
     SQLAlchemy takes a tenth of a short transaction to begin and to end one.
     """
-    driver = driver_of(connection)
     if connection.dialect.name == "sqlite":  # PostgreSQL begins with the first statement
         with Told(connection):
-            driver.execute("BEGIN IMMEDIATE")
+            driver_of(connection).execute("BEGIN IMMEDIATE")
 
 
 def commit(connection: Connection) -> None:
@@ -66,9 +67,6 @@ def commit(connection: Connection) -> None:
 def together(driver: Any) -> AbstractContextManager[Any]:
     """Send the statements of the block to PostgreSQL in one go; answers come at its end."""
     return driver.pipeline() if hasattr(driver, "pipeline") else NOT_TOGETHER
-
-
-NOT_TOGETHER: AbstractContextManager[None] = nullcontext()
 
 
 def asked(connection: Connection, text: str, parameters: Any) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from waystage.errors import Hopeless, Retryable
-from waystage_plugins.retry_after import LATER, asked_rest
+from waystage_plugins.retry_after import may_pass, refused
 
 if TYPE_CHECKING:
     import httpx
@@ -133,8 +133,8 @@ class Argo:
         what = f"Argo CD, application {self.application}: {said}"
         if BUSY in said:
             return {}
-        if answer.status_code in LATER or answer.status_code >= 500:
-            raise Retryable(what, after=asked_rest(answer.headers))
+        if may_pass(answer.status_code):
+            raise refused(answer, what)
         if answer.status_code == 403:
             what += "; the token may not, or there is no such application"
         if answer.status_code in (200, 301, 302, 307, 308):

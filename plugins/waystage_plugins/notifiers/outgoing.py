@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from waystage.errors import Hopeless, Retryable
-from waystage_plugins.retry_after import LATER, asked_rest
+from waystage_plugins.retry_after import asked_rest, may_pass
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -162,7 +162,7 @@ def refuse_status(answered: Answered, otherwise: str) -> None:
     host, status = answered.host, answered.status
     if 200 <= status < 300:
         return
-    if status >= 500 or status in LATER:
+    if may_pass(status):
         raise Retryable(f"{host} answered {status}", after=answered.rest)
     if 300 <= status < 400:
         raise Hopeless(f"{host} answered {status}: redirects are not followed; give the real URL")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from waystage.errors import Hopeless, Retryable, WaystageError
 from waystage.plugin import SecretStore
-from waystage_plugins.retry_after import LATER, asked_rest
+from waystage_plugins.retry_after import may_pass, refused
 
 if TYPE_CHECKING:
     import httpx
@@ -99,10 +99,9 @@ def _field(name: str, answer: httpx.Response, field: str) -> str:
 
 def _refusal(name: str, answer: httpx.Response) -> WaystageError:
     status = answer.status_code
-    if status >= 500 or status in LATER:
-        told = f"secret vault/{name}: Vault answers {status}"
-        rest = asked_rest(answer.headers)
-        return Retryable(told + ("; is it sealed?" if status == 503 else ""), after=rest)
+    if may_pass(status):
+        sealed = "; is it sealed?" if status == 503 else ""
+        return refused(answer, f"secret vault/{name}: Vault answers {status}{sealed}")
     why = {
         403: "the token may not read it, or has ended",
         404: "there is no such secret, or its last version is deleted",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,32 +31,31 @@ class Proxy(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def proxy() -> Iterator[tuple[type[Proxy], str]]:
+def behind(tmp_path: Path) -> Iterator[Callable[[int], Master]]:
+    """Give a master behind a proxy that answers with a status."""
     handler = type("Handler", (Proxy,), {})
+    ctx = FakeContext(tmp_path)
+
+    def answering(status: int) -> Master:
+        handler.status = status
+        return Master(ctx, f"http://127.0.0.1:{server.server_port}")
+
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield handler, f"http://127.0.0.1:{server.server_port}"
+        yield answering
         server.shutdown()
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_a_proxy_whose_master_is_away_is_asked_again_when_it_says(
-    proxy: tuple[type[Proxy], str], tmp_path: Path, status: int
+    behind: Callable[[int], Master], status: int
 ) -> None:
-    handler, address = proxy
-    handler.status = status
-    ctx = FakeContext(tmp_path)
     with pytest.raises(Retryable, match=f"does not answer: {status}") as caught:
-        Master(ctx, address).status("driver-1")
+        behind(status).status("driver-1")
     assert caught.value.after == timedelta(seconds=15)
 
 
 @pytest.mark.parametrize("status", [200, 404])
-def test_what_is_no_spark_master_is_told(
-    proxy: tuple[type[Proxy], str], tmp_path: Path, status: int
-) -> None:
-    handler, address = proxy
-    handler.status = status
-    ctx = FakeContext(tmp_path)
+def test_what_is_no_spark_master_is_told(behind: Callable[[int], Master], status: int) -> None:
     with pytest.raises(Hopeless, match="is no REST server of a Spark master"):
-        Master(ctx, address).status("driver-1")
+        behind(status).status("driver-1")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from waystage.errors import Hopeless, Retryable
 from waystage.plugin import Services
-from waystage_plugins.retry_after import LATER, refused
+from waystage_plugins.retry_after import may_pass, refused
 
 Thing = dict[str, Any]
 SUBMIT = "org.apache.spark.deploy.SparkSubmit"
@@ -71,9 +71,9 @@ class Master:
         try:
             told = answer.json()
         except ValueError as error:
-            if answer.status_code >= 500 or answer.status_code in LATER:  # of a proxy before it
-                status = f"the Spark master at {self._address} does not answer"
-                raise refused(answer, f"{status}: {answer.status_code}") from error
+            if may_pass(answer.status_code):  # a proxy's before it
+                away = f"the Spark master at {self._address} does not answer"
+                raise refused(answer, f"{away}: {answer.status_code}") from error
             raise Hopeless(f"{self._address} is no REST server of a Spark master") from error
         if not isinstance(told, dict):
             raise Hopeless(f"{self._address} is no REST server of a Spark master")
